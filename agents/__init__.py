@@ -1,0 +1,1 @@
+"""Who listens and who speaks: Faust agents, the command line and the order of the stages."""

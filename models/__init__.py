@@ -1,0 +1,1 @@
+"""What is computed: pure mathematics without clocks, loops or input and output."""

@@ -1,0 +1,25 @@
+"""Errors of the mathematics: one base, one class per way in which an input can be wrong."""
+
+
+class ModelError(Exception):
+    """Base of every error that a pure computation raises; the message names value and unit."""
+
+
+class ShapeError(ModelError):
+    """An array has another shape than the function documents."""
+
+
+class NotFinite(ModelError):  # noqa: N818  named after the state of the data, as NotFitted is
+    """A value is NaN or infinite where the documented policy allows none."""
+
+
+class NotFitted(ModelError):  # noqa: N818  the field's own word
+    """A model is used before it was fitted, or its parameters do not belong together."""
+
+
+class LabelsUnaligned(ModelError):  # noqa: N818  says what is the case
+    """Mixture components cannot be given names that agree with the earlier fit."""
+
+
+class HistoryTooShort(ModelError):  # noqa: N818  says what is the case
+    """Fewer bars were given than the computation needs."""

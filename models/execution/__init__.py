@@ -1,0 +1,1 @@
+"""Paper execution: when and at what price an order fills."""

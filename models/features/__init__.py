@@ -1,0 +1,1 @@
+"""The one feature pipeline of live use, training and backtest."""

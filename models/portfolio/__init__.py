@@ -1,0 +1,1 @@
+"""The account book: integer lots, exact money, reservations."""

@@ -1,0 +1,1 @@
+"""The ensemble: specialists and weights become a target."""

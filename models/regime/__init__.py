@@ -1,0 +1,1 @@
+"""Regime probabilities: bull, bear, sideways and their entropy."""

@@ -1,0 +1,1 @@
+"""Risk controls: pure verdicts about an order against a book."""

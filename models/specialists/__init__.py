@@ -1,0 +1,1 @@
+"""One network per regime, trained with torch and served with numpy."""

@@ -1,0 +1,1 @@
+"""The meta-controller: weights of the specialists on the simplex."""

@@ -1,0 +1,1 @@
+"""What is said: topics, records, slices, codecs, transport and the broker."""

@@ -1,0 +1,1 @@
+"""Where ticks come from: files, the price bridge and the seeded generator."""

@@ -1,0 +1,1 @@
+"""What is remembered: changelog tables, stores, and the windows onto them."""

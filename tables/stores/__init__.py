@@ -1,0 +1,1 @@
+"""Drivers of whatever keeps data outside the broker."""

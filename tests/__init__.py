@@ -1,0 +1,1 @@
+"""The test suite; CONTRIBUTING says which kind of test goes where."""

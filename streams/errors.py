@@ -35,3 +35,42 @@ class SettingsError(StreamError):
 
 class TopicError(StreamError):
     """A topic exists with another partition count or policy than the catalogue declares."""
+
+
+class BrokerError(StreamError):
+    """The broker cannot be used; every subclass says what its operator can do."""
+
+
+class ToolMissingError(BrokerError):
+    """A program that the embedded broker needs is absent, too old or does not answer.
+
+    Operator action: install what the message names, or set ``KAFKA_BOOTSTRAP_SERVERS``.
+    """
+
+
+class JarRefusedError(BrokerError):
+    """A jar of the broker is missing or has another checksum than the committed list.
+
+    Operator action: delete the named file and start again; it is fetched anew and checked.
+    """
+
+
+class BrokerUnreachableError(BrokerError):
+    """No Kafka broker answered at the given addresses in time.
+
+    Operator action: start that broker, or unset ``KAFKA_BOOTSTRAP_SERVERS`` for the embedded one.
+    """
+
+
+class BrokerFailedError(BrokerError):
+    """The embedded broker ended, or was not ready in time; the message ends with its log.
+
+    Operator action: read the quoted lines; the full log is in the file that the message names.
+    """
+
+
+class BrokerHeldError(BrokerError):
+    """Another process holds this home, or runs its broker at another port than asked for.
+
+    Operator action: stop the named process (``tradewind down``), or take another name.
+    """

@@ -1,0 +1,49 @@
+"""A broker that someone else runs; we use its address and never stop it."""
+
+import os
+from dataclasses import dataclass
+
+from streams.brokers.probe import answers, split_address
+from streams.brokers.waiting import wait_for
+from streams.errors import BrokerUnreachableError
+
+VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+_REACH_S = 10.0
+
+
+@dataclass(frozen=True)
+class GivenBroker:
+    """A broker known by address."""
+
+    bootstrap_servers: str
+    provider: str = "given"
+    why: str = f"{VARIABLE} is set"
+
+    def stop(self) -> None:
+        """Do nothing: who started it stops it."""
+
+    def alive(self) -> bool:
+        """Return whether one of the addresses answers now."""
+        return any(answers(address) for address in self.bootstrap_servers.split(","))
+
+
+def given_servers() -> str | None:
+    """Return the addresses that the environment names, None if it names none."""
+    return os.environ.get(VARIABLE, "").strip() or None
+
+
+def open_given(servers: str, *, timeout_s: float = _REACH_S) -> GivenBroker:
+    """Return the broker at ``servers`` once one of the addresses answers; give up in time."""
+    for address in servers.split(","):
+        if split_address(address) is None:
+            raise BrokerUnreachableError(
+                f"{VARIABLE} has {address!r}; expected host:port, several separated by commas."
+            )
+    broker = GivenBroker(servers)
+    if not wait_for(broker.alive, timeout_s=timeout_s, poll_s=0.2):
+        raise BrokerUnreachableError(
+            f"No Kafka broker answered at {servers} within {timeout_s:g} s ({VARIABLE})."
+            " Start it, correct the address (it must speak PLAINTEXT), or unset the variable"
+            " to run the embedded broker."
+        )
+    return broker

@@ -1,0 +1,44 @@
+"""Where a stack keeps its data, and where all stacks of a user share what they fetched."""
+
+import os
+import re
+from pathlib import Path
+
+from streams.errors import SettingsError
+
+# A name becomes a folder: no separators, no hidden folders, nothing a shell would expand.
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_OWNER_ONLY = 0o700
+
+
+def stack_home(name: str = "default") -> Path:
+    """Return the folder of the stack called ``name``; it is created when a part needs it.
+
+    Stacks live side by side in ``TRADEWIND_HOME``, or in ``tradewind`` under the user's data home.
+    """
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"Stack name was {name!r}; it takes 1 to 64 of a-z, 0-9, '.', '_', '-' and starts"
+            " with a letter or digit."
+        )
+    given = os.environ.get("TRADEWIND_HOME")
+    root = Path(given).expanduser() if given else _xdg("XDG_DATA_HOME", ".local/share")
+    return root.absolute() / name
+
+
+def cache_home() -> Path:
+    """Return the folder that all stacks of this user share for fetched files."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def private_folder(folder: Path) -> Path:
+    """Create ``folder`` if needed, closed to other users, and return it."""
+    folder.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+    folder.chmod(_OWNER_ONLY)
+    return folder
+
+
+def _xdg(variable: str, fallback: str) -> Path:
+    """Return our folder under an XDG base folder; relative values are ignored, as XDG asks."""
+    given = Path(os.environ.get(variable, ""))
+    return (given if given.is_absolute() else Path.home() / fallback) / "tradewind"

@@ -1,0 +1,219 @@
+"""Fit everything that decides, from one history of bars.
+
+The same ``step`` functions that serve live are folded over the history here, so what a specialist
+or the calibration learns from is what it will see. The last stretch of bars is held back: nothing
+is fitted or chosen on it, and the metrics say how the models do there.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.arrays import Floats, Indices
+from models.errors import HistoryTooShort
+from models.features import catalogue, pipeline
+from models.history import BarHistory, check, next_returns
+from models.model_set import ModelSet
+from models.prediction import calibration, ensemble, quality
+from models.prediction.ensemble import EnsembleModel
+from models.regime import mixture, posterior
+from models.regime.posterior import RegimeModel
+from models.specialists import network, serving
+from models.specialists import split as splitting
+from models.weights import controller
+from models.weights.controller import ControllerModel
+
+__all__ = ["BarHistory", "ModelSet", "fit"]
+
+
+class Material(NamedTuple):
+    """What the fits share.
+
+    Attributes
+    ----------
+    close : (n_bars, n_symbols)
+        NaN where no bar is.
+    features : (n_bars, n_symbols, F)
+    next_returns : (n_bars, n_symbols)
+    parts : Split
+    """
+
+    close: Floats
+    features: Floats
+    next_returns: Floats
+    parts: splitting.Split
+
+    def rows(self, bar: int) -> Indices:
+        """List the symbols that have this bar."""
+        return np.flatnonzero(np.isfinite(self.close[bar]))
+
+
+def fit(
+    history: BarHistory, *, timeframe: str, seed: int, progress: Callable[[str, float], None]
+) -> ModelSet:
+    """Fit regimes, specialists, controller and calibration, and measure them.
+
+    Parameters
+    ----------
+    history : BarHistory
+    timeframe : str
+        Kept in the metadata; a bar is a bar.
+    seed : int
+        The same seed and history give the same models, byte for byte, on one machine.
+    progress : callable
+        Called with the stage's name and its finished share in [0, 1].
+
+    Returns
+    -------
+    ModelSet
+        ``metadata["metrics"]`` has a row each for ``validation`` (used to stop and to calibrate, so
+        it flatters) and ``held_back``.
+
+    Raises
+    ------
+    ShapeError, NotFinite
+        If the history contradicts itself; see ``models.history.check``.
+    HistoryTooShort
+        Saying how many bars are missing.
+    """
+    check(history)
+    progress("features", 0.0)
+    material = _material(history)
+    progress("features", 1.0)
+    columns = np.array([catalogue.NAMES.index(name) for name in mixture.FEATURES], np.int64)
+    progress("regime", 0.0)
+    regime_model = mixture.fit(
+        material.features[material.parts.training], columns=columns, seed=seed
+    )
+    regime = _regimes(regime_model, material)
+    progress("regime", 1.0)
+    specialists = network.fit(
+        material.features,
+        material.next_returns,
+        regime[..., :3],
+        split=material.parts,
+        seed=seed,
+        progress=progress,
+    )
+    progress("ensemble", 0.0)
+    controller_model = ControllerModel()
+    scores = _scores(specialists, material)
+    weights = _weights(controller_model, material, regime, scores)
+    ensemble_model = _ensemble(material, scores, weights)
+    metrics = _metrics(ensemble_model, material, scores, weights)
+    progress("ensemble", 1.0)
+    metadata = {
+        "timeframe": timeframe,
+        "pipeline_version": catalogue.PIPELINE_VERSION,
+        "pipeline_digest": catalogue.pipeline_digest(),
+        "symbols": list(history.symbols),
+        "first_close_ns": int(history.close_ns[0]),
+        "last_close_ns": int(history.close_ns[-1]),
+        "seed": seed,
+        "config": _config(),
+        "metrics": metrics,
+    }
+    return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)
+
+
+def _material(history: BarHistory) -> Material:
+    splitting.split(min(catalogue.WARMUP_BARS - 1, len(history.close_ns)), len(history.close_ns))
+    features = pipeline.fold(pipeline.Bars(*history[2:]))
+    usable = np.flatnonzero(np.any(np.all(np.isfinite(features), axis=2), axis=1))
+    if len(usable) == 0:
+        raise HistoryTooShort(
+            f"no symbol has the {catalogue.WARMUP_BARS} bars that the features need, "
+            f"was {int(np.isfinite(history.close).sum(axis=0).max(initial=0))} at most"
+        )
+    parts = splitting.split(int(usable[0]), len(history.close_ns))
+    return Material(history.close, features, next_returns(history), parts)
+
+
+def _regimes(model: RegimeModel, material: Material) -> Floats:
+    n_bars, n_symbols = material.close.shape
+    regime = np.full((n_bars, n_symbols, len(posterior.REGIMES) + 1), np.nan)
+    state = posterior.initial_state(n_symbols)
+    for bar in range(n_bars):
+        rows = material.rows(bar)
+        state, regime[bar, rows] = posterior.step(model, state, rows, material.features[bar, rows])
+    return regime
+
+
+def _scores(specialists: serving.Specialists, material: Material) -> Floats:
+    n_bars, n_symbols, n_features = material.features.shape
+    scores = serving.score(specialists, material.features.reshape(-1, n_features))
+    return scores.reshape(n_bars, n_symbols, -1)
+
+
+def _weights(model: ControllerModel, material: Material, regime: Floats, scores: Floats) -> Floats:
+    weights = np.full(scores.shape, np.nan)
+    state = controller.initial_state(material.close.shape[1])
+    for bar in range(len(weights)):
+        rows = material.rows(bar)
+        state, weights[bar, rows] = controller.step(
+            model, state, rows, regime[bar, rows], scores[bar, rows], material.close[bar, rows]
+        )
+    return weights
+
+
+def _ensemble(material: Material, scores: Floats, weights: Floats) -> EnsembleModel:
+    part = material.parts.validation
+    blended = ensemble.blend(scores[part].reshape(-1, 3), weights[part].reshape(-1, 3))
+    moves = material.next_returns[part].reshape(-1)
+    known = np.isfinite(blended) & np.isfinite(moves)
+    slope, intercept = calibration.fit(blended[known], 0.5 + 0.5 * np.sign(moves[known]))
+    column = catalogue.NAMES.index("volatility_21")
+    volatility = material.features[material.parts.training][..., column].ravel()
+    moves = material.next_returns[material.parts.training].ravel()
+    known = np.isfinite(volatility) & np.isfinite(moves)
+    volatility, moves = volatility[known], moves[known]
+    return EnsembleModel(
+        slope=slope,
+        intercept=intercept,
+        volatility_column=column,
+        volatility_scale=math.sqrt(float((moves**2).sum() / (volatility**2).sum())),
+        move_scale=float(np.abs(moves).sum() / volatility.sum()),
+    )
+
+
+def _metrics(
+    model: EnsembleModel, material: Material, scores: Floats, weights: Floats
+) -> dict[str, dict[str, float | int | None]]:
+    n_bars, n_symbols, n_features = material.features.shape
+    _, up, _ = ensemble.predict(
+        model,
+        material.features.reshape(-1, n_features),
+        scores.reshape(-1, 3),
+        weights.reshape(-1, 3),
+    )
+    probabilities = up.reshape(n_bars, n_symbols)
+    measured = {}
+    for name in ("validation", "held_back"):
+        part = getattr(material.parts, name)
+        row = quality.measure(probabilities[part], material.next_returns[part])
+        measured[name] = {
+            metric: value if math.isfinite(value) else None for metric, value in row.items()
+        }
+    return measured
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "regime": dataclasses.asdict(mixture.DEFAULTS),
+        "specialists": {
+            "hidden": list(network.HIDDEN),
+            "epochs": network.EPOCHS,
+            "patience": network.PATIENCE,
+            "batch_rows": network.BATCH_ROWS,
+            "learning_rate": network.LEARNING_RATE,
+            "weight_decay": network.WEIGHT_DECAY,
+        },
+        "split": {
+            "shares": list(splitting.SHARES),
+            "label_bars": splitting.LABEL_BARS,
+            "embargo_bars": splitting.EMBARGO_BARS,
+        },
+    }

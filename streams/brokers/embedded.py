@@ -1,6 +1,7 @@
 """Real Apache Kafka as a child or as a detached process, one per stack home."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from streams.brokers.broker_log import log_tail
@@ -68,9 +69,7 @@ class EmbeddedBroker:
 def open_embedded(home: Path, *, port: int | None, detach: bool) -> EmbeddedBroker:
     """Start the broker of ``home``, or attach to the detached one that runs there."""
     private_folder(home)
-    found: FileLock | BrokerState | None = wait_for(
-        lambda: _lock_or_state(home), timeout_s=_HANDOVER_S
-    )
+    found = wait_for(partial(_lock_or_state, home), timeout_s=_HANDOVER_S)
     if found is None:
         raise BrokerHeldError(
             f"A process holds {_lock_path(home)} but wrote no state within {_HANDOVER_S:g} s."

@@ -101,6 +101,10 @@ _TOPICS = {
     "group.initial.rebalance.delay.ms": "0",
 }
 _SIZES = {
+    # After kill -9 the controller refuses the next start of the broker until the old session is
+    # over: 3 s instead of 9. Shorter would fence a broker that a laden machine holds up.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "num.network.threads": "2",
     "num.io.threads": "2",
     "background.threads": "2",

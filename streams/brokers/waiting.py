@@ -8,9 +8,7 @@ _T = TypeVar("_T")
 _POLL_S = 0.05
 
 
-def wait_for(
-    look: Callable[[], _T | None], *, timeout_s: float, poll_s: float = _POLL_S
-) -> _T | None:
+def wait_for(look: Callable[[], _T], *, timeout_s: float, poll_s: float = _POLL_S) -> _T | None:
     """Return what ``look`` finds as soon as it is neither None nor False; None after the time-out.
 
     Examples

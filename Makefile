@@ -1,0 +1,84 @@
+# The commands of the project, for people and for CI; `make help` lists them.
+# ARGS reaches the program of demo, test, up, down and evidence.
+# LOCK=worker sets up what the serving roles need, without PyTorch and the development tools.
+# A CPU-only PyTorch has other hashes: UV_TORCH_BACKEND=cpu make lock setup
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+LOCK ?= all
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-$(LOCK)
+COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.11 --python-platform linux
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo
+	@sed -n '2,4s/^# //p' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: $(STAMP) ## Create .venv from the lock files; name the Debian packages that are missing
+
+$(STAMP): requirements/setup.lock requirements/$(LOCK).lock pyproject.toml
+	@.ci/packages java mvn
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/setup.lock
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes -r requirements/$(LOCK).lock
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: lock
+lock: $(BIN)/uv ## Resolve the lock files anew from pyproject.toml
+	$(COMPILE) --output-file requirements/worker.lock pyproject.toml
+	$(COMPILE) --output-file requirements/all.lock --extra train --extra dev pyproject.toml
+	printf 'setuptools\nuv\n' | $(COMPILE) --output-file requirements/setup.lock \
+		--constraint requirements/all.lock -
+
+$(BIN)/uv: requirements/setup.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## Ticks to decisions on a real broker, with the page open at the end
+	$(BIN)/tradewind demo $(ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run all tests with coverage, as HTML in build/coverage
+	@.ci/packages java mvn chromium
+	$(BIN)/pytest --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Lint, formatting, types and the order of the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: lint
+lint: $(STAMP) ## Correct what the linter and the formatter can correct themselves
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: evidence
+evidence: $(STAMP) ## Measure every number that the documents state (hours; resumable)
+	$(BIN)/tradewind evidence --all $(ARGS)
+
+.PHONY: up
+up: $(STAMP) ## Start the stack in the background
+	$(BIN)/tradewind up $(ARGS)
+
+.PHONY: down
+down: $(STAMP) ## Stop the stack; its data stays
+	$(BIN)/tradewind down $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what was built here; stacks and the environment stay
+	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache

@@ -1,0 +1,119 @@
+"""The stack's life on the command line: up, down, status, doctor."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agents.cli.doctor import Finding, examine
+from agents.cli.parts import PartState, parts_of
+from streams.brokers import stack_home
+from streams.errors import StreamError
+
+_Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
+_Port = Annotated[
+    int | None,
+    typer.Option("--port", min=1, max=65_535, help="Port of the embedded broker; default: free."),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
+_MINUTE_S = 60
+
+
+def register(app: typer.Typer) -> None:
+    """Add the four commands to the program."""
+    for command in (up, down, status, doctor):
+        app.command()(command)
+
+
+def up(name: _Name = "default", port: _Port = None) -> None:
+    """Start the stack's parts in the background, or find them running."""
+    with _spoken_errors():
+        started = [part.start() for part in parts_of(stack_home(name), port=port)]
+    _print_parts(name, started)
+
+
+def down(name: _Name = "default") -> None:
+    """Stop the stack's parts, the last one first; the data stays."""
+    with _spoken_errors():
+        answers = [part.stop() for part in reversed(parts_of(stack_home(name)))]
+    stopped = [answer for answer in answers if answer is not None]
+    typer.echo(f"Stopped {', '.join(stopped)}." if stopped else f"Nothing ran in stack {name}.")
+
+
+def status(*, name: _Name = "default", as_json: _Json = False) -> None:
+    """Say which parts run, where, for how long and how large they are."""
+    with _spoken_errors():
+        states = [part.state() for part in parts_of(stack_home(name))]
+    if as_json:
+        typer.echo(json.dumps([asdict(state) for state in states]))
+    else:
+        _print_parts(name, states)
+
+
+def doctor(*, as_json: _Json = False) -> None:
+    """Say what this machine has and lacks; exit 1 if `make demo` cannot run."""
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        Console().print(_findings_table(findings))
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _spoken_errors() -> Iterator[None]:
+    """Turn our own errors, which name the way out, into a message and exit 1."""
+    try:
+        yield
+    except StreamError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from error
+
+
+def _print_parts(name: str, states: Sequence[PartState]) -> None:
+    table = Table("part", "provider", "state", "address", "pid", "uptime", "memory")
+    table.title = f"Stack {name}"
+    for state in states:
+        table.add_row(
+            state.name,
+            state.provider,
+            "[green]up[/]" if state.running else "[red]down[/]",
+            state.address or "-",
+            str(state.pid or "-"),
+            _duration(state.uptime_s),
+            "-" if state.memory_mb is None else f"{state.memory_mb:.0f} MB",
+        )
+    Console().print(table)
+    for state in states:
+        typer.echo(f"{state.name}: {state.why}.")
+
+
+def _findings_table(findings: Sequence[Finding]) -> Table:
+    table = Table("what", "state")
+    table.add_column("found", overflow="fold")
+    table.add_column("how to get it", overflow="fold")
+    for finding in findings:
+        colour = _COLOURS[finding.state]
+        table.add_row(finding.name, f"[{colour}]{finding.state}[/]", finding.found, finding.remedy)
+    return table
+
+
+def _duration(seconds: float | None) -> str:
+    """Return a length of time for people.
+
+    Examples
+    --------
+    >>> _duration(75.2)
+    '1 min 15 s'
+    """
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(int(seconds), _MINUTE_S)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""Tests of the room of who listens and who speaks."""

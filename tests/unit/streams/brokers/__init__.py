@@ -1,0 +1,1 @@
+"""Tests of the brokers' parts, without a broker."""

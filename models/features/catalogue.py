@@ -75,7 +75,7 @@ _TREND: tuple[_Row, ...] = (
     ("ema_distance_10", "close", 10, 10, "fraction", _DEFINED, "TA-Lib EMA: close / EMA - 1"),
     ("macd_12_26", "close", 26, 34, "fraction", _DEFINED, "Appel 1979, TA-Lib MACD / close"),
     ("macd_histogram_9", "close", 26, 34, "fraction", _DEFINED, "Aspray 1986, TA-Lib MACD / close"),
-    ("adx_14", _HLC, 14, 28, "points", _STILL_0, "Wilder 1978, TA-Lib ADX"),
+    ("adx_14", "high low", 14, 28, "points", _STILL_0, "Wilder 1978, TA-Lib ADX"),
     ("plus_di_14", _HLC, 14, 15, "points", _STILL_0, "Wilder 1978, TA-Lib PLUS_DI"),
     ("minus_di_14", _HLC, 14, 15, "points", _STILL_0, "Wilder 1978, TA-Lib MINUS_DI"),
     ("aroon_up_14", "high", 14, 15, "points", "100 if constant", "Chande 1995, TA-Lib AROON"),

@@ -94,9 +94,10 @@ def _directional(state: TrendState, moment: Moment) -> tuple[FloatArray, FloatAr
     averages = _DIRECTION.step(state.direction, moment.rows, moment.n_bars, moves)
     plus = 100.0 * ratio(averages[:, 0], averages[:, 2], 0.0)
     minus = 100.0 * ratio(averages[:, 1], averages[:, 2], 0.0)
-    strength = 100.0 * ratio(np.abs(plus - minus), plus + minus, 0.0)
-    index = _STRENGTH.step(state.strength, moment.rows, moment.n_bars, strength[:, None])
-    return index[:, 0], plus, minus
+    difference = np.abs(averages[:, 0] - averages[:, 1])
+    strength = 100.0 * ratio(difference, averages[:, 0] + averages[:, 1], 0.0)
+    adx = _STRENGTH.step(state.strength, moment.rows, moment.n_bars, strength[:, None])
+    return adx[:, 0], plus, minus
 
 
 def _aroon(highs: FloatArray, lows: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,1 @@
+"""The feature pipeline against TA-Lib, closed forms and its own laws."""

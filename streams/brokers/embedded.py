@@ -60,8 +60,8 @@ class EmbeddedBroker:
 
     def stop(self) -> None:
         """End the broker if it is ours, and return when it is gone; a second call does nothing."""
-        if not self.ours:
-            return
+        if not self.ours or not self.alive():
+            return  # a crash is not written down as a stop: the next start shall mention it
         self.state.process.end()
         mark_stopped(self.home, self.state)
 

@@ -70,7 +70,7 @@ def off_simplex(weights: Floats, tolerance: float = TOLERANCE) -> Mask:
     >>> off_simplex(np.array([[0.5, 0.5], [0.5, 0.6], [np.nan, 1.0]])).tolist()
     [False, True, True]
     """
-    proper = np.all(np.isfinite(weights) & (weights >= 0.0), axis=1)
+    proper = np.all((weights >= 0.0) & (weights <= 1.0 + tolerance), axis=1)
     sums = row_sum(np.where(proper[:, None], weights, 0.0))
     off: Mask = ~(proper & (np.abs(sums - 1.0) <= tolerance))
     return off

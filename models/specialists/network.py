@@ -23,10 +23,10 @@ HIDDEN = (64, 32)
 
 
 EPOCHS = 6
-"""At most so many passes over the training rows; the one with the least validation loss is kept."""
+"""At most so many passes over the training rows; the best on the validation rows is kept."""
 
-PATIENCE = 2
-"""Passes without a lower validation loss before training stops."""
+PATIENCE = 3
+"""Passes without improvement on the validation rows before training stops."""
 
 BATCH_ROWS = 1024
 
@@ -201,7 +201,7 @@ def _trained(
 ) -> Network:
     network = Network(training.inputs.shape[1])
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    best_loss, best_epoch, best = np.inf, 0, network.state_dict()
+    best_skill, best_epoch, best = -np.inf, 0, network.state_dict()
     for epoch in range(EPOCHS):
         order = torch.randperm(len(training.inputs))
         for start in range(0, len(order), BATCH_ROWS):
@@ -210,10 +210,9 @@ def _trained(
             loss = _loss(network, Samples(*(part[batch] for part in training)), regime)
             torch.autograd.backward(loss)
             optimizer.step()
-        with torch.no_grad():
-            validation_loss = float(_loss(network, validation, regime))
-        if validation_loss < best_loss:
-            best_loss, best_epoch = validation_loss, epoch
+        skill = _skill(network, validation, regime)
+        if skill > best_skill:
+            best_skill, best_epoch = skill, epoch
             best = {name: value.clone() for name, value in network.state_dict().items()}
         progress((epoch + 1) / EPOCHS)
         if epoch - best_epoch >= PATIENCE:
@@ -229,3 +228,18 @@ def _loss(network: Network, samples: Samples, regime: int) -> torch.Tensor:
         network(samples.inputs), samples.labels, weight=weights, reduction="sum"
     )
     return losses / weights.sum()
+
+
+def _skill(network: Network, samples: Samples, regime: int) -> float:
+    """Correlate log odds with direction: their scale and level are left to the calibration.
+
+    Near even odds the log loss after calibration falls with the square of this correlation; the
+    loss before it would stop training for overconfidence that the calibration removes anyway.
+    """
+    weights = samples.weights[:, regime] / samples.weights[:, regime].sum()
+    with torch.no_grad():
+        logits = network(samples.inputs)
+    logits = logits - (weights * logits).sum()
+    labels = samples.labels - (weights * samples.labels).sum()
+    spread = (weights * logits**2).sum() * (weights * labels**2).sum()
+    return float((weights * logits * labels).sum() / spread.clamp_min(1e-300).sqrt())

@@ -122,7 +122,7 @@ def step(
 ) -> tuple[ControllerState, Floats]:
     """Fold one slice into the weights of its symbols.
 
-    Performance comes from the scores of the previous bar and the return to this close; this bar's
+    Performance comes from the scores of the previous bar and the move to this close; this bar's
     scores tell who is alive and are kept for the next.
 
     Parameters
@@ -158,7 +158,7 @@ def step(
     performance = hedge.fold(
         state.log_performance[rows],
         hedge.losses(
-            state.last_scores[rows], np.where(priced, close, np.nan) / state.last_close[rows] - 1.0
+            state.last_scores[rows], np.where(priced, close, np.nan) - state.last_close[rows]
         ),
         learning_rate=model.learning_rate,
         half_life_bars=model.half_life_bars,

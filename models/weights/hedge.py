@@ -13,27 +13,28 @@ from models import simplex
 from models.arrays import Floats
 
 
-def losses(scores: Floats, returns: Floats) -> Floats:
+def losses(scores: Floats, moves: Floats) -> Floats:
     """Squared error of each specialist's probability that the bar closes up (Brier 1950).
 
     Parameters
     ----------
     scores : (n, K)
         Log odds given at the previous bar.
-    returns : (n,)
-        Return of the bar that has just closed; zero counts as half up.
+    moves : (n,)
+        Change of price to the bar that has just closed, or its return: only the sign counts, and
+        zero counts as half up.
 
     Returns
     -------
     (n, K)
-        In [0, 1]; NaN where the score or the return is NaN.
+        In [0, 1]; NaN where the score or the move is NaN.
 
     Examples
     --------
     >>> losses(np.array([[0.0, 1e6, -1e6]]), np.array([0.01])).tolist()
     [[0.25, 0.0, 1.0]]
     """
-    happened = 0.5 + 0.5 * np.sign(returns)
+    happened = 0.5 + 0.5 * np.sign(moves)
     return (simplex.sigmoid(scores) - happened[:, None]) ** 2
 
 

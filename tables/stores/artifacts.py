@@ -1,0 +1,229 @@
+"""The content-addressed store: fitted models and documents, named by the digest of their bytes.
+
+A model set is one safetensors file: the arrays, and one metadata entry of canonical JSON that holds
+every plain number. What is read is hashed first, so nothing damaged or exchanged is ever used, and
+nothing read here can run code. Loading needs neither torch nor scikit-learn.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from models.model_set import ModelSet
+
+FORMAT = "tradewind-models-1"
+
+_MODELS, _DOCUMENTS = "safetensors", "json"
+_HEX_DIGITS = 64
+_HEADER_KEY = "tradewind"
+_LENGTH_BYTES = 8
+
+
+class ArtifactError(Exception):
+    """Base of every error of the store; each class names what the operator can do."""
+
+
+class ArtifactMissing(ArtifactError):  # noqa: N818  says what is the case
+    """No artefact has this digest.
+
+    Operator action: fit or import the model set, or correct the digest in the epoch.
+    """
+
+
+class ArtifactCorrupt(ArtifactError):  # noqa: N818  says what is the case
+    """A file's bytes are not those that its name promises, or not what the store writes.
+
+    Operator action: delete the named file and put the artefact again from its source.
+    """
+
+
+class Artifacts:
+    """Artefacts under one directory, which several processes may share.
+
+    Parameters
+    ----------
+    root : Path
+        Made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put_models(self, models: ModelSet) -> str:
+        """Store a model set; give its SHA-256 in hex.
+
+        The same models give the same digest; storing twice changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If a number in the metadata is not finite: JSON has no word for it.
+        """
+        return self._put(_models_to_bytes(models), _MODELS)
+
+    def load_models(self, digest: str) -> ModelSet:
+        """Load the model set of this digest.
+
+        Raises
+        ------
+        ArtifactMissing, ArtifactCorrupt
+        """
+        return _models_from_bytes(self._load(digest, _MODELS), digest)
+
+    def put_json(self, document: Any) -> str:  # noqa: ANN401  any JSON value
+        """Store a JSON document in canonical form; give its SHA-256 in hex."""
+        return self._put(canonical_json(document), _DOCUMENTS)
+
+    def load_json(self, digest: str) -> Any:  # noqa: ANN401  any JSON value
+        """Load the document of this digest.
+
+        Raises
+        ------
+        ArtifactMissing, ArtifactCorrupt
+        """
+        return json.loads(self._load(digest, _DOCUMENTS))
+
+    def list_models(self) -> tuple[str, ...]:
+        """List the digests of all model sets, sorted."""
+        return self._list(_MODELS)
+
+    def list_json(self) -> tuple[str, ...]:
+        """List the digests of all documents, sorted."""
+        return self._list(_DOCUMENTS)
+
+    def find(self, **wanted: Any) -> tuple[str, ...]:  # noqa: ANN401  any JSON value
+        """List the digests of the model sets whose metadata has all these entries, sorted.
+
+        Raises
+        ------
+        ArtifactCorrupt
+            If any model file of the store is damaged.
+        """
+        return tuple(digest for digest in self.list_models() if self._matches(digest, wanted))
+
+    def _matches(self, digest: str, wanted: dict[str, Any]) -> bool:
+        metadata = self.load_models(digest).metadata
+        return all(key in metadata and metadata[key] == value for key, value in wanted.items())
+
+    def _path(self, digest: str, kind: str) -> Path:
+        if len(digest) != _HEX_DIGITS or set(digest) - set("0123456789abcdef"):
+            raise ArtifactMissing(
+                f"a digest is {_HEX_DIGITS} lower-case hex digits, was {digest!r}"
+            )
+        return self.root / f"{digest}.{kind}"
+
+    def _list(self, kind: str) -> tuple[str, ...]:
+        return tuple(sorted(path.stem for path in self.root.glob(f"{'?' * _HEX_DIGITS}.{kind}")))
+
+    def _put(self, data: bytes, kind: str) -> str:
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(digest, kind)
+        self.root.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as temporary:
+            temporary.write(data)
+        return digest
+
+    def _load(self, digest: str, kind: str) -> bytes:
+        path = self._path(digest, kind)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ArtifactMissing(f"no {kind} artefact {digest} in {self.root}") from error
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != digest:
+            raise ArtifactCorrupt(f"{path} must have the digest {digest}, was {actual}")
+        return data
+
+
+def canonical_json(document: Any) -> bytes:  # noqa: ANN401  any JSON value
+    """Encode a JSON document so that equal documents have equal bytes.
+
+    Keys sorted, no blanks, UTF-8, shortest form of floats.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+
+    Examples
+    --------
+    >>> canonical_json({"b": 1, "a": [0.5, None]})
+    b'{"a":[0.5,null],"b":1}'
+    """
+    return json.dumps(
+        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def _models_to_bytes(models: ModelSet) -> bytes:
+    header: dict[str, Any] = {"format": FORMAT, "metadata": models.metadata}
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for part, kind in _parts():
+        numbers = {}
+        for field, value in getattr(models, part)._asdict().items():
+            if get_type_hints(kind)[field] in {int, float}:
+                numbers[field] = value
+            else:
+                tensors[f"{part}.{field}"] = np.ascontiguousarray(value)
+        header[part] = numbers
+    return save_tensors(tensors, {_HEADER_KEY: canonical_json(header).decode()})
+
+
+def _models_from_bytes(data: bytes, digest: str) -> ModelSet:
+    try:
+        length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+        outer = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+        header = json.loads(outer["__metadata__"][_HEADER_KEY])
+        if header["format"] != FORMAT:
+            raise ArtifactCorrupt(f"{digest} must have the format {FORMAT}, was {header['format']}")
+        tensors = load_tensors(data)
+        parts = {
+            part: kind(
+                **{
+                    field: header[part][field]
+                    if field in header[part]
+                    else tensors[f"{part}.{field}"]
+                    for field in kind._fields
+                }
+            )
+            for part, kind in _parts()
+        }
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise ArtifactCorrupt(f"{digest} is no model set of this version: {error!r}") from error
+    return ModelSet(**parts, metadata=header["metadata"])
+
+
+def _parts() -> Iterator[tuple[str, Any]]:
+    for name, kind in get_type_hints(ModelSet).items():
+        if hasattr(kind, "_fields"):
+            yield name, kind
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    # The rename itself is durable only once the directory is.
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

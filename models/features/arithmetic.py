@@ -1,9 +1,10 @@
-"""Arithmetic on windows whose order and edge cases are fixed, so that rows stay strangers.
+"""Arithmetic whose bits depend on the values alone: not on other rows, nor on the processor.
 
 A slice of 200 rows must give each row the very bits that a slice of one row gives it. Elementwise
 IEEE operations do so by themselves; a reduction does so only in one fixed order, and numpy chooses
 its order by shape and strides. So windows are (n_bars, n_rows), time first, and are added up by
-halves with elementwise sums only, here and nowhere else.
+halves with elementwise sums only, here and nowhere else. numpy's logarithm has other last bits on
+a processor with AVX-512 than on one without, so `log` is made of IEEE operations as well.
 """
 
 import numpy as np
@@ -15,6 +16,32 @@ BoolArray = NDArray[np.bool_]
 
 # A spread below this part of its scale is rounding (about 1e-16 a term), not market.
 NOISE = 1e-12
+
+_LN_2 = 0.6931471805599453
+_SQRT_HALF = 0.7071067811865476
+# ln(m) = 2 s + s^3 (2/3 + 2/5 s^2 + ...), s = (m - 1) / (m + 1); with |s| < 0.172 the first term
+# left out, 2/21 s^21, is below a fifth of a last bit.
+_SERIES = tuple(2.0 / degree for degree in range(19, 1, -2))
+
+
+def log(values: FloatArray) -> FloatArray:
+    """Give natural logarithms, elementwise, of positive finite numbers; NaN stays NaN.
+
+    The relative error is below 5e-16, near 1 too, and the bits are the same on every processor.
+
+    >>> log(np.array([1.0, 2.0])).tolist()
+    [0.0, 0.6931471805599453]
+    """
+    mantissa, exponent = np.frexp(values)
+    low = mantissa < _SQRT_HALF
+    mantissa = np.where(low, 2.0 * mantissa, mantissa)
+    part = (mantissa - 1.0) / (mantissa + 1.0)
+    square = part * part
+    series = np.full_like(square, _SERIES[0])
+    for coefficient in _SERIES[1:]:
+        series *= square
+        series += coefficient
+    return (exponent - low) * _LN_2 + (2.0 * part + part * square * series)
 
 
 def window_sum(values: FloatArray) -> FloatArray:

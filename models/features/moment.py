@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.features import windows
-from models.features.arithmetic import FloatArray, IntArray, centred, deviation
+from models.features.arithmetic import FloatArray, IntArray, centred, deviation, log
 from models.features.bars import Bars
 
 MONTH_BARS = 21
@@ -81,7 +81,7 @@ def observe(history: History, rows: IntArray, bars: Bars) -> Moment:
     typical = (bars.high + bars.low + bars.close) / 3.0
     history.previous[rows] = np.stack((bars.high, bars.low, bars.close, typical), axis=1)
 
-    return_1, overnight, range_log, body_log = np.log(
+    return_1, overnight, range_log, body_log = log(
         np.stack((bars.close, bars.open, bars.high, bars.close))
         / np.stack((previous_close, previous_close, bars.low, bars.open))
     )

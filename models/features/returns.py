@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.features.arithmetic import FloatArray
+from models.features.arithmetic import FloatArray, log
 from models.features.moment import Moment
 
 # 1 is left out: the moment knows it.
@@ -24,5 +24,5 @@ def step(closes: FloatArray, moment: Moment) -> list[FloatArray]:
     slot = (moment.n_bars - 1) % _RING_BARS
     closes[moment.rows, slot] = moment.bars.close
     earlier = closes[moment.rows, (slot - _LAGS[:, None]) % _RING_BARS]
-    longer = np.log(moment.bars.close / earlier)
+    longer = log(moment.bars.close / earlier)
     return [moment.return_1, *longer, moment.overnight, moment.range_log]

@@ -1,11 +1,28 @@
 """The arithmetic on windows: its order is fixed, its edge cases are defined."""
 
+from decimal import Decimal, localcontext
 from math import fsum
 
 import numpy as np
 import pytest
 
-from models.features.arithmetic import above_noise, centred, deviation, ratio, window_sum
+from models.features.arithmetic import above_noise, centred, deviation, log, ratio, window_sum
+
+
+def test_log_when_compared_with_thirty_digits_then_is_right_to_the_last_bits() -> None:
+    """Price ratios of all sizes, and those a hair from 1, where returns are small."""
+    draw = np.random.default_rng(3)
+    ratios = np.concatenate(
+        (
+            np.exp(draw.normal(0.0, 0.02, 2_000)),
+            1.0 + draw.normal(0.0, 1.0, 500) * 10.0 ** draw.uniform(-15.0, -3.0, 500),
+            10.0 ** draw.uniform(-12.0, 12.0, 500),
+        )
+    )
+    with localcontext(prec=30):
+        exact = [float(Decimal(value).ln()) for value in ratios.tolist()]
+    np.testing.assert_allclose(log(ratios), exact, rtol=5e-16)
+    assert np.isnan(log(np.array([np.nan]))).all()
 
 
 @pytest.mark.parametrize("n_bars", [1, 2, 5, 21, 63, 64])

@@ -1,5 +1,8 @@
 """The laws of the pipeline, bit for bit, and what it makes of degenerate tapes."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -140,6 +143,38 @@ def test_causality_check_when_a_leak_is_planted_then_fails(
     """The check that clears the pipeline convicts the three usual leaks."""
     with pytest.raises(AssertionError, match="know more than"):
         assert_causal(leak, Bars(*(column[:300] for column in walk)))
+
+
+# The bars are made of products only: numpy's exponential depends on the processor, too.
+FINGERPRINT = """
+import hashlib
+import numpy as np
+from models.features.pipeline import Bars, fold
+draw = np.random.default_rng(36).random((4, 260, 20)) * 0.02
+close = np.cumprod(0.99 + draw[0], axis=0)
+open_ = close * (0.99 + draw[1])
+high = np.maximum(open_, close) * (1.0 + draw[2])
+low = np.minimum(open_, close) * (1.0 - draw[3])
+bars = Bars(open_, high, low, close, draw[2] * 1e6, (high + low) / 2.0)
+print(hashlib.sha256(fold(bars).tobytes()).hexdigest())
+"""
+
+
+def test_fold_when_the_processor_knows_fewer_instructions_then_gives_the_same_bits() -> None:
+    """A replay on another machine is a replay: numpy's fast paths may not show."""
+    targets = np._core._multiarray_umath.__cpu_dispatch__
+    known = np._core._multiarray_umath.__cpu_features__
+    fast = " ".join(target for target in targets if known.get(target))
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", FINGERPRINT],
+            env={**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for disabled in ("", fast)
+    }
+    assert len(digests) == 1
 
 
 def test_state_when_rebuilt_from_copied_arrays_then_continues_bit_for_bit(

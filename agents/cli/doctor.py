@@ -1,12 +1,10 @@
 """What a machine needs to run Tradewind, what it has, and how to get the rest."""
 
-import importlib.util
-import os
 import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 from typing import Literal
 
@@ -144,7 +142,7 @@ def uvloop() -> Finding:
 
 def torch() -> Finding:
     """Check the library for training; the serving roles do without it."""
-    if importlib.util.find_spec("torch") is not None:
+    if PathFinder.find_spec("torch") is not None:
         return Finding("torch", "ok", "installed")
     return Finding("torch", "optional", "not installed: no training", f"{_SETUP} LOCK=all")
 
@@ -152,7 +150,7 @@ def torch() -> Finding:
 def chromium() -> Finding:
     """Check the browser with which the page is tested."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
-        path = os.environ.get("CHROMIUM") or shutil.which(name)
+        path = shutil.which(name)
         if path:
             return Finding("Chromium", "ok", path)
     return Finding(
@@ -184,7 +182,8 @@ def _unless_given() -> State:
 def _extension(package: str, module: str) -> Finding:
     """Look for a compiled module of this interpreter's kind; importing it would cost seconds."""
     name = f"{package} (compiled)"
-    spec = importlib.util.find_spec(package)
+    # Not importlib.util.find_spec: Faust, once imported, hides its own.
+    spec = PathFinder.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return Finding(name, "missing", f"{package} is not installed", _SETUP)
     for folder in spec.submodule_search_locations:

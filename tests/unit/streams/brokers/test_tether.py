@@ -41,7 +41,7 @@ def test_main_when_called_then_it_replaces_the_process(monkeypatch: pytest.Monke
     replaced: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(os, "execv", lambda path, arguments: replaced.append((path, arguments)))
     monkeypatch.setattr(tether, "_PR_SET_PDEATHSIG", 2)  # PR_GET_PDEATHSIG: changes nothing here
-    monkeypatch.setattr(tether.ctypes, "CDLL", lambda *_args, **_named: _Libc())
+    monkeypatch.setattr("ctypes.CDLL", lambda *_args, **_named: _Libc())
     tether.main([str(os.getppid()), "/bin/true", "a", "b"])
     assert replaced == [("/bin/true", ["/bin/true", "a", "b"])]
 

@@ -1,0 +1,127 @@
+"""The whole fit on seeded bars: reproducible, honest about its split, clear in its refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models import training
+from models.errors import HistoryTooShort, NotFinite, ShapeError
+from models.features import catalogue
+from models.history import BarHistory
+from models.model_set import ModelSet
+from models.prediction import ensemble
+from models.specialists import serving
+
+N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
+
+
+def ignore(_stage: str, _share: float) -> None:
+    """Take a progress report and do nothing."""
+
+
+def bars(n_bars: int = N_BARS) -> BarHistory:
+    """Draw four random walks that reverse a little; the last symbol is listed late."""
+    rng = np.random.default_rng(101)
+    shocks = rng.normal(size=(n_bars, len(SYMBOLS))) * 0.01
+    shocks[1:] -= 0.3 * shocks[:-1]
+    close = 100.0 * np.exp(np.cumsum(shocks, axis=0))
+    first = np.concatenate([close[:1], close[:-1]])
+    high, low = np.maximum(first, close) * 1.002, np.minimum(first, close) * 0.998
+    columns = [first, high, low, close, rng.uniform(1e3, 1e4, close.shape)]
+    columns.append(close.copy())
+    for column in columns:
+        column[:100, -1] = np.nan
+    return BarHistory(SYMBOLS, np.arange(n_bars) * 86_400_000_000_000, *columns)
+
+
+@pytest.fixture(scope="module")
+def models() -> ModelSet:
+    """Fit once for the tests of this file."""
+    return training.fit(bars(), timeframe="1d", seed=7, progress=ignore)
+
+
+def as_bytes(models: ModelSet) -> list[bytes]:
+    """List the bytes of every array and number."""
+    return [np.asarray(value).tobytes() for part in models[:4] for value in part]
+
+
+def test_fit_when_repeated_then_gives_the_same_bytes(models: ModelSet) -> None:
+    """Seed and history determine every array, number and metric."""
+    again = training.fit(bars(), timeframe="1d", seed=7, progress=ignore)
+    assert as_bytes(again) == as_bytes(models)
+    assert again.metadata == models.metadata
+
+
+def test_fit_when_held_back_bars_differ_then_gives_the_same_models(models: ModelSet) -> None:
+    """Nothing is fitted on the last stretch: other bars there change no byte of any model."""
+    changed = bars()
+    for column in (changed.open, changed.high, changed.low, changed.close, changed.vwap):
+        column[-90::2] *= 1.01
+    again = training.fit(changed, timeframe="1d", seed=7, progress=ignore)
+    assert as_bytes(again) == as_bytes(models)
+    assert again.metadata["metrics"]["held_back"] != models.metadata["metrics"]["held_back"]
+
+
+def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> None:
+    """The metadata says from what, with what and how well, in plain JSON."""
+    metadata = json.loads(json.dumps(models.metadata, allow_nan=False))
+    assert metadata == models.metadata
+    assert metadata["timeframe"] == "1d"
+    assert metadata["pipeline_version"] == catalogue.PIPELINE_VERSION
+    assert metadata["pipeline_digest"] == catalogue.pipeline_digest()
+    assert metadata["symbols"] == list(SYMBOLS)
+    assert metadata["last_close_ns"] == (N_BARS - 1) * 86_400_000_000_000
+    for stretch in ("validation", "held_back"):
+        row = metadata["metrics"][stretch]
+        assert row["n_bars"] > 0
+        assert 0.0 <= row["expected_calibration_error"] <= 1.0
+        assert row["hit_rate_always_up"] is not None
+
+
+def test_fit_when_done_then_models_serve_a_slice(models: ModelSet) -> None:
+    """Scores and predictions of the fitted set are finite and within their ranges."""
+    features = np.random.default_rng(102).normal(size=(5, len(catalogue.NAMES)))
+    features = features * models.specialists.scale + models.specialists.mean
+    features[:, models.ensemble.volatility_column] = 0.01
+    scores = serving.score(models.specialists, features)
+    weights = np.full((5, 3), 1 / 3)
+    confidence, _, target = ensemble.predict(models.ensemble, features, scores, weights)
+    assert ((confidence >= 0.5) & (confidence <= 1.0)).all()
+    assert (np.abs(target) <= models.ensemble.max_target_fraction).all()
+
+
+def test_fit_when_the_history_is_too_short_then_says_how_many_bars_are_missing() -> None:
+    """The features' warm-up counts on top of the 549 bars that three stretches need."""
+    missing = catalogue.WARMUP_BARS - 1 + 549 - 600
+    with pytest.raises(HistoryTooShort, match=f"^{missing} bars are missing"):
+        training.fit(bars(600), timeframe="1d", seed=7, progress=ignore)
+
+
+def test_fit_when_a_symbol_never_lives_long_enough_then_says_what_it_had() -> None:
+    """Many bars of the grid do not help when each symbol has only a few."""
+    history = bars()
+    for column in history[2:]:
+        column[200:] = np.nan
+    with pytest.raises(HistoryTooShort, match="was 200 at most"):
+        training.fit(history, timeframe="1d", seed=7, progress=ignore)
+
+
+def test_fit_when_a_price_is_missing_then_names_its_place() -> None:
+    """A hole in one column of a bar is refused before anything is fitted."""
+    history = bars()
+    history.close[300, 1] = np.nan
+    with pytest.raises(NotFinite, match=r"close of row 300 .*column 1 \(BBB\)"):
+        training.fit(history, timeframe="1d", seed=7, progress=ignore)
+
+
+def test_fit_when_times_are_unsorted_then_refuses() -> None:
+    """Training on shuffled time would see the future."""
+    history = bars()
+    with pytest.raises(ShapeError, match="rise strictly"):
+        training.fit(
+            history._replace(close_ns=history.close_ns[::-1]),
+            timeframe="1d",
+            seed=7,
+            progress=ignore,
+        )

@@ -47,14 +47,18 @@ def render_properties(settings: Mapping[str, str]) -> str:
     return "".join(f"{key}={_escaped(value)}\n" for key, value in settings.items())
 
 
+def scratch_folder(config: Path) -> Path:
+    """Return where the JVM unpacks its native compression libraries."""
+    return config.parent / "tmp"
+
+
 def server_command(java: Path, class_path: str, config: Path, logs: Path) -> list[str]:
     """Return the command that runs the broker in the foreground."""
     return [
         str(java),
         *_JVM,
         f"-XX:ErrorFile={logs / 'jvm-error.log'}",
-        # Native compression libraries are unpacked here, and swept with the stack.
-        f"-Djava.io.tmpdir={config.parent}",
+        f"-Djava.io.tmpdir={scratch_folder(config)}",
         f"-Dtradewind.logs={logs}",
         f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties')}",
         "-cp",

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -86,6 +87,9 @@ def _prepare(home: Path, java: Java, class_path: str, ports: tuple[int, int]) ->
     data = home / "kafka"
     private_folder(home / "logs")
     config = private_folder(home / "broker") / "server.properties"
+    # A killed broker leaves its unpacked libraries behind.
+    shutil.rmtree(kafka_config.scratch_folder(config), ignore_errors=True)
+    private_folder(kafka_config.scratch_folder(config))
     settings = kafka_config.server_properties(data, *ports)
     config.write_text(kafka_config.render_properties(settings), encoding="ascii")
     if not (data / "meta.properties").exists():

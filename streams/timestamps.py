@@ -51,7 +51,8 @@ def _parse_text(text: str) -> int:
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise RecordError(
-            "BAD_TIMESTAMP", f"ts_event was {text!r}; expected RFC 3339 such as 2026-01-02T03:04:05Z"
+            "BAD_TIMESTAMP",
+            f"ts_event was {text!r}; expected RFC 3339 such as 2026-01-02T03:04:05Z",
         )
     date, clock, fraction, offset = match.groups()
     try:

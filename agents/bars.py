@@ -1,0 +1,206 @@
+"""``market-ticks -> market-bars``: ticks become bars, and only the one clock closes them.
+
+Table ``bars``: one snapshot per partition with its open bars; ticks at or below the snapshot's
+offset are skipped when they are read again.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agents.stage import Output, Reader, Snapshot
+from models.bars import BarRules, ClosedBars, advance
+from streams import metrics
+from streams.dead_letters import DeadLetter, Headers, Origin
+from streams.epochs import Epoch
+from streams.errors import RecordError
+from streams.records import ClockRecord, EpochNotice, Heartbeat
+from streams.slices import Counts, SliceMeta, bar_slice
+from streams.ticks import BadTick, Placement, read_ticks
+from streams.topics import MARKET_BARS
+from streams.transport import Record
+from tables.bars import BarsKept, add_tick, bar_columns
+from tables.epochs import Epochs
+from tables.stamped import Stamped
+
+SNAPSHOT_TICKS = 20_000
+
+_KEY = b"open"
+_NS_PER_MS = 1_000_000
+_CLOCK_RECORD = msgspec.json.Decoder(ClockRecord)
+
+# Which count of the slice a refusal belongs to; every other refusal is ``n_dead``.
+_COUNTED = {"LATE": "n_late", "DUPLICATE": "n_duplicate", "CROSSED": "n_crossed"}
+
+
+@dataclass(slots=True)
+class BarFold:
+    """The fold of one partition of ticks."""
+
+    epochs: Epochs
+    partition: int
+    read: Reader
+    kept: BarsKept = field(init=False)
+    next_offset: int = field(init=False)
+    n_since: int = 0
+    places: dict[str, Placement] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        stamped = self.read(_KEY)
+        self.kept = BarsKept() if stamped is None else BarsKept.decode(stamped.state)
+        self.next_offset = 0 if stamped is None else stamped.next_offset
+
+    def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
+        """Fold one record of ticks or of the clock."""
+        if record.offset < self.next_offset:
+            return ()
+        self.next_offset = record.offset + 1
+        if record.header("clock") is not None:
+            return self._clock(record)
+        return list(self._ticks(record))
+
+    def _clock(self, record: Record) -> Iterable[Output | DeadLetter]:
+        try:
+            said = _CLOCK_RECORD.decode(record.value or b"")
+            if isinstance(said, EpochNotice):
+                self._announce(said)
+                return ()
+            return self._heartbeat(said, record)
+        except msgspec.MsgspecError as error:
+            return (self._dead(record, 0, RecordError("BAD_CLOCK_RECORD", str(error))),)
+        except RecordError as error:
+            return (self._dead(record, 0, error),)
+
+    def _announce(self, notice: EpochNotice) -> None:
+        announced = self.epochs.load(notice.digest).epoch
+        if notice.clock_id != announced.clock_id:
+            raise RecordError(
+                "FOREIGN_CLOCK",
+                f"clock {notice.clock_id!r} announced an epoch of clock {announced.clock_id!r}",
+            )
+        known = self.kept.epochs
+        if known and announced.layout() != self._epoch(known[-1]).layout():
+            raise RecordError(
+                "LAYOUT_CHANGED",
+                f"epoch {notice.epoch} changes the grid or the universe; expected a new run",
+            )
+        if not known or notice.epoch > known[-1].epoch:
+            known.append(notice)
+
+    def _epoch(self, notice: EpochNotice) -> Epoch:
+        return self.epochs.load(notice.digest).epoch
+
+    def _current(self) -> Epoch:
+        if not self.kept.epochs:
+            raise RecordError("NO_CLOCK", "no epoch is announced; expected the clock to run first")
+        return self._epoch(self.kept.epochs[0])
+
+    def _heartbeat(self, beat: Heartbeat, record: Record) -> list[Output | DeadLetter]:
+        epoch = self._current()
+        if beat.clock_id != epoch.clock_id:
+            raise RecordError(
+                "FOREIGN_CLOCK", f"heartbeat of {beat.clock_id!r}; expected {epoch.clock_id!r}"
+            )
+        closed = advance(self.kept.state, _rules(epoch), beat.n, beat.ts_event_ns)
+        return [output for bars in closed for output in self._slices(epoch, bars, record)]
+
+    def _slices(self, epoch: Epoch, closed: ClosedBars, record: Record) -> Iterator[Output]:
+        notice = self.kept.epoch_for(closed.close_ns)
+        chunks = epoch.chunks(self.partition)
+        bars = dict(closed.bars)
+        counts = self.kept.take_counts()
+        for number, symbols in enumerate(chunks):
+            meta = SliceMeta(
+                partition=self.partition,
+                close_ns=closed.close_ns,
+                rank=0,
+                chunk=number,
+                n_chunks=len(chunks),
+                n_partitions=epoch.n_partitions,
+                timeframe=epoch.timeframe,
+                epoch=notice.epoch,
+                epoch_digest=notice.digest,
+                first_offset=self.kept.first_offset,
+                last_offset=record.offset,
+                counts=counts if number == 0 else Counts(),
+            )
+            rows = [(i, s, bars[s]) for i, s in enumerate(symbols) if s in bars]
+            value = bar_slice(meta, bar_columns(rows)).encode()
+            key = str(self.partition).encode()
+            yield Output(MARKET_BARS.name, key, value, _origin(record), self.partition)
+        self.kept.first_offset = record.offset + 1
+
+    def _ticks(self, record: Record) -> Iterator[DeadLetter]:
+        try:
+            epoch = self._current()
+        except RecordError as error:
+            yield self._dead(record, 0, error)
+            return
+        rules = _rules(epoch)
+        for item in read_ticks(record.value, self._placement(epoch)):
+            self.n_since += 1
+            self.kept.count("n_in")
+            if isinstance(item, BadTick):
+                yield self._refused(record, item.place, item.error, item.raw)
+                continue
+            index, tick = item
+            try:
+                refused = add_tick(self.kept, rules, tick)
+            except RecordError as error:
+                yield self._refused(record, index, error, msgspec.json.encode(tick))
+                continue
+            if refused is None:
+                continue
+            if refused.code == "CROSSED":
+                self._count(refused.code)
+                continue
+            fault = RecordError(refused.code, refused.detail)
+            yield self._refused(record, index, fault, msgspec.json.encode(tick))
+
+    def _refused(self, record: Record, index: int, error: RecordError, raw: bytes) -> DeadLetter:
+        self._count(error.reason)
+        return DeadLetter.of(
+            error, Origin(record.topic, record.partition, record.offset, index), "bars", raw
+        )
+
+    def _count(self, code: str) -> None:
+        self.kept.count(_COUNTED.get(code, "n_dead"))
+        metrics.TICKS.labels(code.lower()).inc()
+
+    def _dead(self, record: Record, index: int, error: RecordError) -> DeadLetter:
+        origin = Origin(record.topic, record.partition, record.offset, index)
+        return DeadLetter.of(error, origin, "bars", record.value or b"")
+
+    def _placement(self, epoch: Epoch) -> Placement:
+        digest = self.kept.epochs[0].digest
+        place = self.places.get(digest)
+        if place is None:
+            local = frozenset(s for chunk in epoch.chunks(self.partition) for s in chunk)
+            universe = frozenset(epoch.symbols())
+            place = Placement(self.partition, epoch.n_partitions, universe, local)
+            self.places = {digest: place}
+        return place
+
+    def due(self) -> bool:
+        """Tell whether enough ticks were folded for a snapshot."""
+        return self.n_since >= SNAPSHOT_TICKS
+
+    def snapshot(self) -> Snapshot:
+        """Return the open bars with the offset they stand for."""
+        self.n_since = 0
+        return Snapshot({_KEY: Stamped(self.next_offset, self.kept.encode())}, self.next_offset)
+
+
+def _rules(epoch: Epoch) -> BarRules:
+    return BarRules(
+        epoch.timeframe_ns,
+        epoch.lateness_ms * _NS_PER_MS,
+        epoch.max_ahead_ms * _NS_PER_MS,
+        epoch.venue_latency_ms * _NS_PER_MS,
+    )
+
+
+def _origin(record: Record) -> Headers:
+    """Return what travels with a slice and is not part of it: when its heartbeat was meant."""
+    return [(name, value) for name, value in record.headers if name != "clock"]

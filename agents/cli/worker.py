@@ -1,0 +1,68 @@
+"""``tradewind worker``: one process of a role; restart is its recovery."""
+
+import gc
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import faust
+import typer
+import uvloop
+from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
+
+from agents.topology import Place, trading_app
+from streams.settings import Settings
+
+# Faust and its parts emit debug records even at `warn`; each level is set by name.
+_NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
+
+ROLES = ("trading",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(worker)
+
+
+def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
+    bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
+    data: Annotated[Path, typer.Option(help="Directory of this worker's local tables.")],
+    artifacts: Annotated[Path, typer.Option(help="Directory of models and epochs.")],
+    run: Annotated[str, typer.Option(help="Run whose topics are used; empty: live.")] = "",
+    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "trading",
+    web_port: Annotated[int, typer.Option(help="Port of the stats page.")] = 6066,
+    instance: Annotated[str, typer.Option(help="Name of this worker within the run.")] = "0",
+) -> None:
+    """Run one worker until it is told to stop; exit 1 if a stage failed."""
+    if role not in ROLES:
+        raise typer.BadParameter(f"role was {role!r}; expected one of {', '.join(ROLES)}")
+    settings = Settings()
+    _configure_logging(settings.log_level)
+    place = Place(
+        bootstrap_servers=bootstrap,
+        run=run,
+        n_partitions=settings.partitions,
+        data=data,
+        artifacts=artifacts,
+        web_host=settings.web_host,
+        web_port=web_port,
+        instance=instance,
+    )
+    loop = uvloop.new_event_loop()
+    app = trading_app(place)
+    # What start-up made lives as long as the process: no need to walk it at every collection.
+    gc.collect()
+    gc.freeze()
+    program = faust.Worker(
+        app, loop=loop, loglevel="WARN", redirect_stdouts=False, quiet=True, debug=False
+    )
+    raise SystemExit(program.execute_from_commandline())
+
+
+def _configure_logging(level: str) -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("tradewind").setLevel(level)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)

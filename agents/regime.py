@@ -1,0 +1,19 @@
+"""``feature-slices -> regime-probabilities``: filtered probabilities and entropy per row."""
+
+from collections.abc import Mapping
+
+from agents.slice_stage import SliceSpec, route_to
+from models.model_set import ModelSet
+from models.regime.posterior import RegimeState, initial_state, step
+from streams.slices import FloatArray, Slice
+from streams.topics import REGIME_PROBABILITIES
+
+
+def _step(
+    models: ModelSet, state: RegimeState, slice_: Slice
+) -> tuple[RegimeState, Mapping[str, FloatArray]]:
+    state, regime = step(models.regime, state, slice_.rows(), slice_.matrix("features"))
+    return state, {"regime": regime}
+
+
+REGIME = SliceSpec("regime", RegimeState, initial_state, _step, route_to(REGIME_PROBABILITIES.name))

@@ -1,0 +1,221 @@
+"""``portfolio-events -> trading-decisions, executions, portfolio-snapshots``: the fold of the book.
+
+Table ``book``: one snapshot per portfolio. The only writer of decisions. A slice waits in the
+barrier without effect and is not passed as progress until its bar is decided.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import msgspec
+
+from agents.stage import Output, Reader, Snapshot
+from models.features.catalogue import NAMES
+from models.portfolio.ledger import MONEY_SCALE
+from models.risk.barrier import BarKey, Barrier
+from models.risk.decide import AccountRules, AccountState, Outcome, Row, decide, initial_state
+from models.risk.limits import RiskLimits
+from streams import metrics
+from streams.dead_letters import DeadLetter, Headers, Origin
+from streams.epochs import Portfolio
+from streams.errors import RecordError
+from streams.records import Decision, Digests
+from streams.slices import Slice
+from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
+from streams.transport import Record
+from tables.book import decode_account, encode_account
+from tables.decisions import (
+    CONTRACT,
+    Reasons,
+    Slot,
+    decision_event,
+    execution_event,
+    snapshot_event,
+    void_event,
+)
+from tables.epochs import Epochs, LoadedEpoch
+from tables.stamped import Stamped
+
+# Bars between two snapshots: a restart sends at most this many bars' decisions again.
+SNAPSHOT_BARS = 16
+
+_JSON = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class _Account:
+    """One portfolio of the partition, with the rules of the epoch that decided last."""
+
+    epoch_digest: str
+    portfolio: Portfolio
+    rules: AccountRules
+    state: AccountState
+    barrier: Barrier[tuple[Slice, Headers]] = field(default_factory=Barrier)
+    is_dirty: bool = False
+
+
+@dataclass(slots=True)
+class RiskFold:
+    """The fold of one partition of ``portfolio-events``."""
+
+    epochs: Epochs
+    read: Reader
+    accounts: dict[str, _Account] = field(default_factory=dict)
+    next_offset: int = 0
+    n_since: int = 0
+
+    def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
+        """Let a slice wait; when its bar is complete, decide it."""
+        self.next_offset = record.offset + 1
+        try:
+            slice_ = Slice.decode(record.value or b"")
+            loaded = self.epochs.load(slice_.meta.epoch_digest)
+            account = self._account(loaded, (record.key or b"").decode())
+        except (RecordError, UnicodeDecodeError) as error:
+            refused = (
+                error if isinstance(error, RecordError) else RecordError("BAD_KEY", str(error))
+            )
+            origin = Origin(record.topic, record.partition, record.offset)
+            return (DeadLetter.of(refused, origin, "risk", record.value or b""),)
+        meta = slice_.meta
+        bar = (meta.close_ns, meta.rank)
+        waiting = (slice_, record.headers)
+        account.barrier.put(bar, (meta.partition, meta.chunk), record.offset, waiting)
+        if meta.chunk == meta.n_chunks - 1:
+            account.barrier.complete(bar, meta.partition)
+        outputs: list[Output] = []
+        for decided, slices in account.barrier.take(meta.n_partitions):
+            outputs.extend(self._decide(account, decided, slices))
+        metrics.BARRIER_WAITING.set(sum(len(a.barrier.waiting) for a in self.accounts.values()))
+        return outputs
+
+    def _account(self, loaded: LoadedEpoch, name: str) -> _Account:
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = self._restore(loaded, name)
+        return account
+
+    def _restore(self, loaded: LoadedEpoch, name: str) -> _Account:
+        portfolio, rules = _rules(loaded, name)
+        stamped = self.read(name.encode())
+        if stamped is None:
+            lot_sizes = {i.id: i.lot_size_e8() for i in loaded.epoch.instruments}
+            cash = int(Decimal(portfolio.cash) * MONEY_SCALE)
+            state = initial_state(cash, lot_sizes, rules)
+            return _Account(loaded.digest, portfolio, rules, state)
+        decided, state = decode_account(stamped.state)
+        return _Account(loaded.digest, portfolio, rules, state, Barrier(decided))
+
+    def _decide(
+        self, account: _Account, bar: BarKey, waiting: list[tuple[Slice, Headers]]
+    ) -> Iterator[Output]:
+        slices = [slice_ for slice_, _ in waiting]
+        headers = waiting[-1][1]
+        loaded = self.epochs.load(slices[0].meta.epoch_digest)
+        if account.epoch_digest != loaded.digest:
+            account.portfolio, account.rules = _rules(loaded, account.portfolio.id)
+            account.epoch_digest = loaded.digest
+        reasons = {}
+        rows = []
+        for row, reason in sorted(_rows(slices), key=lambda pair: pair[0].symbol):
+            rows.append(row)
+            reasons[row.symbol] = reason
+        account.state, outcome = decide(account.state, account.rules, bar[0], rows)
+        account.is_dirty = True
+        self.n_since += 1
+        slot = _slot(loaded, account.portfolio, slices[0])
+        events = [decision_event(slot, v, reasons[v.row.symbol]) for v in outcome.verdicts]
+        events.extend(_void(loaded, slot, slices))
+        yield from self._outputs(slot, account, outcome, events, headers)
+
+    def _outputs(
+        self,
+        slot: Slot,
+        account: _Account,
+        outcome: Outcome,
+        events: list[Decision],
+        headers: Headers,
+    ) -> Iterator[Output]:
+        key = slot.portfolio.id.encode()
+        for executed in outcome.executions:
+            event = execution_event(slot, executed)
+            yield Output(EXECUTIONS.name, key, _JSON.encode(event), headers)
+        for decision in events:
+            _count(decision)
+            yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
+        snapshot = snapshot_event(slot, account.state)
+        metrics.EQUITY.labels(slot.portfolio.id).set(float(snapshot.equity))
+        yield Output(PORTFOLIO_SNAPSHOTS.name, key, _JSON.encode(snapshot), headers)
+
+    def due(self) -> bool:
+        """Tell whether enough bars were decided for a snapshot."""
+        return self.n_since >= SNAPSHOT_BARS
+
+    def snapshot(self) -> Snapshot:
+        """Return the accounts that changed; progress stops before the oldest waiting slice."""
+        self.n_since = 0
+        states = {}
+        for name, account in self.accounts.items():
+            if account.is_dirty:
+                encoded = encode_account(account.barrier.decided, account.state)
+                states[name.encode()] = Stamped(self.next_offset, encoded)
+                account.is_dirty = False
+        waiting = (account.barrier.oldest_offset() for account in self.accounts.values())
+        oldest = min((offset for offset in waiting if offset is not None), default=None)
+        return Snapshot(states, self.next_offset if oldest is None else oldest)
+
+
+def _rules(loaded: LoadedEpoch, name: str) -> tuple[Portfolio, AccountRules]:
+    portfolio = next((p for p in loaded.epoch.portfolios if p.id == name), None)
+    if portfolio is None:
+        raise RecordError("UNKNOWN_PORTFOLIO", f"{name!r} is not in the epoch")
+    limits = RiskLimits(**msgspec.structs.asdict(portfolio.limits))
+    universe = tuple(sorted(portfolio.universe)) or loaded.epoch.symbols()
+    costs = portfolio.costs
+    return portfolio, AccountRules(
+        universe, limits, costs.slippage_bps, costs.fee_bps, portfolio.order_expiry_bars
+    )
+
+
+def _slot(loaded: LoadedEpoch, portfolio: Portfolio, slice_: Slice) -> Slot:
+    epoch, meta = loaded.epoch, slice_.meta
+    digests = Digests(
+        schema=CONTRACT,
+        feature_pipeline=epoch.pipeline_digest,
+        models=epoch.models,
+        limits=hashlib.sha256(_JSON.encode(portfolio.limits)).hexdigest(),
+        universe=hashlib.sha256(_JSON.encode(epoch.symbols())).hexdigest(),
+    )
+    return Slot(portfolio, epoch.timeframe, meta.close_ns, meta.epoch, digests)
+
+
+def _rows(slices: list[Slice]) -> Iterator[tuple[Row, Reasons]]:
+    for slice_ in slices:
+        if slice_.n_rows == 0:
+            continue
+        columns = ("close", "fill_price", "confidence", "target_fraction")
+        numbers = zip(*(slice_.floats(name).tolist() for name in columns), strict=True)
+        features, regime, weights = (
+            slice_.matrix(name).tolist() for name in ("features", "regime", "weights")
+        )
+        for i, (symbol, values) in enumerate(zip(slice_.symbols(), numbers, strict=True)):
+            yield Row(symbol, *values), Reasons(NAMES, features[i], regime[i], weights[i])
+
+
+def _void(loaded: LoadedEpoch, slot: Slot, slices: list[Slice]) -> Iterator[Decision]:
+    universe = slot.portfolio.universe or loaded.epoch.symbols()
+    for slice_ in slices:
+        meta = slice_.meta
+        if meta.void:
+            for symbol in loaded.epoch.chunks(meta.partition)[meta.chunk]:
+                if symbol in universe:
+                    yield void_event(slot, symbol, meta.void)
+
+
+def _count(decision: Decision) -> None:
+    verdict = "approved" if decision.approved else "refused"
+    metrics.DECISIONS.labels(decision.action, verdict).inc()
+    for rejection in decision.rejection_reasons:
+        metrics.REJECTIONS.labels(rejection.code).inc()

@@ -1,0 +1,226 @@
+"""The one loop that every stage shares: take, fold, send and await, persist, go on.
+
+``event (batch of one partition) -> outputs, snapshots, progress``. One ordered task per partition;
+partitions do not wait for each other. An error in a task crashes the worker: restart is recovery.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Protocol
+
+import faust
+from faust.types import TP, EventT
+
+from streams import clock, metrics
+from streams.dead_letters import DeadLetter, Headers
+from streams.topics import DEAD_LETTERS
+from streams.transport import MAX_BATCH_RECORDS, Record, consumer_of
+from tables.stamped import Stamped, StampedTable
+
+log = logging.getLogger("tradewind.stage")
+
+# Batches that may wait in front of one partition's task before the topic is no longer read.
+_QUEUE_BATCHES = 8
+
+# A dirty state is written after this long even if little was folded, so that restarts stay short.
+_SNAPSHOT_S = 2.0
+
+
+class Output(NamedTuple):
+    """One record to send; ``topic`` is its name without the run prefix."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Headers
+    partition: int | None = None
+
+
+class Snapshot(NamedTuple):
+    """States to write, and the offset from which a restart must read."""
+
+    states: dict[bytes, Stamped]
+    next_offset: int
+
+
+Reader = Callable[[bytes], Stamped | None]
+
+
+class Fold(Protocol):
+    """How one partition's state changes with a record."""
+
+    def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
+        """Fold one record and return what it causes; a record already folded causes nothing."""
+        ...
+
+    def due(self) -> bool:
+        """Tell whether enough was folded since the last snapshot to take one now."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return the states that changed since the last snapshot."""
+        ...
+
+
+FoldFactory = Callable[[int, Reader], Fold]
+
+
+class Stage:
+    """A Faust agent over one topic, with one ordered task per partition.
+
+    Parameters
+    ----------
+    app, name
+        The Faust app and the stage's name (agent, table and metric label).
+    prefix
+        Run prefix of the topics.
+    table
+        Where the fold's states are kept.
+    new_fold
+        Makes the fold of a partition from its snapshots.
+    """
+
+    def __init__(
+        self, app: faust.App, name: str, prefix: str, table: StampedTable, new_fold: FoldFactory
+    ) -> None:
+        self.app = app
+        self.name = name
+        self.prefix = prefix
+        self.table = table
+        self.new_fold = new_fold
+        self._dead_letters = prefix + DEAD_LETTERS.name
+        self._tasks: dict[TP, _PartitionTask] = {}
+
+    async def run(self, stream: faust.StreamT[Any]) -> None:
+        """Pass every batch to its partition's task, in order; this is the agent's body."""
+        consumer_of(self.app).on_revoke(self.quiesce)
+        async for event in stream.events():
+            tp = event.message.tp
+            task = self._tasks.get(tp)
+            if task is None:
+                task = self._tasks[tp] = _PartitionTask(self, event)
+            await task.queue.put(event)
+
+    async def quiesce(self, revoked: set[TP]) -> None:
+        """Finish the step in flight of each partition, keep its state, and forget it."""
+        leaving = [self._tasks.pop(tp) for tp in list(self._tasks) if tp in revoked]
+        await asyncio.gather(*(task.stop() for task in leaving))
+
+    async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
+        """Send all and await the broker once; a refused record is an error."""
+        send = self.app.producer.send
+        pending = []
+        letters: list[DeadLetter] = []
+        for output in outputs:
+            if isinstance(output, DeadLetter):
+                letters.append(output)
+                origin = output.origin.id().encode()
+                sent = send(self._dead_letters, origin, output.raw, None, None, output.headers())
+            else:
+                topic, key, value, headers, partition = output
+                sent = send(self.prefix + topic, key, value, partition, None, headers)
+            pending.append(await sent)
+        if letters:
+            self._report(letters)
+        if pending:
+            await asyncio.gather(*pending)
+
+    def _report(self, letters: list[DeadLetter]) -> None:
+        for reason, n in Counter(letter.reason for letter in letters).items():
+            metrics.DEAD_LETTERS.labels(self.name, reason).inc(n)
+            first = next(letter for letter in letters if letter.reason == reason)
+            log.warning(
+                "%s: %d dead letters %s, first %s: %s",
+                self.name,
+                n,
+                reason,
+                first.origin.id(),
+                first.detail,
+            )
+
+
+class _PartitionTask:
+    """The ordered worker of one partition."""
+
+    def __init__(self, stage: Stage, event: EventT[Any]) -> None:
+        self.stage = stage
+        self.tp = event.message.tp
+        self.queue: asyncio.Queue[EventT[Any] | None] = asyncio.Queue(_QUEUE_BATCHES)
+        self.event = event
+        self.dirty = False
+        self.persisted_s = clock.monotonic_s()
+        self.fold = stage.new_fold(self.tp.partition, self._read)
+        self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
+        self.task.add_done_callback(self._on_done)
+
+    def _read(self, key: bytes) -> Stamped | None:
+        return self.stage.table.read(self.event, key)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.critical("stage %s partition %d failed", self.stage.name, self.tp.partition)
+            app = self.stage.app
+            app.loop.create_task(app.crash(error))
+
+    async def stop(self) -> None:
+        """Let the current step end, write the state, end the task; waiting batches are dropped."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+        await asyncio.wait([self.task])
+
+    async def _run(self) -> None:
+        while (event := await self._next()) is not None:
+            self.event = event
+            await self._step(self._take(event))
+            if self.fold.due() or clock.monotonic_s() - self.persisted_s > _SNAPSHOT_S:
+                await self._persist()
+        if self.dirty:
+            await self._persist()
+
+    async def _next(self) -> EventT[Any] | None:
+        while self.dirty:
+            try:
+                async with asyncio.timeout(_SNAPSHOT_S):
+                    return await self.queue.get()
+            except TimeoutError:
+                await self._persist()
+        return await self.queue.get()
+
+    def _take(self, event: EventT[Any]) -> list[Record]:
+        records = list(event.value)
+        while len(records) < MAX_BATCH_RECORDS and not self.queue.empty():
+            waiting = self.queue.get_nowait()
+            if waiting is None:
+                self.queue.put_nowait(None)
+                break
+            records.extend(waiting.value)
+        return records
+
+    async def _step(self, records: list[Record]) -> None:
+        name = self.stage.name
+        started = clock.monotonic_s()
+        outputs = [output for record in records for output in self.fold.apply(record)]
+        folded = clock.monotonic_s()
+        self.dirty = True
+        await self.stage.send(outputs)
+        metrics.STEP_SECONDS.labels(name).observe(folded - started)
+        metrics.SEND_SECONDS.labels(name).observe(clock.monotonic_s() - folded)
+        metrics.RECORDS.labels(name, "taken").inc(len(records))
+        metrics.RECORDS.labels(name, "sent").inc(len(outputs))
+
+    async def _persist(self) -> None:
+        name = self.stage.name
+        started = clock.monotonic_s()
+        snapshot = self.fold.snapshot()
+        for key, stamped in snapshot.states.items():
+            await self.stage.table.write(self.event, key, stamped)
+            metrics.SNAPSHOT_BYTES.labels(name).inc(len(stamped.state))
+        consumer_of(self.stage.app).advance(self.tp, snapshot.next_offset)
+        self.dirty = False
+        self.persisted_s = clock.monotonic_s()
+        metrics.SNAPSHOT_SECONDS.labels(name).observe(self.persisted_s - started)
+        metrics.PROGRESS_OFFSET.labels(name, self.tp.partition).set(snapshot.next_offset)

@@ -1,0 +1,203 @@
+"""The system on one page: every stage, in flow order, and the app that runs them.
+
+Stages are imported by name: a stage that cannot be imported stops the process, instead of
+vanishing behind a log line.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.web import Request, Response, View
+from prometheus_client import generate_latest
+
+from agents.bars import BarFold
+from agents.features import FEATURES
+from agents.prediction import PREDICTION
+from agents.regime import REGIME
+from agents.risk import RiskFold
+from agents.slice_stage import SliceFold, SliceSpec
+from agents.stage import Fold, FoldFactory, Reader, Stage
+from agents.weights import WEIGHTS
+from streams import topics
+from streams.topics import CHANGELOG_BYTES, TopicSpec
+from streams.transport import BatchSchema
+from tables.epochs import Epochs
+from tables.stamped import StampedTable
+from tables.stores.artifacts import Artifacts
+
+# Stage name -> its table; the tables' changelogs are declared before any worker starts.
+TRADING_STAGES = ("bars", "features", "regime", "weights", "prediction", "risk")
+
+# Small databases: a state is one record, and there is one database per table and partition.
+_ROCKSDICT = {
+    "driver": "rocksdict",
+    "write_buffer_size": 8 << 20,
+    "max_write_buffer_number": 2,
+    "block_cache_size": 8 << 20,
+    "bloom_filter_size": 10,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a worker runs: its broker, its run, its directories and its page.
+
+    Parameters
+    ----------
+    bootstrap_servers
+        Kafka's address.
+    run
+        Name of the run; topics are prefixed ``run.``; empty for the live run.
+    n_partitions
+        Partitions of every topic.
+    data
+        Directory of this worker's local tables.
+    artifacts
+        Directory of models and epochs.
+    web_port
+        Port of the stats page.
+    instance
+        Name of this worker among those of the run: a restart under it keeps its partitions.
+    """
+
+    bootstrap_servers: str
+    run: str
+    n_partitions: int
+    data: Path
+    artifacts: Path
+    web_host: str
+    web_port: int
+    instance: str
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the run's topics."""
+        return prefix_of(self.run)
+
+
+def prefix_of(run: str) -> str:
+    """Return the prefix of a run's topics.
+
+    Examples
+    --------
+    >>> prefix_of("r1"), prefix_of("")
+    ('r1.', '')
+    """
+    return f"{run}." if run else ""
+
+
+def app_id(run: str) -> str:
+    """Return the consumer group of a run's trading workers."""
+    return f"{prefix_of(run)}tradewind-trading"
+
+
+def changelogs(run: str) -> tuple[str, ...]:
+    """Return the changelog topics of a run's trading workers."""
+    return tuple(topics.changelog_name(app_id(run), stage) for stage in TRADING_STAGES)
+
+
+def trading_app(place: Place) -> faust.App:
+    """Return the app of the role ``trading``: bars to risk, chained by topics."""
+    app = _app(place)
+    epochs = Epochs(Artifacts(place.artifacts))
+
+    def bars(partition: int, read: Reader) -> Fold:
+        return BarFold(epochs, partition, read)
+
+    def risk(_partition: int, read: Reader) -> Fold:
+        return RiskFold(epochs, read)
+
+    _add(app, place, "bars", topics.MARKET_TICKS, bars)
+    _add_slices(app, place, topics.MARKET_BARS, FEATURES, epochs)
+    _add_slices(app, place, topics.FEATURE_SLICES, REGIME, epochs)
+    _add_slices(app, place, topics.REGIME_PROBABILITIES, WEIGHTS, epochs)
+    _add_slices(app, place, topics.STRATEGY_WEIGHTS, PREDICTION, epochs)
+    _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
+    _add_metrics(app)
+    return app
+
+
+def _add_slices(
+    app: faust.App, place: Place, source: TopicSpec, spec: SliceSpec[Any], epochs: Epochs
+) -> None:
+    def new_fold(partition: int, read: Reader) -> Fold:
+        return SliceFold(spec, epochs, partition, read)
+
+    _add(app, place, spec.name, source, new_fold)
+
+
+def _add(app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: FoldFactory) -> None:
+    table = app.Table(
+        name,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=place.n_partitions,
+        options=dict(_ROCKSDICT),
+        help=f"Snapshots of the stage {name}.",
+    )
+    if not isinstance(table, StampedTable):
+        raise TypeError(f"table {name} is {type(table).__name__}; expected StampedTable")
+    stage = Stage(app, name, place.prefix, table, new_fold)
+    topic = app.topic(
+        place.prefix + source.name,
+        schema=BatchSchema(key_type=bytes, value_type=bytes),
+        acks=False,
+    )
+    app.agent(topic, name=name)(stage.run)
+
+
+def _add_metrics(app: faust.App) -> None:
+    @app.page("/metrics", name="metrics")
+    async def metrics(view: View, _request: Request) -> Response:
+        return view.bytes(generate_latest(), content_type="text/plain")
+
+
+def _app(place: Place) -> faust.App:
+    return faust.App(
+        app_id(place.run),
+        broker=f"tradewind://{place.bootstrap_servers}",
+        store="rocksdb://",
+        datadir=str(place.data),
+        Table="tables.stamped:StampedTable",
+        autodiscover=False,
+        processing_guarantee="at_least_once",
+        cython_optimizations=True,
+        agent_supervisor="mode.CrashingSupervisor",
+        key_serializer="raw",
+        value_serializer="raw",
+        # Progress is committed often: a restart re-reads at most this much behind its snapshots.
+        broker_commit_interval=0.5,
+        # A dead worker's partitions move after the session time-out; a restarted one under the
+        # same instance name gets its own back without a rebalance.
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=1.0,
+        broker_rebalance_timeout=15.0,
+        broker_request_timeout=30.0,
+        broker_max_poll_interval=86_400.0,
+        consumer_group_instance_id=f"{app_id(place.run)}-{place.instance}",
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=1 << 20,
+        producer_acks=-1,
+        producer_linger=0.0,
+        producer_request_timeout=20.0,
+        producer_max_batch_size=1_000_000,
+        producer_max_request_size=CHANGELOG_BYTES,
+        # Each buffered event is a batch of up to 512 records.
+        stream_buffer_maxsize=64,
+        stream_wait_empty=True,
+        topic_partitions=place.n_partitions,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=0,
+        # The stats page is for people; the table pages would serve the book's data to anyone.
+        web_enabled=True,
+        web_bind=place.web_host,
+        web_host=place.web_host,
+        web_port=place.web_port,
+        web_stats_enabled=True,
+        web_tables_enabled=False,
+        web_router_enabled=False,
+        web_metrics_enabled=False,
+    )

@@ -1,0 +1,47 @@
+"""Dead letters: what could not be used, with its bytes, its origin and the reason."""
+
+from typing import NamedTuple
+
+from streams.errors import RecordError
+
+Headers = list[tuple[str, bytes]]
+
+
+class Origin(NamedTuple):
+    """Where a record stands; ``place`` is its index in a list of ticks, 0 otherwise."""
+
+    topic: str
+    partition: int
+    offset: int
+    place: int = 0
+
+    def id(self) -> str:
+        """Return the dead letter's id: the same poison has the same id after any restart."""
+        return f"{self.topic}:{self.partition}:{self.offset}:{self.place}"
+
+
+class DeadLetter(NamedTuple):
+    """One unusable record."""
+
+    origin: Origin
+    stage: str
+    reason: str
+    detail: str
+    raw: bytes
+
+    @classmethod
+    def of(cls, error: RecordError, origin: Origin, stage: str, raw: bytes) -> "DeadLetter":
+        """Return the dead letter of a refused record."""
+        return cls(origin, stage, error.reason, error.detail, raw)
+
+    def headers(self) -> Headers:
+        """Return the Kafka headers; details are cut so that a hostile value cannot swell them."""
+        return [
+            ("reason", self.reason.encode()),
+            ("detail", self.detail.encode(errors="replace")[:512]),
+            ("stage", self.stage.encode()),
+            ("topic", self.origin.topic.encode()),
+            ("partition", str(self.origin.partition).encode()),
+            ("offset", str(self.origin.offset).encode()),
+            ("index", str(self.origin.place).encode()),
+        ]

@@ -1,0 +1,22 @@
+"""Ids that mean something: the same slot has the same id in every run, on every worker."""
+
+import uuid
+from functools import lru_cache
+
+# UUIDv5 (RFC 9562, 2024) needs a namespace; this one is UUIDv5(DNS, "tradewind.decisions").
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "tradewind.decisions")
+
+
+@lru_cache(maxsize=4096)
+def decision_id(portfolio: str, timeframe: str, close_ns: int, symbol: str) -> str:
+    """Return the id of a slot: one portfolio, one symbol, one bar.
+
+    The parts are joined by a character that no symbol or portfolio may contain, so two slots never
+    share an id.
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1f{timeframe}\x1f{close_ns}\x1f{symbol}"))
+
+
+def execution_id(of_decision: str, kind: str, close_ns: int) -> str:
+    """Return the id of what happened to the order of a decision at a bar."""
+    return str(uuid.uuid5(NAMESPACE, f"{of_decision}\x1f{kind}\x1f{close_ns}"))

@@ -1,0 +1,51 @@
+"""Every Prometheus name of the system, in one place; buckets stand at the service levels."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+RECORDS = Counter(
+    "tradewind_stage_records_total",
+    "Records that a stage took, by what became of them.",
+    ("stage", "outcome"),
+)
+DEAD_LETTERS = Counter(
+    "tradewind_dead_letters_total", "Records that could not be used.", ("stage", "reason")
+)
+STEP_SECONDS = Histogram(
+    "tradewind_stage_step_seconds",
+    "Time to fold one batch of records.",
+    ("stage",),
+    buckets=_SECONDS,
+)
+SEND_SECONDS = Histogram(
+    "tradewind_stage_send_seconds",
+    "Time until the broker acknowledged a batch's outputs.",
+    ("stage",),
+    buckets=_SECONDS,
+)
+SNAPSHOT_SECONDS = Histogram(
+    "tradewind_stage_snapshot_seconds",
+    "Time until a state was durable in its changelog.",
+    ("stage",),
+    buckets=_SECONDS,
+)
+SNAPSHOT_BYTES = Counter(
+    "tradewind_stage_snapshot_bytes_total", "Bytes of states written to changelogs.", ("stage",)
+)
+PROGRESS_OFFSET = Gauge(
+    "tradewind_stage_progress_offset",
+    "Next offset that the stage would read after a restart.",
+    ("stage", "partition"),
+)
+TICKS = Counter("tradewind_ticks_total", "Ticks by what became of them.", ("outcome",))
+DECISIONS = Counter(
+    "tradewind_decisions_total", "Decisions by action and verdict.", ("action", "verdict")
+)
+REJECTIONS = Counter(
+    "tradewind_rejections_total", "Refused orders by the control that refused.", ("code",)
+)
+BARRIER_WAITING = Gauge(
+    "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
+)
+EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))

@@ -1,0 +1,245 @@
+"""Records of the edges, in flow order: JSON, one event each, because other programs live there.
+
+Every record that comes from outside has a ``check``: it returns nothing and raises
+:class:`~streams.errors.RecordError` with a reason code, the field, its value and what was expected.
+Unknown fields are ignored, so that a newer producer can talk to an older stack.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from streams.errors import RecordError
+
+Number = float | int
+
+# No instrument trades above this; a larger number is a unit error, and prices of 1e-8 fit int64.
+LARGEST_PRICE = 1e10
+LARGEST_SIZE = 1e15
+LONGEST_SYMBOL = 64
+
+TICK_VERSION = 1
+
+
+class Tick(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A market event on ``market-ticks``, key = symbol.
+
+    ``ts_event`` is RFC 3339 text or integer nanoseconds. Prices are in the instrument's currency,
+    sizes in its units. A bar's ``ts_event`` is its close.
+    """
+
+    symbol: str
+    ts_event: str | int
+    type: Literal["trade", "quote", "bar"] = "trade"
+    price: Number | None = None
+    size: Number | None = None
+    side: str | None = None
+    venue: str = ""
+    trade_id: str | int | None = None
+    seq: int | None = None
+    bid: Number | None = None
+    ask: Number | None = None
+    bid_size: Number | None = None
+    ask_size: Number | None = None
+    timeframe: str | None = None
+    open: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    close: Number | None = None
+    volume: Number | None = None
+    version: int = TICK_VERSION
+
+    def check(self) -> None:
+        """Refuse what cannot be a market event."""
+        if self.version != TICK_VERSION:
+            raise RecordError(
+                "UNKNOWN_VERSION", f"version was {self.version}; expected {TICK_VERSION}"
+            )
+        if not 0 < len(self.symbol) <= LONGEST_SYMBOL:
+            raise RecordError(
+                "BAD_SYMBOL",
+                f"symbol has {len(self.symbol)} characters; expected 1..{LONGEST_SYMBOL}",
+            )
+        _CHECKS[self.type](self)
+
+
+def _price(name: str, value: Number | None) -> None:
+    if value is None:
+        raise RecordError("MISSING_FIELD", f"{name} is missing; expected a price")
+    if not (math.isfinite(value) and 0 < value <= LARGEST_PRICE):
+        raise RecordError("BAD_PRICE", f"{name} was {value!r}; expected 0 < {name} <= 1e10")
+
+
+def _size(name: str, value: Number | None) -> None:
+    if value is not None and not (math.isfinite(value) and 0 <= value <= LARGEST_SIZE):
+        raise RecordError("BAD_SIZE", f"{name} was {value!r}; expected 0 <= {name} <= 1e15")
+
+
+def _check_trade(tick: Tick) -> None:
+    _price("price", tick.price)
+    _size("size", tick.size)
+
+
+def _check_quote(tick: Tick) -> None:
+    _price("bid", tick.bid)
+    _price("ask", tick.ask)
+    _size("bid_size", tick.bid_size)
+    _size("ask_size", tick.ask_size)
+
+
+def _check_bar(tick: Tick) -> None:
+    for name in ("open", "high", "low", "close"):
+        _price(name, getattr(tick, name))
+    _size("volume", tick.volume)
+    low, high = tick.low or 0.0, tick.high or 0.0
+    if not all(low <= (value or 0.0) <= high for value in (tick.open, tick.close)):
+        raise RecordError(
+            "BAD_BAR",
+            f"open {tick.open} and close {tick.close} are outside low {low} .. high {high}",
+        )
+
+
+_CHECKS = {"trade": _check_trade, "quote": _check_quote, "bar": _check_bar}
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
+    """Time itself: written by the one clock into every partition of ``market-ticks``.
+
+    ``n`` counts the clock's heartbeats without a gap; ``ts_event_ns`` is the time that has come.
+    """
+
+    clock_id: str
+    n: int
+    ts_event_ns: int
+
+
+class EpochNotice(msgspec.Struct, frozen=True, kw_only=True, tag="epoch"):
+    """Announces the epoch that decides from the first close after ``from_close_ns`` on."""
+
+    clock_id: str
+    epoch: int
+    digest: str
+    from_close_ns: int
+
+
+ClockRecord = Heartbeat | EpochNotice
+
+
+class RegimeProbs(msgspec.Struct, frozen=True):
+    """Filtered regime probabilities; they sum to 1 within 1e-9."""
+
+    bull: float
+    bear: float
+    sideways: float
+
+
+class StrategyWeights(msgspec.Struct, frozen=True):
+    """Weights of the specialists on the simplex."""
+
+    bull_specialist: float
+    bear_specialist: float
+    sideways_specialist: float
+
+
+class RiskChecks(msgspec.Struct, frozen=True):
+    """The verdicts by family of control."""
+
+    position_limit_ok: bool
+    concentration_ok: bool
+    correlation_ok: bool
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Why an order was refused: the control, its limit and the value that broke it."""
+
+    code: str
+    message: str
+    limit: float | None = None
+    actual: float | None = None
+
+
+class Digests(msgspec.Struct, frozen=True):
+    """What decided, by digest or name."""
+
+    schema: str
+    feature_pipeline: str
+    models: str
+    limits: str
+    universe: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision on ``trading-decisions``, key = portfolio; refusals and HOLD are decisions too.
+
+    The value holds only what the fold knows, so the same input gives the same bytes;
+    ``decision_id`` names the slot (portfolio, timeframe, bar close, symbol) and
+    ``timestamp`` is the bar's close.
+    """
+
+    event_type: Literal["trading_decision"] = "trading_decision"
+    timestamp: str
+    decision_id: str
+    portfolio: str
+    symbol: str
+    timeframe: str
+    action: Literal["BUY", "SELL", "HOLD"]
+    quantity: int
+    price: float
+    confidence: float
+    approved: bool
+    allowed_quantity: int
+    rejection_reasons: list[Rejection]
+    regime_probs: RegimeProbs
+    entropy_bits: float
+    strategy_weights: StrategyWeights
+    target_fraction: float
+    features: dict[str, float]
+    risk_checks: RiskChecks
+    note: str
+    epoch: int
+    digests: Digests
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill, or the end of an order, on ``executions``, key = portfolio."""
+
+    event_type: Literal["execution"] = "execution"
+    execution_id: str
+    decision_id: str
+    portfolio: str
+    symbol: str
+    kind: Literal["fill", "expire"]
+    side: Literal["BUY", "SELL"]
+    quantity: int
+    price: float
+    fee: float
+    currency: str
+    ts_event: str
+    venue: str
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A position in a portfolio snapshot; money is exact decimal text."""
+
+    symbol: str
+    lots: int
+    open_lots: int
+    price: str
+    notional: str
+    equity_fraction: float
+
+
+class PortfolioSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """The account after a bar, on ``portfolio-snapshots``, key = portfolio; money is exact text."""
+
+    event_type: Literal["portfolio_snapshot"] = "portfolio_snapshot"
+    timestamp: str
+    portfolio: str
+    currency: str
+    cash: str
+    equity: str
+    gross: str
+    realised: str
+    fees: str
+    holdings: list[Holding]

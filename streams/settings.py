@@ -1,0 +1,96 @@
+"""Settings: ``tradewind.toml``, overridden by ``TRADEWIND_*``; each is read once, at start.
+
+What decides (timeframe, lateness, universe, portfolios, limits) becomes part of an epoch and is
+read from there by the stages; a worker's own settings never change a decision.
+"""
+
+import os
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from streams.epochs import Instrument, Portfolio
+from streams.errors import SettingsError
+
+
+def _one_portfolio() -> dict[str, dict[str, Any]]:
+    return {"main": {}}
+
+
+class Settings(BaseSettings):
+    """One stack's settings; README has the table of keys."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRADEWIND_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    partitions: int = Field(default=2, ge=1, le=256, description="partitions of every topic")
+    replication: int = Field(default=1, ge=1, le=5, description="copies of every record")
+    timeframe: str = Field(default="1day", description="length of a bar")
+    lateness_ms: int = Field(default=0, ge=0, description="how long a bar waits for late ticks")
+    max_ahead_ms: int = Field(60_000, ge=0, description="how far a tick may be ahead of the clock")
+    venue_latency_ms: int = Field(default=50, ge=0, description="time an order takes to the venue")
+    web_host: str = Field(default="127.0.0.1", description="address the pages listen on")
+    log_level: str = Field(default="INFO", description="level of our own log lines")
+    instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  a .env file is not read
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there are no secrets yet
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the file."""
+        path = Path(os.environ.get("TRADEWIND_CONFIG", "tradewind.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+def instruments_of(settings: Settings, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+    """Return the instruments of ``symbols``: the shipped table, overridden by the settings.
+
+    A symbol that stands in neither is an instrument with the defaults (sector ``Unclassified``,
+    currency USD, whole lots).
+    """
+    shipped = tomllib.loads(resources.files("streams").joinpath("instruments.toml").read_text())
+    return tuple(
+        _convert(f"instruments.{symbol}", Instrument, symbol, shipped, settings.instruments)
+        for symbol in sorted(symbols)
+    )
+
+
+def portfolios_of(settings: Settings) -> tuple[Portfolio, ...]:
+    """Return the portfolios of the settings, in order of their ids."""
+    return tuple(
+        _convert(f"portfolios.{name}", Portfolio, name, settings.portfolios)
+        for name in sorted(settings.portfolios)
+    )
+
+
+def _convert(where: str, kind: Any, name: str, *tables: dict[str, dict[str, Any]]) -> Any:  # noqa: ANN401  one converter for every settings table
+    merged: dict[str, Any] = {"id": name}
+    for table in tables:
+        merged |= table.get(name, {})
+    unknown = set(merged) - set(kind.__struct_fields__)
+    if unknown:
+        raise SettingsError(
+            f"{where} has unknown keys {', '.join(sorted(unknown))}; "
+            f"expected {', '.join(kind.__struct_fields__)}"
+        )
+    try:
+        return msgspec.convert(merged, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {error}") from error

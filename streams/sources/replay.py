@@ -1,0 +1,132 @@
+"""Replaying a tape: the replayer is the one clock of its run.
+
+Before an interval's ticks a heartbeat says that the interval has begun, after them one says that it
+has ended; so time passes over gaps as it does live, and the same tape gives the same log whatever
+the speed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from streams.clock import wall_ns
+from streams.partitions import partition_of
+from streams.records import EpochNotice, Heartbeat
+from streams.sources.tape import Interval, Tape
+from streams.timestamps import TIMEFRAMES_NS
+from streams.topics import MARKET_TICKS
+
+CLOCK_HEADER = "clock"
+ORIGIN_HEADER = "origin-ns"
+
+_NS_PER_MS = 1_000_000
+_JSON = msgspec.json.Encoder()
+
+# Ticks of one list record; a list of 500 trades is about 40 kB of JSON.
+_LIST_TICKS = 500
+
+
+@dataclass(slots=True)
+class Clock:
+    """The one clock: numbers its heartbeats and sends each to every partition.
+
+    Parameters
+    ----------
+    producer, topic, n_partitions
+        Where ``market-ticks`` of the run is.
+    clock_id
+        The id that the epoch names.
+    """
+
+    producer: AIOKafkaProducer
+    topic: str
+    n_partitions: int
+    clock_id: str
+    n: int = 0
+
+    async def announce(self, epoch: int, digest: str, from_close_ns: int) -> None:
+        """Announce an epoch to every partition, before the heartbeat that reaches it."""
+        notice = EpochNotice(
+            clock_id=self.clock_id, epoch=epoch, digest=digest, from_close_ns=from_close_ns
+        )
+        await self._broadcast(_JSON.encode(notice), wall_ns())
+
+    async def beat(self, ts_event_ns: int, *, meant_ns: int | None = None) -> None:
+        """Say that ``ts_event_ns`` has come; ``meant_ns`` is when this should have been sent."""
+        beat = Heartbeat(clock_id=self.clock_id, n=self.n, ts_event_ns=ts_event_ns)
+        self.n += 1
+        await self._broadcast(_JSON.encode(beat), wall_ns() if meant_ns is None else meant_ns)
+
+    async def _broadcast(self, value: bytes, meant_ns: int) -> None:
+        headers = [(CLOCK_HEADER, b"1"), (ORIGIN_HEADER, str(meant_ns).encode())]
+        sent = [
+            await self.producer.send(self.topic, value, partition=partition, headers=headers)
+            for partition in range(self.n_partitions)
+        ]
+        await asyncio.gather(*sent)
+
+
+Gate = Callable[[int], Awaitable[None]]
+
+
+class Stretch(NamedTuple):
+    """The part of a tape to replay: first and last close, both included."""
+
+    first_close_ns: int
+    last_close_ns: int
+
+
+async def replay(
+    tape: Tape,
+    clock: Clock,
+    stretch: Stretch,
+    *,
+    lateness_ms: int,
+    gate: Gate,
+    sent: Callable[[Interval], None],
+) -> None:
+    """Send a stretch of the tape and move time along.
+
+    Parameters
+    ----------
+    gate
+        Awaited with each interval's close before it is sent: how a replay at full speed keeps from
+        running away from the stages.
+    sent
+        Called with each interval once it is on the broker.
+    """
+    lateness_ns = lateness_ms * _NS_PER_MS
+    timeframe_ns = TIMEFRAMES_NS[tape.timeframe]
+    now_ns = -1
+    for interval in tape.intervals(*stretch):
+        await gate(interval.close_ns)
+        opened_ns = interval.close_ns - timeframe_ns + lateness_ns
+        if opened_ns > now_ns:
+            await clock.beat(opened_ns)
+        await _send(clock, interval)
+        now_ns = interval.close_ns + lateness_ns
+        await clock.beat(now_ns)
+        sent(interval)
+
+
+async def _send(clock: Clock, interval: Interval) -> None:
+    pending = []
+    for symbol, ticks in interval.ticks.items():
+        partition = partition_of(symbol, clock.n_partitions)
+        for start in range(0, len(ticks), _LIST_TICKS):
+            value = _JSON.encode(ticks[start : start + _LIST_TICKS])
+            pending.append(
+                await clock.producer.send(
+                    clock.topic, value, key=symbol.encode(), partition=partition
+                )
+            )
+    await asyncio.gather(*pending)
+
+
+def ticks_topic(prefix: str) -> str:
+    """Return the name of a run's ``market-ticks``."""
+    return prefix + MARKET_TICKS.name

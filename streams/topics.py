@@ -1,0 +1,176 @@
+"""The catalogue of topics: name, key, value, retention and the one writer of each record kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+
+from streams.errors import TopicError
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+_MIB = 1 << 20
+
+# Raw bytes of a poison record may fill the broker's default of 1 MiB and still get headers.
+_DEAD_LETTER_BYTES = 2 * _MIB
+
+# A snapshot of 512 symbols with windows of 252 bars takes up to 8 MiB before compression.
+CHANGELOG_BYTES = 16 * _MIB
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic.
+
+    Parameters
+    ----------
+    name
+        Name without the run prefix.
+    key, value
+        What the bytes are, for people and for the generated documentation.
+    retention_ms
+        How long records are kept; -1 keeps them.
+    writers
+        Record kind -> the one role that writes it.
+    config
+        Further topic settings of the broker.
+    """
+
+    name: str
+    key: str
+    value: str
+    retention_ms: int
+    writers: Mapping[str, str]
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def settings(self) -> dict[str, str]:
+        """Return the broker's settings for this topic."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "compression.type": "producer",
+            **self.config,
+        }
+
+
+_ZSTD = {"compression.type": "zstd"}
+
+MARKET_TICKS = TopicSpec(
+    "market-ticks",
+    "symbol",
+    "JSON tick, list of ticks, or bar; heartbeats of the one clock",
+    _DAY_MS,
+    {"tick": "user", "heartbeat": "clock", "epoch": "clock"},
+)
+MARKET_BARS = TopicSpec("market-bars", "partition", "slice", 6 * _HOUR_MS, {"slice": "bars"}, _ZSTD)
+FEATURE_SLICES = TopicSpec(
+    "feature-slices", "partition", "slice", 6 * _HOUR_MS, {"slice": "features"}, _ZSTD
+)
+REGIME_PROBABILITIES = TopicSpec(
+    "regime-probabilities", "partition", "slice", 6 * _HOUR_MS, {"slice": "regime"}, _ZSTD
+)
+STRATEGY_WEIGHTS = TopicSpec(
+    "strategy-weights", "partition", "slice", 6 * _HOUR_MS, {"slice": "weights"}, _ZSTD
+)
+PORTFOLIO_EVENTS = TopicSpec(
+    "portfolio-events",
+    "portfolio",
+    "the one ordered log of the book: slices with targets",
+    7 * _DAY_MS,
+    {"slice": "prediction"},
+    _ZSTD,
+)
+TRADING_DECISIONS = TopicSpec(
+    "trading-decisions", "portfolio", "JSON decision", 7 * _DAY_MS, {"decision": "risk"}, _ZSTD
+)
+EXECUTIONS = TopicSpec(
+    "executions", "portfolio", "JSON execution", 7 * _DAY_MS, {"execution": "risk"}, _ZSTD
+)
+PORTFOLIO_SNAPSHOTS = TopicSpec(
+    "portfolio-snapshots",
+    "portfolio",
+    "JSON account after each bar",
+    7 * _DAY_MS,
+    {"snapshot": "risk"},
+    _ZSTD,
+)
+DEAD_LETTERS = TopicSpec(
+    "dead-letters",
+    "origin as topic:partition:offset:index",
+    "the raw bytes; reason, detail and origin in headers",
+    7 * _DAY_MS,
+    {"dead-letter": "the stage that could not use it"},
+    {**_ZSTD, "max.message.bytes": str(_DEAD_LETTER_BYTES)},
+)
+
+CATALOGUE = (
+    MARKET_TICKS,
+    MARKET_BARS,
+    FEATURE_SLICES,
+    REGIME_PROBABILITIES,
+    STRATEGY_WEIGHTS,
+    PORTFOLIO_EVENTS,
+    TRADING_DECISIONS,
+    EXECUTIONS,
+    PORTFOLIO_SNAPSHOTS,
+    DEAD_LETTERS,
+)
+
+# Compaction may only remove what is old enough that no sleeping writer can still overwrite it.
+_CHANGELOG_SETTINGS = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(16 * _MIB),
+    "segment.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+    "min.compaction.lag.ms": "600000",
+    "max.message.bytes": str(CHANGELOG_BYTES),
+}
+
+
+def changelog_name(app_id: str, table: str) -> str:
+    """Return the name that Faust gives the changelog of a table."""
+    return f"{app_id}-{table}-changelog"
+
+
+async def declare(
+    admin: AIOKafkaAdminClient,
+    *,
+    prefix: str,
+    n_partitions: int,
+    replication: int,
+    changelogs: tuple[str, ...] = (),
+) -> None:
+    """Create what is missing of the catalogue and the changelogs; check what exists.
+
+    Faust would only log a missing source topic and go on without it, so this comes before any
+    worker.
+
+    Raises
+    ------
+    TopicError
+        If a topic exists with another number of partitions: keys would be placed elsewhere.
+    """
+    wanted = {f"{prefix}{spec.name}": spec.settings() for spec in CATALOGUE}
+    wanted |= dict.fromkeys(changelogs, _CHANGELOG_SETTINGS)
+    existing = set(await admin.list_topics())
+    for name, settings in wanted.items():
+        if name not in existing:
+            await _create(admin, NewTopic(name, n_partitions, replication, topic_configs=settings))
+    for described in await admin.describe_topics(sorted(wanted)):
+        found = len(described["partitions"])
+        if found != n_partitions:
+            raise TopicError(
+                f"topic {described['topic']} has {found} partitions; expected {n_partitions}: "
+                "delete it or set partitions to what it has"
+            )
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    try:
+        response = await admin.create_topics([topic])
+    except TopicAlreadyExistsError:
+        return
+    for name, code, *message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise TopicError(f"topic {name} could not be created: code {code} {message}")

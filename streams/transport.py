@@ -1,0 +1,181 @@
+"""Our Faust transport: batches instead of messages, and progress instead of acknowledgements.
+
+Registered under the entry point group ``faust.transports`` as ``tradewind``, a subclass of Faust's
+aiokafka driver. What differs, and why (numbers: docs/architecture.md, "What the transport
+changes"):
+
+1. *Fetch wait 10 ms.* The driver hard-codes 1.5 s. aiokafka's next fetch leaves out partitions with
+   unread records and long-polls on the idle ones, so their successors wait that long.
+2. *One message per partition and fetch.* What waits in a partition reaches the agent as one event
+   whose value is a :class:`Batch`; the fixed cost of an event (a pair of tasks, a loop turn, two
+   queues) is paid once per batch. Changelog topics keep Faust's one message per record.
+3. *Progress.* Stages say up to which offset their state is durable, and only that is committed.
+   Faust's acknowledgement lists can commit past a message in flight and hold every open tick.
+4. *Commit before revocation.* Faust forgets acknowledged offsets before it commits them, so a clean
+   rebalance reads everything since the last commit again. Progress is forgotten after the commit.
+5. *Idempotent producer, acks=all.* A retried batch is neither duplicated nor reordered.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, cast
+
+import faust
+import faust.transport.drivers.aiokafka as driver
+from aiokafka import AIOKafkaConsumer
+from faust.transport.consumer import Consumer as FaustConsumer
+from faust.types import TP, AppT
+from faust.types.tuples import Message
+
+from streams.dead_letters import Headers
+
+FETCH_MAX_WAIT_MS = 10
+
+# The most that one group commit takes together; a batch larger than this is cut.
+MAX_BATCH_RECORDS = 512
+
+RevokeHook = Callable[[set[TP]], Awaitable[None]]
+
+
+class Record(NamedTuple):
+    """One Kafka record as a stage sees it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    def header(self, name: str) -> bytes | None:
+        """Return the last header of that name."""
+        return next((value for key, value in reversed(self.headers) if key == name), None)
+
+
+class Batch(tuple[Record, ...]):
+    """What waited in one partition, in offset order."""
+
+    __slots__ = ()
+
+
+class BatchSchema(faust.Schema[bytes, Batch]):
+    """Hands a batch to the agent as it is: stages decode bytes themselves and dead-letter them."""
+
+    def compile(self, app: AppT, **_kwargs: Any) -> Any:  # noqa: ANN401  signature of the base
+        """Return the decoder of this schema."""
+        create_event = app.create_event
+
+        async def decode(message: Message, *, propagate: bool = False) -> object:  # noqa: ARG001
+            return create_event(message.key, message.value, message.headers, message)
+
+        return decode
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
+        return consumer
+
+
+class Consumer(driver.Consumer):
+    """A consumer that delivers batches and commits progress."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  signature of the base
+        super().__init__(*args, **kwargs)
+        self._progress: dict[TP, int] = {}
+        self._revoke_hooks: list[RevokeHook] = []
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def advance(self, tp: TP, next_offset: int) -> None:
+        """Say that everything before ``next_offset`` is durable; it is committed by and by."""
+        self._progress[tp] = next_offset
+
+    def on_revoke(self, hook: RevokeHook) -> None:
+        """Call ``hook`` with the partitions before they go, while their progress still counts."""
+        self._revoke_hooks.append(hook)
+
+    async def wait_empty(self) -> None:
+        """Let the stages finish and commit what they reached; Faust calls this before it lets go.
+
+        Called at every revocation and at shutdown, after the flow of new messages has stopped.
+        """
+        for hook in self._revoke_hooks:
+            await hook(self.assignment())
+        await super().wait_empty()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget the progress of what goes, after it was committed."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._progress.pop(tp, None)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401
+        return (tp for tp in self._progress if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._progress.get(tp)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        """Yield one message per partition and fetch, and one per record of a changelog."""
+        records, active = await self._wait_next_records(timeout)
+        if records is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, fetched in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if active is None or tp in active or tp in self._buffered_partitions:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
+                for message in self._messages(tp, fetched):
+                    yield tp, message
+
+    def _messages(self, tp: TP, fetched: list[Any]) -> Iterable[Message]:
+        if self._is_changelog_tp(tp):
+            return (self._to_message(tp, record) for record in fetched)
+        cuts = range(0, len(fetched), MAX_BATCH_RECORDS)
+        return (self._batch(tp, fetched[i : i + MAX_BATCH_RECORDS]) for i in cuts)
+
+    def _batch(self, tp: TP, fetched: list[Any]) -> Message:
+        message = self._to_message(tp, fetched[-1])
+        batch = Batch(
+            Record(r.topic, r.partition, r.offset, r.key, r.value, list(r.headers)) for r in fetched
+        )
+        message.value = cast(bytes, batch)  # Faust types bytes; our schema hands on what it finds
+        return message
+
+
+class Producer(driver.Producer):
+    """A producer that neither duplicates nor reorders when it retries."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):
+    """``tradewind://`` brokers."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+def consumer_of(app: AppT) -> Consumer:
+    """Return the app's consumer as ours.
+
+    Raises
+    ------
+    TypeError
+        If the app was built with another transport than ``tradewind://``.
+    """
+    consumer: FaustConsumer = cast(FaustConsumer, app.consumer)
+    if not isinstance(consumer, Consumer):
+        raise TypeError(
+            f"the app's transport is {type(consumer).__module__}; expected tradewind://"
+        )
+    return consumer

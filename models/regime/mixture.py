@@ -22,8 +22,8 @@ from models.regime.posterior import REGIMES, RegimeModel
 FEATURES = ("return_21", "volatility_21", "return_63", "drawdown_63")
 """The columns that ``fit`` expects, in this order; all of them look back only."""
 
-SIDEWAYS_SHARE = 0.25
-"""A component is sideways while its drift score is below this share of the typical one."""
+SIDEWAYS_SHARE = 0.4
+"""A component is sideways while its drift is this near to the average, in standard deviations."""
 
 ROWS_PER_COMPONENT = 25
 """Fewer rows than this for each component cannot place a Gaussian in four dimensions."""
@@ -106,11 +106,12 @@ def component_names(means: Floats, weights: Floats) -> Indices:
     """Name each component by its drift in units of its volatility.
 
     With r21 and r63 the component's mean returns over 21 and 63 bars and v its mean volatility, the
-    drift score is (r21 / sqrt 21 + r63 / sqrt 63) / v. A component is sideways if its score lies
-    within ``SIDEWAYS_SHARE`` of the weighted root mean square of all scores, else bull or bear by
-    its sign. Names left over then take the component that fits best: bull the highest score, bear
-    the lowest, sideways the one nearest to zero in between; names are therefore relative to the
-    training history. The unit of the volatility cancels.
+    drift score is (r21 / sqrt 21 + r63 / sqrt 63) / v, a sum of two t statistics. A component is
+    sideways if its score lies within ``SIDEWAYS_SHARE`` weighted standard deviations of the
+    weighted mean, bull above and bear below. A name left over takes the component that fits it
+    best: bull the highest score, bear the lowest, sideways the one in between that is nearest to
+    the mean. Names are thus relative to the training history: around zero, two thirds of thirty
+    years of stocks would be called bull. The unit of the volatility cancels.
 
     Parameters
     ----------
@@ -132,13 +133,15 @@ def component_names(means: Floats, weights: Floats) -> Indices:
     """
     bull, bear, sideways = range(len(REGIMES))
     scores = (means[:, 0] / math.sqrt(21) + means[:, 2] / math.sqrt(63)) / means[:, 1]
-    threshold = SIDEWAYS_SHARE * math.sqrt(float((weights * scores**2).sum() / weights.sum()))
-    names = np.select([scores > threshold, scores < -threshold], [bull, bear], sideways)
-    order = np.argsort(scores, kind="stable")
+    shares = weights / weights.sum()
+    surplus = scores - (shares * scores).sum()
+    threshold = SIDEWAYS_SHARE * math.sqrt(float((shares * surplus**2).sum()))
+    names = np.select([surplus > threshold, surplus < -threshold], [bull, bear], sideways)
+    order = np.argsort(surplus, kind="stable")
     names[order[-1]], names[order[0]] = bull, bear
     inner = order[1:-1]
     if not (names[inner] == sideways).any():
-        names[inner[np.argmin(np.abs(scores[inner]))]] = sideways
+        names[inner[np.argmin(np.abs(surplus[inner]))]] = sideways
     return names.astype(np.int64)
 
 

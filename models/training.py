@@ -29,6 +29,10 @@ from models.weights.controller import ControllerModel
 __all__ = ["BarHistory", "ModelSet", "fit"]
 
 
+GROSS_BUDGET = 1.0
+"""Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
+
+
 class Material(NamedTuple):
     """What the fits share.
 
@@ -170,12 +174,38 @@ def _ensemble(material: Material, scores: Floats, weights: Floats) -> EnsembleMo
     moves = material.next_returns[material.parts.training].ravel()
     known = np.isfinite(volatility) & np.isfinite(moves)
     volatility, moves = volatility[known], moves[known]
-    return EnsembleModel(
+    unsized = EnsembleModel(
         slope=slope,
         intercept=intercept,
         volatility_column=column,
         volatility_scale=math.sqrt(float((moves**2).sum() / (volatility**2).sum())),
         move_scale=float(np.abs(moves).sum() / volatility.sum()),
+        kelly_fraction=1.0,
+        max_target_fraction=math.inf,
+    )
+    return _sized(unsized, material, scores, weights)
+
+
+def _sized(
+    unsized: EnsembleModel, material: Material, scores: Floats, weights: Floats
+) -> EnsembleModel:
+    """Choose the Kelly fraction at which the long bets of a bar add up to ``GROSS_BUDGET``.
+
+    Kelly's formula sees one asset at a time; together the bets of many assets would be several
+    times the equity, and the risk stage would refuse most of them.
+    """
+    part = material.parts.validation
+    features = material.features[part]
+    _, _, bets = ensemble.predict(
+        unsized,
+        features.reshape(-1, features.shape[-1]),
+        scores[part].reshape(-1, 3),
+        weights[part].reshape(-1, 3),
+    )
+    gross = np.nansum(np.maximum(bets, 0.0)) / max(len(features), 1)
+    fraction = min(GROSS_BUDGET / gross, 1.0) if gross > 0.0 else 0.0
+    return unsized._replace(
+        kelly_fraction=float(fraction), max_target_fraction=ensemble.MAX_TARGET_FRACTION
     )
 
 

@@ -74,3 +74,17 @@ class BrokerHeldError(BrokerError):
 
     Operator action: stop the named process (``tradewind down``), or take another name.
     """
+
+
+class WorkerFailedError(StreamError):
+    """A process of the run ended by itself.
+
+    Operator action: read the end of its log in the message; the run can be started again.
+    """
+
+
+class TapeError(StreamError):
+    """A file of market data cannot be replayed.
+
+    Operator action: correct the file as the message says; nothing was sent.
+    """

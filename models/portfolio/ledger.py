@@ -15,8 +15,9 @@ from models.errors import ModelError
 PRICE_SCALE = 10**8
 MONEY_SCALE = 10**16
 
-# Fees come in basis points with at most four decimals.
+# Fees come in basis points with at most four decimals, and are charged in steps of 1e-8.
 _BPS_SCALE = 10**4 * 10**4
+_FEE_STEP = 10**8
 
 
 class Position(msgspec.Struct):
@@ -77,14 +78,14 @@ def price_e8(price: float) -> int:
 
 
 def fee_of(notional: int, fee_bps: float) -> int:
-    """Return the fee on an absolute notional, rounded up, in money units.
+    """Return the fee on an absolute notional in money units, rounded up to 1e-8.
 
     Examples
     --------
     >>> fee_of(10_000 * MONEY_SCALE, 0.5) == MONEY_SCALE // 2
     True
     """
-    return -(-notional * round(fee_bps * 10**4) // _BPS_SCALE)
+    return -(-notional * round(fee_bps * 10**4) // (_BPS_SCALE * _FEE_STEP)) * _FEE_STEP
 
 
 def mark(book: Book, prices: Mapping[str, float]) -> None:

@@ -12,6 +12,9 @@ from models import simplex
 from models.arrays import Floats
 from models.errors import NotFitted, ShapeError
 
+MAX_TARGET_FRACTION = 0.40
+"""Bound on a target; above the risk stage's own limit, so that the refusal is seen there."""
+
 NORMAL_ABSOLUTE_MEAN = math.sqrt(2.0 / math.pi)
 
 
@@ -29,10 +32,10 @@ class EnsembleModel(NamedTuple):
     move_scale : float
         Mean absolute next return, in units of that feature.
     kelly_fraction : float
-        Share of the growth-optimal bet. The formula sees one asset at a time; a tenth leaves room
-        for a book of tens of assets that move together.
+        Share of the growth-optimal bet. The formula sees one asset at a time; training chooses the
+        share so that the bets of all assets together fit a budget.
     max_target_fraction : float
-        Bound on the target; above the risk stage's own limit, so that the refusal is seen there.
+        Bound on the target.
     """
 
     slope: float
@@ -41,7 +44,7 @@ class EnsembleModel(NamedTuple):
     volatility_scale: float = 1.0
     move_scale: float = NORMAL_ABSOLUTE_MEAN
     kelly_fraction: float = 0.1
-    max_target_fraction: float = 0.40
+    max_target_fraction: float = MAX_TARGET_FRACTION
 
 
 def blend(scores: Floats, weights: Floats) -> Floats:

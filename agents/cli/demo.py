@@ -1,0 +1,102 @@
+"""``tradewind demo`` and ``tradewind replay``: a tape through the whole chain on a real broker."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from streams.sources.files import open_tape
+
+from agents.run.session import Session
+from models.errors import ModelError
+from streams.brokers import open_broker, stack_home
+from streams.errors import StreamError
+from streams.sources.bridge import BridgeTape
+from streams.timestamps import parse_ns
+
+# The demo's models end with 2017, so that everything shown is out of sample.
+_FIT_UNTIL = "2017-12-31T00:00:00Z"
+_SHOW_FROM = "2018-01-03T00:00:00Z"
+
+_File = Annotated[Path | None, typer.Option("--file", help="CSV or Parquet of ticks or bars.")]
+_Timeframe = Annotated[str | None, typer.Option(help="Base timeframe of a file's bars.")]
+_From = Annotated[str | None, typer.Option("--from", help="First close to show, RFC 3339.")]
+_Name = Annotated[str, typer.Option("--name", help="The stack.")]
+_Once = Annotated[
+    bool, typer.Option("--once", help="Exit at the end; the status tells the result.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command()(demo)
+    app.command()(replay)
+
+
+def demo(
+    file: _File = None,
+    timeframe: _Timeframe = None,
+    show_from: _From = None,
+    name: _Name = "demo",
+    *,
+    once: _Once = False,
+) -> None:
+    """Start a broker, fit or load models, replay a tape, verify every decision, open the pages."""
+    with _in_order() as console:
+        home = stack_home(name)
+        tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
+        fit_until = parse_ns(_FIT_UNTIL) if file is None else None
+        if show_from is None and file is None:
+            show_from = _SHOW_FROM
+        broker = open_broker(home)
+        try:
+            console.print(f"Kafka at {broker.bootstrap_servers}: {broker.why}.")
+            servers = broker.bootstrap_servers
+            show_from_ns = None if show_from is None else parse_ns(show_from)
+            session = Session(console, home, servers, tape, fit_until, show_from_ns)
+            held = session.run(stay=not once)
+        finally:
+            broker.stop()
+    raise typer.Exit(0 if held else 1)
+
+
+def replay(
+    file: Annotated[Path, typer.Option("--file", help="CSV or Parquet of ticks or bars.")],
+    timeframe: _Timeframe = None,
+    show_from: _From = None,
+    name: _Name = "default",
+    *,
+    once: _Once = False,
+) -> None:
+    """Replay a file through a run of its own on the stack that `tradewind up` started."""
+    with _in_order() as console:
+        home = stack_home(name)
+        tape = open_tape(file, timeframe=timeframe)
+        show_from_ns = None if show_from is None else parse_ns(show_from)
+        servers = open_broker(home, detach=True).bootstrap_servers
+        session = Session(console, home, servers, tape, None, show_from_ns)
+        held = session.run(stay=not once)
+    raise typer.Exit(0 if held else 1)
+
+
+@contextmanager
+def _in_order() -> Iterator[Console]:
+    """Give a console; end in order on Ctrl-C and SIGTERM; say our own errors in one line."""
+    console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield console
+    except KeyboardInterrupt:
+        console.print("Interrupted: everything that was started has been stopped.")
+        raise typer.Exit(130) from None
+    except TimeoutError as error:
+        console.print(
+            "[red]No decision came for a minute: see the worker's log in the run's folder."
+        )
+        raise typer.Exit(1) from error
+    except (StreamError, ModelError) as error:
+        console.print(f"[red]{error}", markup=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,1 @@
+"""A run: a tape through a chain of its own, watched and verified."""

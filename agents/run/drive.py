@@ -1,0 +1,160 @@
+"""Driving a run: declare its topics, announce its epoch, start its workers, replay, wait."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.run.fit import Plan
+from agents.run.observer import Observer
+from agents.run.workers import Children
+from agents.topology import changelogs, prefix_of
+from streams import topics
+from streams.epochs import Epoch
+from streams.sources.replay import Clock, replay, ticks_topic
+from streams.sources.tape import Interval, Tape
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
+
+# Bars on their way at full speed: enough to keep every stage busy, few enough for bounded memory.
+WINDOW_BARS = 8
+
+# A worker that decides nothing for this long is stuck; its first decision comes after recovery.
+PATIENCE_S = 60.0
+
+_COUNT_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its name, its broker and its directories."""
+
+    name: str
+    bootstrap_servers: str
+    home: Path
+    epoch: Epoch
+
+    @property
+    def artifacts(self) -> Path:
+        """Directory of models and epochs, shared by all runs of a stack."""
+        return self.home / "artifacts"
+
+    @property
+    def data(self) -> Path:
+        """Directory of this run's local tables and logs."""
+        return self.home / "runs" / self.name
+
+    @property
+    def prefix(self) -> str:
+        """Prefix of the run's topics."""
+        return prefix_of(self.name)
+
+
+def start_worker(run: Run, children: Children, web_port: int, instance: str = "0") -> None:
+    """Start one trading worker of the run."""
+    children.start(
+        f"worker-{instance}",
+        "worker",
+        f"--bootstrap={run.bootstrap_servers}",
+        f"--data={run.data / f'tables-{instance}'}",
+        f"--artifacts={run.artifacts}",
+        f"--run={run.name}",
+        f"--web-port={web_port}",
+        f"--instance={instance}",
+    )
+
+
+async def declare(run: Run, replication: int) -> None:
+    """Create the run's topics and changelogs."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=run.bootstrap_servers)
+    await admin.start()
+    try:
+        await topics.declare(
+            admin,
+            prefix=run.prefix,
+            n_partitions=run.epoch.n_partitions,
+            replication=replication,
+            changelogs=changelogs(run.name),
+        )
+    finally:
+        await admin.close()
+
+
+async def drive(
+    run: Run,
+    tape: Tape,
+    plan: Plan,
+    *,
+    watch: Observer,
+    children: Children,
+    sent: Callable[[Interval], None],
+) -> None:
+    """Replay the planned stretch through the run's workers and wait for its last decision.
+
+    Raises
+    ------
+    WorkerFailedError
+        If a worker ended by itself.
+    TimeoutError
+        If nothing was decided for ``PATIENCE_S``.
+    """
+    digest = Epochs(Artifacts(run.artifacts)).put(run.epoch)
+    closes = [c for c in tape.closes_ns() if plan.replay[0] <= c <= plan.replay[1]]
+    behind = dict(zip(closes[WINDOW_BARS:], closes, strict=False))
+
+    async def gate(close_ns: int) -> None:
+        children.check()
+        if close_ns in behind:
+            await watch.decided(behind[close_ns], patience_s=PATIENCE_S)
+
+    async with _producer(run) as producer, _watching(run, watch):
+        clock = Clock(producer, ticks_topic(run.prefix), run.epoch.n_partitions, run.epoch.clock_id)
+        await clock.announce(1, digest, 0)
+        await replay(
+            tape, clock, plan.replay, lateness_ms=run.epoch.lateness_ms, gate=gate, sent=sent
+        )
+        await watch.decided(closes[-1], patience_s=PATIENCE_S)
+        children.check()
+
+
+@asynccontextmanager
+async def _producer(run: Run) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=run.bootstrap_servers,
+        enable_idempotence=True,
+        compression_type="lz4",
+        max_batch_size=1 << 18,
+    )
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def _watching(run: Run, watch: Observer) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(watch.follow()), asyncio.create_task(_count(run, watch))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _count(run: Run, watch: Observer) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
+    await consumer.start()
+    try:
+        while True:
+            await watch.count_slices(consumer, run.epoch.n_partitions)
+            await asyncio.sleep(_COUNT_EVERY_S)
+    finally:
+        await consumer.stop()

@@ -1,0 +1,82 @@
+"""Models for a tape: found by what they were fitted on, or fitted now."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from models.features.catalogue import WARMUP_BARS, pipeline_digest
+from streams.errors import TapeError
+from streams.sources.replay import Stretch
+from streams.sources.tape import Tape
+from streams.timestamps import format_ns
+from tables.history import history_of
+from tables.stores.artifacts import Artifacts
+
+SEED = 7
+
+Progress = Callable[[str, float], None]
+
+
+class Plan(NamedTuple):
+    """How a tape is used: fitted on its early part, replayed from before the late part.
+
+    ``replay`` begins ``WARMUP_BARS`` bars before ``shown_from_ns``, so that features are warm when
+    the part that is shown begins.
+    """
+
+    fitted: Stretch
+    replay: Stretch
+    shown_from_ns: int
+
+
+def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> Plan:
+    """Split a tape: by the times given, or in the middle.
+
+    Raises
+    ------
+    TapeError
+        If a part has no bars; the message says how many bars there are and how many are needed.
+    """
+    closes = tape.closes_ns()
+    until_ns = fit_until_ns if fit_until_ns is not None else closes[len(closes) // 2]
+    from_ns = show_from_ns if show_from_ns is not None else until_ns + 1
+    n_before = sum(close < from_ns for close in closes)
+    n_shown = len(closes) - n_before
+    n_fitted = sum(close <= until_ns for close in closes)
+    if n_shown == 0 or n_fitted == 0:
+        raise TapeError(
+            f"{tape.name} has {len(closes)} bars from {format_ns(closes[0])} to "
+            f"{format_ns(closes[-1])}; fitting until {format_ns(until_ns)} and showing from "
+            f"{format_ns(from_ns)} leaves {n_fitted} and {n_shown}: expected bars in both parts"
+        )
+    first = max(n_before - WARMUP_BARS, 0)
+    return Plan(Stretch(closes[0], until_ns), Stretch(closes[first], closes[-1]), from_ns)
+
+
+def models_for(
+    tape: Tape, stretch: Stretch, artifacts: Artifacts, progress: Progress
+) -> tuple[str, bool]:
+    """Return the digest of the models fitted on a stretch, and whether they were fitted now.
+
+    Raises
+    ------
+    ModelError
+        If the stretch is too short; the message says how many bars are missing.
+    """
+    wanted = {
+        "source": tape.name,
+        "timeframe": tape.timeframe,
+        "pipeline_digest": pipeline_digest(),
+        "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
+        "symbols": list(tape.symbols),
+        "seed": SEED,
+    }
+    found = artifacts.find(**wanted)
+    if found:
+        return found[0], False
+    # Imported here: only fitting needs PyTorch and scikit-learn, a warm start does without them.
+    from models.training import fit  # noqa: PLC0415
+
+    history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
+    fitted = fit(history, timeframe=tape.timeframe, seed=SEED, progress=progress)
+    metadata = {**fitted.metadata, "source": tape.name}
+    return artifacts.put_models(fitted._replace(metadata=metadata)), True

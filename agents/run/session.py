@@ -1,0 +1,182 @@
+"""One session at a terminal: fit or load, run, verify, and show the pages until Ctrl-C."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from agents.run.drive import Run, declare, drive, start_worker
+from agents.run.fit import Plan, models_for, plan
+from agents.run.observer import Observer
+from agents.run.screen import Screen, summary, verification
+from agents.run.workers import Children, free_port, memory_mb
+from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
+from models.verification import Findings, Terms, verify
+from streams.clock import monotonic_s, run_stamp
+from streams.epochs import Epoch
+from streams.settings import Settings, instruments_of, portfolios_of
+from streams.sources.tape import Tape
+from streams.timestamps import format_ns
+from tables.stores.artifacts import Artifacts
+
+_POLL_S = 0.5
+
+
+@dataclass
+class Session:
+    """A tape through a run of its own.
+
+    Parameters
+    ----------
+    console
+        Where a person reads.
+    home
+        The stack's directory.
+    bootstrap_servers
+        Kafka's address.
+    tape
+        What is replayed.
+    fit_until_ns, show_from_ns
+        How the tape is split; None lets :func:`agents.run.fit.plan` split it in the middle.
+    """
+
+    console: Console
+    home: Path
+    bootstrap_servers: str
+    tape: Tape
+    fit_until_ns: int | None = None
+    show_from_ns: int | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def run(self, *, stay: bool) -> bool:
+        """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
+        planned = plan(self.tape, fit_until_ns=self.fit_until_ns, show_from_ns=self.show_from_ns)
+        self.console.print(f"Data: {self.tape.name}.")
+        epoch = self._epoch(self._models(planned))
+        run = Run(f"run-{run_stamp()}", self.bootstrap_servers, self.home, epoch)
+        children = Children(
+            run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
+        )
+        watch = Observer(run.bootstrap_servers, run.prefix, len(epoch.portfolios))
+        stats_port, page_port = free_port(self._host), free_port(self._host)
+        try:
+            asyncio.run(self._play(run, planned, watch, children, stats_port))
+            held = self._report(run, watch)
+            if stay:
+                self._serve(run, children, stats_port, page_port)
+        finally:
+            children.stop()
+        return held
+
+    @property
+    def _host(self) -> str:
+        return self.settings.web_host
+
+    def _models(self, planned: Plan) -> str:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        tasks: dict[str, TaskID] = {}
+        with Progress(*columns, console=self.console, transient=True) as progress:
+
+            def show(stage: str, share: float) -> None:
+                if stage not in tasks:
+                    tasks[stage] = progress.add_task(stage, total=1.0)
+                progress.update(tasks[stage], completed=share)
+
+            artifacts = Artifacts(self.home / "artifacts")
+            digest, is_new = models_for(self.tape, planned.fitted, artifacts, show)
+        self.console.print(
+            f"Models {digest[:12]} {'fitted now' if is_new else 'loaded'}, on bars from "
+            f"{format_ns(planned.fitted.first_close_ns)} to "
+            f"{format_ns(planned.fitted.last_close_ns)}. Shown: from "
+            f"{format_ns(planned.shown_from_ns)} on, out of sample; the {WARMUP_BARS} bars before "
+            "warm the features up."
+        )
+        return digest
+
+    def _epoch(self, models: str) -> Epoch:
+        settings = self.settings
+        return Epoch(
+            timeframe=self.tape.timeframe,
+            n_partitions=settings.partitions,
+            clock_id="replay",
+            lateness_ms=settings.lateness_ms,
+            max_ahead_ms=settings.max_ahead_ms,
+            venue_latency_ms=settings.venue_latency_ms,
+            instruments=instruments_of(settings, self.tape.symbols),
+            portfolios=portfolios_of(settings),
+            models=models,
+            pipeline_version=PIPELINE_VERSION,
+            pipeline_digest=pipeline_digest(),
+        )
+
+    async def _play(
+        self, run: Run, planned: Plan, watch: Observer, children: Children, stats_port: int
+    ) -> None:
+        await declare(run, self.settings.replication)
+        start_worker(run, children, stats_port)
+        stats = f"http://{self._host}:{stats_port}/"
+        self.console.print(f"Run {run.name}: worker started, Faust stats page {stats}")
+        first, last = planned.replay
+        n_bars = sum(first <= close <= last for close in self.tape.closes_ns())
+        screen = Screen(self.console, watch.seen, n_bars)
+        started = monotonic_s()
+        with screen.live:
+            await drive(run, self.tape, planned, watch=watch, children=children, sent=screen.sent)
+        took_s = monotonic_s() - started
+        self.console.print(summary(watch.seen, screen.n_ticks, "the last bar"))
+        self.console.print(
+            f"{n_bars:,} bars in {took_s:.0f} s, start of the worker included; memory of all "
+            f"processes {memory_mb():,.0f} MB."
+        )
+
+    def _report(self, run: Run, watch: Observer) -> bool:
+        findings = verify_run(run, watch)
+        self.console.print(verification(findings))
+        return bool(findings) and all(found.holds() for found in findings.values())
+
+    def _serve(self, run: Run, children: Children, stats_port: int, page_port: int) -> None:
+        stats = f"http://{self._host}:{stats_port}/"
+        children.start(
+            "web",
+            "web",
+            f"--bootstrap={run.bootstrap_servers}",
+            f"--run={run.name}",
+            f"--host={self._host}",
+            f"--port={page_port}",
+            f"--label={self.tape.name}",
+            f"--stats-url={stats}",
+        )
+        self.console.print(f"Decisions   http://{self._host}:{page_port}/")
+        self.console.print(f"Faust stats {stats}")
+        self.console.print("Ctrl-C ends the workers and the broker.")
+        try:
+            while True:
+                children.check()
+                time.sleep(_POLL_S)
+        except KeyboardInterrupt:
+            self.console.print("Ending.")
+
+
+def verify_run(run: Run, watch: Observer) -> dict[str, Findings]:
+    """Verify each portfolio of a run from what was seen of its public topics."""
+    findings = {}
+    lot_sizes = {i.id: i.lot_size for i in run.epoch.instruments}
+    for portfolio in run.epoch.portfolios:
+        universe = set(portfolio.universe or run.epoch.symbols())
+        terms = Terms(
+            portfolio.cash,
+            portfolio.limits.max_asset_fraction,
+            portfolio.limits.max_leverage,
+            lot_sizes,
+        )
+        findings[portfolio.id] = verify(
+            {(close, symbol) for close, symbol in watch.seen.slots if symbol in universe},
+            watch.seen.decisions.get(portfolio.id, []),
+            watch.seen.executions.get(portfolio.id, []),
+            watch.seen.snapshots.get(portfolio.id, []),
+            terms,
+        )
+    return findings

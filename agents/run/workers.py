@@ -1,0 +1,86 @@
+"""The processes of a run: workers and pages that end with the one that started them."""
+
+import os
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from streams.brokers.processes import Launch, Process, start
+from streams.errors import WorkerFailedError
+
+_LOG_TAIL_BYTES = 4_000
+
+
+@dataclass(slots=True)
+class Children:
+    """Processes started with :meth:`start`, stopped together, the last one first.
+
+    Parameters
+    ----------
+    logs
+        Directory of their output.
+    environment
+        Settings that differ from this process's, as ``TRADEWIND_*`` variables.
+    """
+
+    logs: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    running: dict[str, Process] = field(default_factory=dict)
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start ``tradewind ARGUMENTS``; it dies with this process, however this one ends."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "agents", *arguments]
+        self.running[name] = start(
+            Launch(command, Path.cwd(), self.log_of(name), {**os.environ, **self.environment})
+        )
+
+    def log_of(self, name: str) -> Path:
+        """Return the file with the output of a child."""
+        return self.logs / f"{name}.log"
+
+    def check(self) -> None:
+        """Say if a child has ended by itself.
+
+        Raises
+        ------
+        WorkerFailedError
+            With the end of the child's log.
+        """
+        for name, process in self.running.items():
+            if not process.alive():
+                tail = self.log_of(name).read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+                raise WorkerFailedError(
+                    f"{name} (pid {process.pid}) ended by itself; its log is "
+                    f"{self.log_of(name)} and ends with:\n{tail}"
+                )
+
+    def stop(self) -> None:
+        """Ask every child to end, and see that it does."""
+        for name in reversed(list(self.running)):
+            self.running.pop(name).end()
+
+
+def memory_mb() -> float:
+    """Return the resident memory of this process and all below it, shared pages counted once.
+
+    Proportional set size (Linux smaps_rollup): a page that n processes share counts 1/n in each.
+    """
+    me = psutil.Process()
+    total = 0
+    for process in (me, *me.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return total / 2**20
+
+
+def free_port(host: str) -> int:
+    """Return a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

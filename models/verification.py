@@ -1,0 +1,189 @@
+"""The second fold: what the account must have been, from published events alone.
+
+Nothing here shares code with the ledger or the controls. Arithmetic is ``fractions.Fraction``, so
+it is exact without their units. It reads decisions, executions and snapshots as consumers do.
+"""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+
+class SeenDecision(NamedTuple):
+    """A decision as published: its slot, its id, a hash of its bytes, and what it says."""
+
+    close_ns: int
+    symbol: str
+    decision_id: str
+    value_hash: bytes
+    action: str
+    quantity: int
+    approved: bool
+    price: float
+
+
+class SeenExecution(NamedTuple):
+    """An execution as published; ``decision_id`` names the order it ends."""
+
+    close_ns: int
+    execution_id: str
+    decision_id: str
+    symbol: str
+    kind: str
+    side: str
+    quantity: int
+    price: float
+    fee: float
+
+
+class SeenSnapshot(NamedTuple):
+    """An account as published after a bar; equity is exact text."""
+
+    close_ns: int
+    equity: str
+
+
+class Terms(NamedTuple):
+    """What a consumer knows of a portfolio: cash, limits and lot sizes, as decimal text."""
+
+    cash: str
+    max_asset_fraction: float
+    max_leverage: float
+    lot_sizes: dict[str, str]
+
+
+class Findings(NamedTuple):
+    """What the verification found; all counts but the first are defects, 0 is good."""
+
+    n_decisions: int
+    n_repeats: int
+    conflicting_ids: int
+    missing_slots: int
+    surplus_slots: int
+    limits_broken: int
+    equity_differs: int
+    orders_unknown: int
+
+    def holds(self) -> bool:
+        """Tell whether nothing is wrong and something was checked."""
+        return self.n_decisions > 0 and not any(self[2:])
+
+
+def verify(
+    slots: set[tuple[int, str]],
+    decisions: Iterable[SeenDecision],
+    executions: Iterable[SeenExecution],
+    snapshots: Iterable[SeenSnapshot],
+    terms: Terms,
+) -> Findings:
+    """Check one portfolio: slots, ids, limits at every decision, equity after every bar.
+
+    ``slots`` are (bar close, symbol) of every row that the bars stage closed.
+    """
+    unique, n_repeats, conflicts = _unique(decisions)
+    decided = {(d.close_ns, d.symbol) for d in unique}
+    account = _Account(terms)
+    account.fold(unique, executions, {s.close_ns: s.equity for s in snapshots})
+    return Findings(
+        n_decisions=len(unique),
+        n_repeats=n_repeats,
+        conflicting_ids=conflicts,
+        missing_slots=len(slots - decided),
+        surplus_slots=len(decided - slots) + len(unique) - len(decided),
+        limits_broken=account.limits_broken,
+        equity_differs=account.equity_differs,
+        orders_unknown=account.orders_unknown,
+    )
+
+
+def _unique(decisions: Iterable[SeenDecision]) -> tuple[list[SeenDecision], int, int]:
+    first: dict[str, SeenDecision] = {}
+    n_repeats = conflicts = 0
+    for decision in decisions:
+        known = first.setdefault(decision.decision_id, decision)
+        if known is not decision:
+            n_repeats += 1
+            conflicts += known.value_hash != decision.value_hash
+    return list(first.values()), n_repeats, conflicts
+
+
+class _Account:
+    """Cash, positions and open orders, folded bar by bar."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.cash = Fraction(terms.cash)
+        self.lots = {symbol: Fraction(size) for symbol, size in terms.lot_sizes.items()}
+        self.held: dict[str, int] = {}
+        self.prices: dict[str, Fraction] = {}
+        self.open: dict[str, SeenDecision] = {}
+        self.limits_broken = self.equity_differs = self.orders_unknown = 0
+
+    def fold(
+        self,
+        decisions: list[SeenDecision],
+        executions: Iterable[SeenExecution],
+        equities: dict[int, str],
+    ) -> None:
+        """Fold all bars in time order: executions, then prices, then decisions."""
+        ended: dict[int, dict[str, SeenExecution]] = {}
+        for execution in executions:
+            ended.setdefault(execution.close_ns, {})[execution.execution_id] = execution
+        decided: dict[int, list[SeenDecision]] = {}
+        for decision in decisions:
+            decided.setdefault(decision.close_ns, []).append(decision)
+        for close_ns in sorted(ended.keys() | decided.keys()):
+            self._bar(list(ended.get(close_ns, {}).values()), decided.get(close_ns, []))
+            if close_ns not in equities or Fraction(equities[close_ns]) != self.equity():
+                self.equity_differs += 1
+
+    def _bar(self, ended: list[SeenExecution], decided: list[SeenDecision]) -> None:
+        for execution in ended:
+            self._execute(execution)
+        self.prices |= {d.symbol: _exact(d.price) for d in decided if d.price > 0}
+        for decision in decided:
+            self._order(decision)
+
+    def _execute(self, execution: SeenExecution) -> None:
+        order = self.open.pop(execution.decision_id, None)
+        if order is None or order.quantity != execution.quantity:
+            self.orders_unknown += 1
+        if execution.kind != "fill":
+            return
+        sign = 1 if execution.side == "BUY" else -1
+        symbol = execution.symbol
+        self.held[symbol] = self.held.get(symbol, 0) + sign * execution.quantity
+        traded = execution.quantity * self.lots[symbol] * _exact(execution.price)
+        self.cash -= sign * traded + _exact(execution.fee)
+
+    def _order(self, decision: SeenDecision) -> None:
+        if not decision.approved or decision.quantity == 0:
+            return
+        self.open[decision.decision_id] = decision
+        if decision.action == "BUY" and self._breaks(decision.symbol):
+            self.limits_broken += 1
+        if decision.action == "SELL" and self.held.get(decision.symbol, 0) < decision.quantity:
+            self.limits_broken += 1
+
+    def _breaks(self, symbol: str) -> bool:
+        exposed = dict(self.held)
+        for order in self.open.values():
+            if order.action == "BUY":
+                exposed[order.symbol] = exposed.get(order.symbol, 0) + order.quantity
+        values = {s: abs(self._value(s, lots)) for s, lots in exposed.items()}
+        equity = self.equity()
+        asset_limit = _exact(self.terms.max_asset_fraction) * equity
+        gross_limit = _exact(self.terms.max_leverage) * equity
+        return values[symbol] > asset_limit or sum(values.values()) > gross_limit
+
+    def equity(self) -> Fraction:
+        """Return cash plus positions at their last prices."""
+        return self.cash + sum(self._value(s, lots) for s, lots in self.held.items())
+
+    def _value(self, symbol: str, lots: int) -> Fraction:
+        return lots * self.lots[symbol] * self.prices.get(symbol, Fraction(0))
+
+
+def _exact(value: float) -> Fraction:
+    """Return the decimal number that was printed, with 8 decimals, as the ledger counts."""
+    return Fraction(round(Fraction(repr(value)) * 10**8), 10**8)

@@ -7,6 +7,9 @@ from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 
+FIT_VERSION = 2
+"""Counts the changes of fitting that make models fitted before them obsolete."""
+
 
 class ModelSet(NamedTuple):
     """The models of one timeframe, fitted together.
@@ -19,7 +22,7 @@ class ModelSet(NamedTuple):
     ensemble : EnsembleModel
     metadata : dict
         JSON values: timeframe, pipeline_version, pipeline_digest, first_close_ns, last_close_ns,
-        symbols, seed, config, metrics.
+        symbols, seed, fit_version, config, metrics.
     """
 
     regime: RegimeModel

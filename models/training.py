@@ -16,7 +16,7 @@ from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort
 from models.features import catalogue, pipeline
 from models.history import BarHistory, check, next_returns
-from models.model_set import ModelSet
+from models.model_set import FIT_VERSION, ModelSet
 from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.regime import mixture, posterior
@@ -117,6 +117,7 @@ def fit(
         "first_close_ns": int(history.close_ns[0]),
         "last_close_ns": int(history.close_ns[-1]),
         "seed": seed,
+        "fit_version": FIT_VERSION,
         "config": _config(),
         "metrics": metrics,
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
+from models.model_set import FIT_VERSION
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
@@ -69,6 +70,7 @@ def models_for(
         "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
         "symbols": list(tape.symbols),
         "seed": SEED,
+        "fit_version": FIT_VERSION,
     }
     found = artifacts.find(**wanted)
     if found:

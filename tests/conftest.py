@@ -1,10 +1,17 @@
-"""What all tests share: one embedded broker for a whole run."""
+"""What all tests share: how hypothesis searches, and one embedded broker for a whole run."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from streams.brokers import open_broker
+
+# The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
+settings.register_profile("nightly", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.epochs import Epoch
 from streams.errors import RecordError
-from streams.records import ClockRecord, EpochNotice, Heartbeat
+from streams.records import ClockRecord, EpochNotice, Heartbeat, read_json
 from streams.slices import Counts, SliceMeta, bar_slice
-from streams.ticks import BadTick, Placement, read_ticks
+from streams.ticks import BadTick, Placement, read_ticks, tick_bytes
 from streams.topics import MARKET_BARS
 from streams.transport import Record
 from tables.bars import BarsKept, add_tick, bar_columns
@@ -62,13 +62,11 @@ class BarFold:
 
     def _clock(self, record: Record) -> Iterable[Output | DeadLetter]:
         try:
-            said = _CLOCK_RECORD.decode(record.value or b"")
+            said = read_json(_CLOCK_RECORD, record.value or b"")
             if isinstance(said, EpochNotice):
                 self._announce(said)
                 return ()
             return self._heartbeat(said, record)
-        except msgspec.MsgspecError as error:
-            return (self._dead(record, 0, RecordError("BAD_CLOCK_RECORD", str(error))),)
         except RecordError as error:
             return (self._dead(record, 0, error),)
 
@@ -87,6 +85,10 @@ class BarFold:
             )
         if not known or notice.epoch > known[-1].epoch:
             known.append(notice)
+        elif any(n.epoch == notice.epoch and n.digest != notice.digest for n in known):
+            raise RecordError(
+                "EPOCH_CONFLICT", f"epoch {notice.epoch} was announced with another document"
+            )
 
     def _epoch(self, notice: EpochNotice) -> Epoch:
         return self.epochs.load(notice.digest).epoch
@@ -148,7 +150,7 @@ class BarFold:
             try:
                 refused = add_tick(self.kept, rules, tick)
             except RecordError as error:
-                yield self._refused(record, index, error, msgspec.json.encode(tick))
+                yield self._refused(record, index, error, tick_bytes(record.value or b"", index))
                 continue
             if refused is None:
                 continue
@@ -156,7 +158,7 @@ class BarFold:
                 self._count(refused.code)
                 continue
             fault = RecordError(refused.code, refused.detail)
-            yield self._refused(record, index, fault, msgspec.json.encode(tick))
+            yield self._refused(record, index, fault, tick_bytes(record.value or b"", index))
 
     def _refused(self, record: Record, index: int, error: RecordError, raw: bytes) -> DeadLetter:
         self._count(error.reason)

@@ -35,10 +35,10 @@ class DeadLetter(NamedTuple):
         return cls(origin, stage, error.reason, error.detail, raw)
 
     def headers(self) -> Headers:
-        """Return the Kafka headers; details are cut so that a hostile value cannot swell them."""
+        """Return the Kafka headers; a detail is short, see :class:`~streams.errors.RecordError`."""
         return [
             ("reason", self.reason.encode()),
-            ("detail", self.detail.encode(errors="replace")[:512]),
+            ("detail", self.detail.encode(errors="replace")),
             ("stage", self.stage.encode()),
             ("topic", self.origin.topic.encode()),
             ("partition", str(self.origin.partition).encode()),

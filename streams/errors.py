@@ -1,5 +1,8 @@
 """Errors of the wire and of the broker: one base; each class names who can act and how."""
 
+# A message quotes what it was given; a megabyte of garbage must not become a megabyte of log.
+LONGEST_DETAIL = 512
+
 
 class StreamError(Exception):
     """Base of every error of this room."""
@@ -13,10 +16,12 @@ class RecordError(StreamError):
     reason
         Code for counting, such as ``NOT_JSON``.
     detail
-        What was found and what was expected, for the person who produced the record.
+        What was found and what was expected, for the person who produced the record; cut to
+        512 characters.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
+        detail = detail[:LONGEST_DETAIL]
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

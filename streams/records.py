@@ -5,21 +5,45 @@ Every record that comes from outside has a ``check``: it returns nothing and rai
 Unknown fields are ignored, so that a newer producer can talk to an older stack.
 """
 
-import math
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from streams.errors import RecordError
+from streams.timestamps import LATEST_NS
 
+Read = TypeVar("Read")
 Number = float | int
 
 # No instrument trades above this; a larger number is a unit error, and prices of 1e-8 fit int64.
+# Below 1e-8 a price would round to nothing in the ledger.
+SMALLEST_PRICE = 1e-8
 LARGEST_PRICE = 1e10
 LARGEST_SIZE = 1e15
 LONGEST_SYMBOL = 64
 
+# Ids are remembered to find duplicates, so their length bounds the state.
+LONGEST_ID = 64
+_LARGEST_INT = 2**63 - 1
+
 TICK_VERSION = 1
+
+
+def read_json(decoder: msgspec.json.Decoder[Read], raw: bytes) -> Read:
+    """Decode foreign JSON.
+
+    Raises
+    ------
+    RecordError
+        ``WRONG_TYPE`` if it is JSON of another shape, ``NOT_JSON`` if it is none, is nested beyond
+        reason or holds text that is no UTF-8.
+    """
+    try:
+        return decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise RecordError("WRONG_TYPE", str(error)) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RecordError("NOT_JSON", str(error)) from error
 
 
 class Tick(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,18 +85,31 @@ class Tick(msgspec.Struct, frozen=True, omit_defaults=True):
                 "BAD_SYMBOL",
                 f"symbol has {len(self.symbol)} characters; expected 1..{LONGEST_SYMBOL}",
             )
+        _id("venue", self.venue)
+        _id("trade_id", self.trade_id)
+        _id("seq", self.seq)
         _CHECKS[self.type](self)
+
+
+def _id(name: str, value: str | int | None) -> None:
+    if isinstance(value, str):
+        if len(value) > LONGEST_ID:
+            raise RecordError(
+                "BAD_ID", f"{name} has {len(value)} characters; expected at most {LONGEST_ID}"
+            )
+    elif value is not None and abs(value) > _LARGEST_INT:
+        raise RecordError("BAD_ID", f"{name} was {value}; expected a number of 64 bits")
 
 
 def _price(name: str, value: Number | None) -> None:
     if value is None:
         raise RecordError("MISSING_FIELD", f"{name} is missing; expected a price")
-    if not (math.isfinite(value) and 0 < value <= LARGEST_PRICE):
-        raise RecordError("BAD_PRICE", f"{name} was {value!r}; expected 0 < {name} <= 1e10")
+    if not SMALLEST_PRICE <= value <= LARGEST_PRICE:
+        raise RecordError("BAD_PRICE", f"{name} was {value!r}; expected 1e-8 <= {name} <= 1e10")
 
 
 def _size(name: str, value: Number | None) -> None:
-    if value is not None and not (math.isfinite(value) and 0 <= value <= LARGEST_SIZE):
+    if value is not None and not 0 <= value <= LARGEST_SIZE:
         raise RecordError("BAD_SIZE", f"{name} was {value!r}; expected 0 <= {name} <= 1e15")
 
 
@@ -103,6 +140,11 @@ def _check_bar(tick: Tick) -> None:
 _CHECKS = {"trade": _check_trade, "quote": _check_quote, "bar": _check_bar}
 
 
+# Clock records are remembered in 64 bits.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_INT)]
+_TimeNs = Annotated[int, msgspec.Meta(ge=0, le=LATEST_NS)]
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """Time itself: written by the one clock into every partition of ``market-ticks``.
 
@@ -110,17 +152,17 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat"):
     """
 
     clock_id: str
-    n: int
-    ts_event_ns: int
+    n: _Count
+    ts_event_ns: _TimeNs
 
 
 class EpochNotice(msgspec.Struct, frozen=True, kw_only=True, tag="epoch"):
     """Announces the epoch that decides from the first close after ``from_close_ns`` on."""
 
     clock_id: str
-    epoch: int
+    epoch: _Count
     digest: str
-    from_close_ns: int
+    from_close_ns: _TimeNs
 
 
 ClockRecord = Heartbeat | EpochNotice

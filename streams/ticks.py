@@ -5,13 +5,14 @@ does not spoil its neighbours.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from streams.errors import RecordError
 from streams.partitions import partition_of
-from streams.records import Tick
+from streams.records import Tick, read_json
 
 # A list longer than this is a file, not a record; it would hold up its partition.
 MAX_LIST = 100_000
@@ -43,44 +44,72 @@ def read_ticks(value: bytes | None, placement: Placement) -> Iterator[tuple[int,
     if not value:
         yield BadTick(0, value or b"", RecordError("EMPTY", "the record has no value"))
         return
-    if value.lstrip()[:1] == b"[":
+    if _is_list(value):
         yield from _read_list(value, placement)
         return
     yield _read_one(0, value, placement)
 
 
+def tick_bytes(value: bytes, place: int) -> bytes:
+    """Return the bytes of one tick as its producer wrote them.
+
+    Where the record's list cannot be cut, the whole record stands for each of its ticks.
+    """
+    if not _is_list(value):
+        return value
+    try:
+        return _cut(value)[place]
+    except RecordError:
+        return value
+
+
+def _is_list(value: bytes) -> bool:
+    return value.lstrip()[:1] == b"["
+
+
+# The bad ticks of one record ask one after another.
+@lru_cache(maxsize=1)
+def _cut(value: bytes) -> tuple[bytes, ...]:
+    return tuple(bytes(raw) for raw in read_json(_DECODE_RAW_LIST, value))
+
+
 def _read_list(value: bytes, placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:
     try:
-        ticks = _DECODE_LIST.decode(value)
-    except msgspec.MsgspecError:
+        ticks = read_json(_DECODE_LIST, value)
+    except RecordError:
         yield from _read_one_by_one(value, placement)
+        return
+    if len(ticks) > MAX_LIST:
+        yield _too_long(value, len(ticks))
         return
     for index, tick in enumerate(ticks):
         error = _fault(tick, placement)
-        yield (index, tick) if error is None else BadTick(index, msgspec.json.encode(tick), error)
+        yield (index, tick) if error is None else BadTick(index, tick_bytes(value, index), error)
 
 
 def _read_one_by_one(value: bytes, placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:
     try:
-        raws = _DECODE_RAW_LIST.decode(value)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        yield BadTick(0, value, RecordError("NOT_JSON", str(error)))
+        raws = _cut(value)
+    except RecordError as error:
+        yield BadTick(0, value, error)
         return
     if len(raws) > MAX_LIST:
-        detail = f"{len(raws)} ticks in one record; expected at most {MAX_LIST}"
-        yield BadTick(0, value, RecordError("LIST_TOO_LONG", detail))
+        yield _too_long(value, len(raws))
         return
     for index, raw in enumerate(raws):
-        yield _read_one(index, bytes(raw), placement)
+        yield _read_one(index, raw, placement)
+
+
+def _too_long(value: bytes, n_ticks: int) -> BadTick:
+    detail = f"{n_ticks} ticks in one record; expected at most {MAX_LIST}"
+    return BadTick(0, value, RecordError("LIST_TOO_LONG", detail))
 
 
 def _read_one(index: int, raw: bytes, placement: Placement) -> tuple[int, Tick] | BadTick:
     try:
-        tick = _DECODE_ONE.decode(raw)
-    except msgspec.ValidationError as error:
-        return BadTick(index, raw, RecordError("WRONG_TYPE", str(error)))
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return BadTick(index, raw, RecordError("NOT_JSON", str(error)))
+        tick = read_json(_DECODE_ONE, raw)
+    except RecordError as error:
+        return BadTick(index, raw, error)
     fault = _fault(tick, placement)
     return (index, tick) if fault is None else BadTick(index, raw, fault)
 

@@ -8,12 +8,14 @@ from streams.errors import RecordError
 
 NS_PER_SECOND = 1_000_000_000
 
-# Before 1970 no exchange sent electronic ticks; after 2200 an int64 of nanoseconds nears its end.
-EARLIEST_NS = 0
+# The first 116 days of 1970 are left out on purpose: an integer of seconds, milliseconds or
+# microseconds lies there until 2286. After 2200 an int64 of nanoseconds nears its end.
+EARLIEST_NS = 10**16
 LATEST_NS = 7_258_118_400 * NS_PER_SECOND
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-]\d{2}:\d{2}))"
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?(?:[Zz]|([+-]\d{2}:\d{2}))",
+    re.ASCII,
 )
 
 TIMEFRAMES_NS = {
@@ -33,12 +35,13 @@ def parse_ns(value: str | int) -> int:
     ------
     RecordError
         ``BAD_TIMESTAMP`` if the text has no time zone or is no RFC 3339 time, or if the time lies
-        outside 1970..2200 (an integer of seconds or milliseconds does, so units are not guessed).
+        outside 1970-04-26..2200 (an integer of seconds, milliseconds or microseconds does, so
+        units are not guessed).
 
     Examples
     --------
-    >>> parse_ns("1970-01-01T00:00:01.000000002Z")
-    1000000002
+    >>> parse_ns("2001-09-09T01:46:40.000000002Z")
+    1000000000000000002
     """
     ns = value if isinstance(value, int) else _parse_text(value)
     if not EARLIEST_NS < ns < LATEST_NS:

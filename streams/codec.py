@@ -31,7 +31,13 @@ class _Array(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack_state(state: object) -> bytes:
-    """Return compressed bytes of a NamedTuple of arrays, numbers, texts, lists and dicts."""
+    """Return compressed bytes of a NamedTuple of arrays, numbers, texts, lists and dicts.
+
+    Raises
+    ------
+    StateError
+        If the state holds an array that could not be read back.
+    """
     packed = msgspec.msgpack.encode(_to_plain(state))
     return bytes(cramjam.zstd.compress(packed, level=1))
 
@@ -47,13 +53,21 @@ def unpack_state(kind: type[State], data: bytes) -> State:
     try:
         plain = msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(data)))
         return cast(State, _from_plain(kind, plain))
-    except (cramjam.DecompressionError, msgspec.MsgspecError, TypeError, ValueError) as error:
+    except (
+        cramjam.DecompressionError,
+        msgspec.MsgspecError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise StateError(f"{len(data)} bytes are no {kind.__name__}: {error}") from error
 
 
 def _to_plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+        if little.dtype.str not in _ALLOWED_DTYPES:
+            raise StateError(f"dtype {little.dtype.str!r} is not allowed in a state")
         return _Array(little.dtype.str, value.shape, little.tobytes())
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return [_to_plain(item) for item in value]
@@ -75,7 +89,8 @@ def _from_plain(kind: Any, plain: Any) -> object:  # noqa: ANN401  mirrors any a
         if array.dtype not in _ALLOWED_DTYPES:
             raise ValueError(f"dtype {array.dtype!r} is not allowed")
         return np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape).copy()
-    return msgspec.convert(plain, kind, strict=False)
+    # Named as built in, bytes are not read from base64 text.
+    return msgspec.convert(plain, kind, builtin_types=(bytes,))
 
 
 def _is_array_type(kind: Any) -> bool:  # noqa: ANN401  any annotated field type

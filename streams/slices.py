@@ -21,7 +21,7 @@ target_fraction         float64, NaN            prediction, share of equity, sig
 ======================= ======================= ============================================
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
 import msgspec
@@ -35,6 +35,14 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 _META = b"tradewind"
+_UNREADABLE = (
+    pa.ArrowException,
+    msgspec.MsgspecError,
+    OSError,
+    RecursionError,
+    StopIteration,
+    ValueError,
+)
 
 # One record must stay far below the broker's 1 MiB: 512 rows of 90 float64 are 0.37 MB.
 MAX_ROWS = 512
@@ -75,6 +83,14 @@ class SliceMeta(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts = Counts()
     void: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a place that no slice can have; a decoder says it as its own error."""
+        if not 0 <= self.partition < self.n_partitions or not 0 <= self.chunk < self.n_chunks:
+            raise ValueError(
+                f"partition {self.partition} of {self.n_partitions}, "
+                f"chunk {self.chunk} of {self.n_chunks}"
+            )
+
 
 class Slice:
     """One decoded slice.
@@ -105,29 +121,34 @@ class Slice:
 
     def symbols(self) -> list[str]:
         """Return the symbol of each row."""
-        return list(self.batch.column("symbol").to_pylist())
+        return list(self._column("symbol", pa.types.is_string).to_pylist())
 
     def rows(self) -> IntArray:
         """Return each row's index of its symbol within the chunk, shape (n_rows,)."""
-        return np.asarray(self._column("row").to_numpy(), dtype=np.int64)
+        return np.asarray(self._column("row", pa.types.is_int32).to_numpy(), dtype=np.int64)
 
     def floats(self, name: str) -> FloatArray:
         """Return one float64 column, shape (n_rows,)."""
-        return np.asarray(self._column(name).to_numpy(), dtype=np.float64)
+        return np.asarray(self._column(name, pa.types.is_float64).to_numpy(), dtype=np.float64)
 
     def matrix(self, name: str) -> FloatArray:
         """Return one list column, shape (n_rows, width)."""
-        column = self._column(name)
+        column = self._column(name, _is_matrix)
         values = np.asarray(column.flatten().to_numpy(), dtype=np.float64)
         return values.reshape(self.n_rows, column.type.list_size)
 
-    def _column(self, name: str) -> pa.Array:
+    def _column(self, name: str, is_expected: Callable[[pa.DataType], bool]) -> pa.Array:
         try:
-            return self.batch.column(name)
+            column = self.batch.column(name)
         except KeyError:
             raise RecordError(
-                "MISSING_COLUMN", f"slice has {self.batch.schema.names}; expected {name!r} too"
+                "MISSING_COLUMN", f"slice has {self.batch.schema.names}; expected {name!r} once"
             ) from None
+        if column.null_count or not is_expected(column.type):
+            raise RecordError(
+                "WRONG_COLUMN", f"{name} is {column.type} with {column.null_count} nulls"
+            )
+        return column
 
     def with_columns(self, columns: Mapping[str, FloatArray]) -> Self:
         """Return the slice with columns appended: (n,) as float64, (n, w) as list<float64>[w]."""
@@ -163,13 +184,16 @@ class Slice:
                 raw = (reader.schema.metadata or {})[_META]
                 meta = msgspec.json.decode(raw, type=SliceMeta)
                 batch = reader.read_next_batch()
+            batch.validate(full=True)
         except KeyError:
             raise RecordError("NOT_A_SLICE", "Arrow stream without slice metadata") from None
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, StopIteration) as error:
+        except _UNREADABLE as error:
             raise RecordError("NOT_A_SLICE", f"{len(data)} bytes: {error}") from error
-        except msgspec.MsgspecError as error:
-            raise RecordError("NOT_A_SLICE", f"slice metadata: {error}") from error
         return cls(meta, batch)
+
+
+def _is_matrix(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_float64(kind.value_type))
 
 
 def _arrow(values: FloatArray) -> pa.Array:

@@ -16,7 +16,7 @@ def monotonic_s() -> float:
 
 
 def run_stamp() -> str:
-    """Return the present second as ``YYYYMMDDThhmmss`` (UTC), for names of runs."""
+    """Return the present second as ``YYYYMMDDthhmmss`` (UTC), for names of runs."""
     return datetime.fromtimestamp(wall_ns() // 1_000_000_000, UTC).strftime("%Y%m%dt%H%M%S")
 
 

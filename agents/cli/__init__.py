@@ -2,7 +2,7 @@
 
 import typer
 
-from agents.cli import stack, worker
+from agents.cli import demo, evidence, stack, web, worker
 
 app = typer.Typer(
     name="tradewind",
@@ -11,8 +11,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-stack.register(app)
-worker.register(app)
+for module in (demo, stack, worker, web, evidence):
+    module.register(app)
 
 
 def main() -> None:

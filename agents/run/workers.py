@@ -32,8 +32,11 @@ class Children:
 
     def start(self, name: str, *arguments: str) -> None:
         """Start ``tradewind ARGUMENTS``; it dies with this process, however this one ends."""
+        self.start_program(name, sys.executable, "-m", "agents", *arguments)
+
+    def start_program(self, name: str, *command: str) -> None:
+        """Start any program under the same rule."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "agents", *arguments]
         self.running[name] = start(
             Launch(command, Path.cwd(), self.log_of(name), {**os.environ, **self.environment})
         )

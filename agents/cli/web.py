@@ -1,0 +1,102 @@
+"""``tradewind web``: the decisions page, in a process of its own so that no browser slows trading.
+
+``trading-decisions, portfolio-snapshots, dead-letters -> pages``; no consumer group, no table.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+import uvloop
+from aiohttp import web as http
+
+from agents.topology import prefix_of
+from streams.settings import Settings
+from tables.stores.decision_log import DecisionLog
+from tables.views.pages import About, Pages
+from tables.views.run_memory import RunMemory
+from tables.views.site import site
+
+DEFAULT_PORT = 8090
+
+# An answer takes milliseconds; who still reads one after this is cut off at shutdown.
+_SHUTDOWN_S = 2.0
+_URL_SCHEMES = ("http://", "https://")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(web)
+
+
+def web(
+    bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
+    run: Annotated[str, typer.Option(help="Run whose topics are shown; empty: live.")] = "",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port to listen on; 0: any free one.")
+    ] = DEFAULT_PORT,
+    label: Annotated[str, typer.Option(help="What the data is, for the header.")] = "",
+    stats_url: Annotated[str, typer.Option(help="A worker's stats page, to link to.")] = "",
+) -> None:
+    """Serve the decisions page until told to stop."""
+    if stats_url and not stats_url.startswith(_URL_SCHEMES):
+        raise typer.BadParameter(f"stats URL was {stats_url!r}; expected http:// or https://")
+    _configure_logging()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port))
+    except asyncio.CancelledError:
+        typer.echo("Stopped.")
+    except OSError as error:
+        typer.secho(f"{host}:{port} cannot be used: {error}", fg=typer.colors.RED, err=True)
+        raise typer.Exit(1) from error
+
+
+@asynccontextmanager
+async def serving(
+    bootstrap: str, about: About, host: str, port: int
+) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
+    """Serve the pages; yield their address and the task that reads, which never ends by itself."""
+    memory = RunMemory(prefix_of(about.run))
+    log = DecisionLog(bootstrap, memory.topics, memory.take)
+    app = site(Pages(about, memory, log), host)
+    runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await http.TCPSite(runner, host, port).start()
+        reading = asyncio.create_task(log.follow(), name="follow")
+        try:
+            yield _url(runner.addresses[0]), reading
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+    finally:
+        await runner.cleanup()
+
+
+async def _serve(bootstrap: str, about: About, host: str, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    async with serving(bootstrap, about, host, port) as (url, reading):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, reading.cancel)
+        typer.echo(f"Decisions of run {about.run_name}: {url}")
+        await reading
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _configure_logging() -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("tradewind").setLevel(Settings().log_level)
+    # The reader says once that the broker is away; aiokafka would say so at every attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

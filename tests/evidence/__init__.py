@@ -1,0 +1,1 @@
+"""Measurements behind every number that the documents state: ``tradewind evidence NAME``."""

@@ -1,0 +1,291 @@
+"""``chain-latency``: from the intended closing heartbeat to the last decision of the bar.
+
+Open loop: bars close once a second at times fixed beforehand, whatever the chain does; a latency
+counts from the intended time. The chain, the bare aiokafka loop and stock Faust take turns in one
+run on one broker, and pass the same records: the peers send the bytes that the chain's stages sent.
+"""
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from agents.run.workers import Children
+from streams import topics
+from streams.clock import run_stamp, wall_ns
+from streams.partitions import partition_of
+from streams.sources.synthetic import SyntheticTape
+from tests.evidence import bench, peers
+from tests.evidence.measurement import Measurement, Result, quantile
+
+_NS = 1_000_000_000
+_WARM_UP_BARS = 260
+_ROUNDS = 3
+_CLOSES = 25
+_STOCK_CLOSES = 8
+_TICKS_PER_BAR = 5
+
+# The first closes of a round find cold caches and connections.
+_SKIPPED = 5
+
+TARGET_MS = 150.0
+TARGET_RATIO = 3.0
+
+
+class Burst:
+    """Waits for the decisions of one bar after another on a topic.
+
+    Parameters
+    ----------
+    servers, topic
+        Where decisions come.
+    n_decisions
+        How many make a bar complete.
+    """
+
+    def __init__(self, servers: str, topic: str, n_decisions: int) -> None:
+        self._consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=servers, auto_offset_reset="earliest", fetch_max_wait_ms=5
+        )
+        self._n_decisions = n_decisions
+        self.done_ns: list[int] = []
+        self.sizes: list[int] = []
+        self._n = 0
+        self._arrived = asyncio.Event()
+
+    async def follow(self) -> None:
+        """Note when each full set of decisions has arrived."""
+        await self._consumer.start()
+        try:
+            while True:
+                fetched = await self._consumer.getmany(timeout_ms=1000)
+                now_ns = wall_ns()
+                for records in fetched.values():
+                    for record in records:
+                        self._n += 1
+                        if self._n % self._n_decisions == 0:
+                            self.done_ns.append(now_ns)
+                            self.sizes.append(len(record.value))
+                self._arrived.set()
+        finally:
+            await self._consumer.stop()
+
+    async def reached(self, n_bars: int, patience_s: float) -> None:
+        """Wait until ``n_bars`` bars are complete."""
+        async with asyncio.timeout(patience_s):
+            while len(self.done_ns) < n_bars:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+
+async def open_loop(n: int, send: Callable[[int], Awaitable[None]], lead_s: float) -> list[int]:
+    """Call ``send`` at whole seconds and return the intended times, in ns since the epoch."""
+    first = wall_ns() // _NS + 1 + int(lead_s)
+    meant = [(first + k) * _NS for k in range(n)]
+    for at in meant:
+        await asyncio.sleep(max(0.0, (at - wall_ns()) / _NS))
+        await send(at)
+    return meant
+
+
+async def measure_chain(
+    servers: str, home: Path, symbols: int, capture: Path | None
+) -> tuple[list[float], int]:
+    """Return latencies in ms of one round of the chain, and the bytes of a decision."""
+    now_s = wall_ns() // _NS
+    tape = SyntheticTape(
+        symbols=symbols,
+        bars=_WARM_UP_BARS + _CLOSES + 30,
+        ticks_per_bar=_TICKS_PER_BAR,
+        seed=5,
+        start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
+    )
+    of = bench.epoch(tape.symbols, bench.models(home))
+    async with bench.chain(servers, home, of) as running:
+        decisions = running.run.prefix + topics.TRADING_DECISIONS.name
+        burst = Burst(servers, decisions, symbols)
+        follow = asyncio.create_task(burst.follow())
+        try:
+            closes = tape.closes_ns()[:_WARM_UP_BARS]
+            await running.clock.beat(closes[0] - _NS)
+            for row, interval in enumerate(tape.intervals(closes[0], closes[-1])):
+                await _ticks(running, interval.ticks)
+                await running.clock.beat(interval.close_ns)
+                await burst.reached(row - 8, 60)
+            await burst.reached(_WARM_UP_BARS, 60)
+            meant = await _live(running, tape)
+            await burst.reached(_WARM_UP_BARS + len(meant), 60)
+        finally:
+            follow.cancel()
+        if capture is not None:
+            await _capture(servers, running.run.prefix, symbols, capture)
+        done = burst.done_ns[_WARM_UP_BARS:]
+        pairs = zip(done, meant, strict=True)
+        return [(end - at) / 1e6 for end, at in pairs][_SKIPPED:], burst.sizes[-1]
+
+
+async def _live(running: bench.Chain, tape: SyntheticTape) -> list[int]:
+    """Close bars at whole seconds; each bar's ticks arrive during its second."""
+    first = wall_ns() // _NS + 2
+    shift = (first - 1) * _NS
+    meant = []
+    closes = tape.closes_ns()[_WARM_UP_BARS : _WARM_UP_BARS + _CLOSES]
+    moved_ns = shift + _NS - closes[0]
+    for interval in tape.intervals(closes[0], closes[-1]):
+        close_ns = interval.close_ns + moved_ns
+        await _until(close_ns - _NS // 2)
+        ticks = {
+            symbol: [msgspec.structs.replace(t, ts_event=int(t.ts_event) + moved_ns) for t in all_]
+            for symbol, all_ in interval.ticks.items()
+        }
+        if not meant:
+            await running.clock.beat(close_ns - _NS)
+        await _ticks(running, ticks)
+        await _until(close_ns)
+        await running.clock.beat(close_ns, meant_ns=close_ns)
+        meant.append(close_ns)
+    return meant
+
+
+async def _until(at_ns: int) -> None:
+    await asyncio.sleep(max(0.0, (at_ns - wall_ns()) / _NS))
+
+
+async def _ticks(running: bench.Chain, ticks: dict[str, list[object]]) -> None:
+    by_partition: list[list[object]] = [[] for _ in range(bench.N_PARTITIONS)]
+    for symbol, events in ticks.items():
+        by_partition[partition_of(symbol, bench.N_PARTITIONS)].extend(events)
+    sent = [
+        await running.producer.send(
+            running.clock.topic, msgspec.json.encode(events), partition=partition
+        )
+        for partition, events in enumerate(by_partition)
+        if events
+    ]
+    await asyncio.gather(*sent)
+
+
+async def _capture(servers: str, prefix: str, symbols: int, path: Path) -> None:
+    """Keep the last bar's records of every hop for the peers."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await consumer.start()
+    hops = (
+        topics.MARKET_BARS,
+        topics.FEATURE_SLICES,
+        topics.REGIME_PROBABILITIES,
+        topics.STRATEGY_WEIGHTS,
+    )
+    slices = [
+        [(await _tail(consumer, prefix + spec.name, p, 1))[0] for p in (0, 1)] for spec in hops
+    ]
+    home = partition_of("main", bench.N_PARTITIONS)
+    slices.append(await _tail(consumer, prefix + topics.PORTFOLIO_EVENTS.name, home, 2))
+    decided = await _tail(consumer, prefix + topics.TRADING_DECISIONS.name, home, symbols)
+    await consumer.stop()
+    half = len(decided) // 2
+    payloads = peers.Payloads(slices, [decided[:half], decided[half:]])
+    await asyncio.to_thread(path.write_bytes, msgspec.msgpack.encode(payloads))
+
+
+async def _tail(consumer: AIOKafkaConsumer, topic: str, partition: int, n: int) -> list[bytes]:
+    tp = TopicPartition(topic, partition)
+    end = (await consumer.end_offsets([tp]))[tp]
+    consumer.assign([tp])
+    consumer.seek(tp, end - n)
+    values: list[bytes] = []
+    while len(values) < n:
+        values.extend(r.value for r in (await consumer.getmany(tp, timeout_ms=1000)).get(tp, []))
+    return values[:n]
+
+
+async def measure_peer(
+    servers: str, home: Path, kind: str, symbols: int, capture: Path, n_closes: int
+) -> list[float]:
+    """Return latencies in ms of one round of a peer."""
+    prefix = f"{kind}-{run_stamp()}."
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    names = [peers.topic(prefix, hop) for hop in range(peers.N_HOPS + 1)]
+    await admin.create_topics([NewTopic(name, bench.N_PARTITIONS, 1) for name in names])
+    await admin.close()
+    children = Children(home / "peers" / prefix)
+    producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
+    await producer.start()
+    burst = Burst(servers, names[-1], symbols)
+    follow = asyncio.create_task(burst.follow())
+
+    async def trigger(_at: int) -> None:
+        sent = [
+            await producer.send(
+                names[0], b"beat", partition=p, headers=[("source", str(p).encode())]
+            )
+            for p in range(bench.N_PARTITIONS)
+        ]
+        await asyncio.gather(*sent)
+
+    try:
+        arguments = ["-m", "tests.evidence.peers", kind, servers, prefix, str(capture)]
+        children.start_program(kind, sys.executable, *arguments)
+        await trigger(0)
+        await burst.reached(1, 60)
+        meant = await open_loop(n_closes, trigger, 1.0)
+        await burst.reached(1 + n_closes, 120)
+    finally:
+        follow.cancel()
+        await producer.stop()
+        await asyncio.to_thread(children.stop)
+    skipped = min(_SKIPPED, n_closes // 4)
+    return [(end - at) / 1e6 for end, at in zip(burst.done_ns[1:], meant, strict=True)][skipped:]
+
+
+def measure(symbols: int = 200) -> Result:
+    """Take turns: chain, bare loop, stock Faust."""
+    with bench.stack() as (servers, home):
+        capture = home / f"payloads-{symbols}.msgpack"
+        ours: list[float] = []
+        bare: list[float] = []
+        stock: list[float] = []
+        ratios: list[float] = []
+        size = 0
+        for _ in range(_ROUNDS):
+            mine, size = asyncio.run(measure_chain(servers, home, symbols, capture))
+            loop = asyncio.run(measure_peer(servers, home, "bare", symbols, capture, _CLOSES))
+            ratios.append(quantile(sorted(mine), 0.95) / quantile(sorted(loop), 0.95))
+            ours += mine
+            bare += loop
+            stock += asyncio.run(
+                measure_peer(servers, home, "faust", symbols, capture, _STOCK_CLOSES)
+            )
+    p95 = quantile(sorted(ours), 0.95)
+    ratio = p95 / quantile(sorted(bare), 0.95)
+    return Result(
+        value=round(p95, 1),
+        holds=p95 <= TARGET_MS and ratio <= TARGET_RATIO,
+        n=len(ours),
+        peer="bare aiokafka loop of six hops",
+        ratio=round(ratio, 2),
+        parts={
+            "p50_ms": round(statistics.median(ours), 1),
+            "bare_p50_ms": round(statistics.median(bare), 1),
+            "bare_p95_ms": round(quantile(sorted(bare), 0.95), 1),
+            "stock_faust_p50_ms": round(statistics.median(stock), 1),
+            "stock_faust_p95_ms": round(quantile(sorted(stock), 0.95), 1),
+            "ratio_by_round": [round(r, 2) for r in ratios],
+            "decision_bytes": size,
+            "symbols": symbols,
+        },
+    )
+
+
+CHAIN_LATENCY = Measurement(
+    "chain-latency",
+    "ms, P95 to the last of 200 decisions",
+    f"<= {TARGET_MS:g} ms and <= {TARGET_RATIO:g}x the bare loop",
+    6,
+    measure,
+)

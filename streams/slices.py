@@ -185,6 +185,9 @@ class Slice:
                 meta = msgspec.json.decode(raw, type=SliceMeta)
                 batch = reader.read_next_batch()
             batch.validate(full=True)
+            names = batch.schema.names
+            if "symbol" not in names or len(set(names)) != len(names):
+                raise ValueError(f"columns were {names}; expected symbol, and each once")
         except KeyError:
             raise RecordError("NOT_A_SLICE", "Arrow stream without slice metadata") from None
         except _UNREADABLE as error:

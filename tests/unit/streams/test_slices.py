@@ -224,6 +224,14 @@ def test_decode_when_metadata_or_batch_is_wrong_then_refuses(data: bytes) -> Non
         Slice.decode(data)
 
 
+@pytest.mark.parametrize("names", [["row"], ["symbol", "symbol"], []])
+def test_decode_when_columns_are_no_slices_then_refuses(names: list[str]) -> None:
+    """Every slice names its symbols, and no column stands twice."""
+    batch = pa.RecordBatch.from_arrays([pa.array(["A"])] * len(names), names=names)
+    with pytest.raises(RecordError, match="NOT_A_SLICE"):
+        Slice.decode(Slice(meta(), batch).encode())
+
+
 def test_decode_when_metadata_has_a_newer_field_then_reads_the_rest() -> None:
     """A newer stage may say more about a slice."""
     newer = ABOUT[:-1] + b',"newer":1}'

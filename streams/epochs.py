@@ -5,6 +5,7 @@ bar to the next, announced in-band by the clock. A slice names its epoch; whoeve
 uses that epoch's document or stops.
 """
 
+import math
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Literal
@@ -18,6 +19,14 @@ from streams.timestamps import TIMEFRAMES_NS
 
 # Money is counted in units of 1e-16 of a currency: price (1e-8) times lot size (1e-8), exactly.
 SCALE_E8 = 10**8
+SCALE_E16 = 10**16
+
+# Beyond any number that could be meant, and small enough that an integer of it is quickly made.
+_LARGEST_AMOUNT = 10**15
+_DECIMALS = -16
+_LARGEST_FRACTION = 100
+_LARGEST_BPS = 10_000
+_LONGEST_ID = 64
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,16 +39,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def lot_size_e8(self) -> int:
         """Return the lot size in units of 1e-8 of the instrument."""
-        try:
-            scaled = Fraction(Decimal(self.lot_size)) * SCALE_E8
-        except (InvalidOperation, ValueError, OverflowError):
-            scaled = Fraction(0)
-        if scaled.denominator != 1 or scaled <= 0:
+        lot_size_e8 = _scaled(self.lot_size, SCALE_E8)
+        if lot_size_e8 is None:
             raise SettingsError(
                 f"instruments.{self.id}.lot_size was {self.lot_size!r}; "
                 "expected a positive number with at most 8 decimals"
             )
-        return int(scaled)
+        return lot_size_e8
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +76,16 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     costs: Costs = Costs()
     order_expiry_bars: int = 5
+
+    def cash_e16(self) -> int:
+        """Return the cash at the start in units of 1e-16 of the currency."""
+        cash_e16 = _scaled(self.cash, SCALE_E16)
+        if cash_e16 is None:
+            raise SettingsError(
+                f"portfolios.{self.id}.cash was {self.cash!r}; "
+                "expected a positive number with at most 16 decimals"
+            )
+        return cash_e16
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +119,11 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(symbols[start : start + MAX_ROWS] for start in cuts) or ((),)
 
     def layout(self) -> tuple[object, ...]:
-        """Return what must not change while partitions hold state: the grid and the universe."""
+        """Return what must not change while partitions hold state.
+
+        That is the grid, the universe with its lots, and all of a portfolio that its account's
+        state is shaped by; limits, costs and models may change.
+        """
         return (
             self.timeframe,
             self.n_partitions,
@@ -111,8 +131,12 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True):
             self.lateness_ms,
             self.max_ahead_ms,
             self.venue_latency_ms,
-            self.symbols(),
             self.pipeline_digest,
+            tuple(sorted((i.id, i.currency, i.lot_size_e8()) for i in self.instruments)),
+            tuple(
+                (p.id, p.currency, tuple(sorted(p.universe)), p.limits.correlation_bars)
+                for p in sorted(self.portfolios, key=lambda p: p.id)
+            ),
         )
 
     def document(self) -> dict[str, object]:
@@ -134,17 +158,48 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.n_partitions < 1:
             raise SettingsError(f"n_partitions was {self.n_partitions}; expected at least 1")
+        for name in ("lateness_ms", "max_ahead_ms", "venue_latency_ms"):
+            if getattr(self, name) < 0:
+                raise SettingsError(f"{name} was {getattr(self, name)}; expected 0 or more")
+        _check_ids("instruments", [instrument.id for instrument in self.instruments])
+        _check_ids("portfolios", [portfolio.id for portfolio in self.portfolios])
         known = {instrument.id: instrument for instrument in self.instruments}
-        if len(known) != len(self.instruments):
-            raise SettingsError("instruments are listed twice; expected each id once")
         for instrument in self.instruments:
             instrument.lot_size_e8()
         for portfolio in self.portfolios:
-            _check_portfolio(portfolio, known)
+            _check_universe(portfolio, known)
+            _check_numbers(portfolio)
 
 
-def _check_portfolio(portfolio: Portfolio, known: dict[str, Instrument]) -> None:
-    for symbol in portfolio.universe:
+def _scaled(text: str, scale: int) -> int | None:
+    """Return a positive decimal text as an integer of 1/scale, None if it is no such number."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    # The exponent is looked at first: an exact 1e-999999999 would take all memory.
+    if not number.is_finite() or not 0 < number < _LARGEST_AMOUNT or number.adjusted() < _DECIMALS:
+        return None
+    scaled = Fraction(number) * scale
+    return int(scaled) if scaled.denominator == 1 else None
+
+
+def _check_ids(table: str, ids: list[str]) -> None:
+    """Refuse ids that are no keys: repeated, empty, endless or with unprintable characters."""
+    if len(set(ids)) != len(ids):
+        raise SettingsError(f"{table} are listed twice; expected each id once")
+    for name in ids:
+        if not 0 < len(name) <= _LONGEST_ID or not name.isprintable():
+            raise SettingsError(
+                f"{table} has the id {name[:_LONGEST_ID]!r}; "
+                f"expected 1..{_LONGEST_ID} printable characters"
+            )
+
+
+def _check_universe(portfolio: Portfolio, known: dict[str, Instrument]) -> None:
+    if len(set(portfolio.universe)) != len(portfolio.universe):
+        raise SettingsError(f"portfolios.{portfolio.id}.universe names a symbol twice")
+    for symbol in portfolio.universe or known:
         if symbol not in known:
             raise SettingsError(
                 f"portfolios.{portfolio.id}.universe names {symbol!r}; expected an instrument"
@@ -154,10 +209,24 @@ def _check_portfolio(portfolio: Portfolio, known: dict[str, Instrument]) -> None
                 f"CURRENCY_MISMATCH: portfolio {portfolio.id} is in {portfolio.currency}, "
                 f"{symbol} in {known[symbol].currency}"
             )
-    limits = portfolio.limits
-    for name in ("max_asset_fraction", "max_leverage", "max_correlation"):
-        value = getattr(limits, name)
-        if not 0 < value < 100:  # noqa: PLR2004  beyond any limit that could be meant
+
+
+def _check_numbers(portfolio: Portfolio) -> None:
+    portfolio.cash_e16()
+    limits, costs = portfolio.limits, portfolio.costs
+    tiny = math.ulp(0.0)
+    for name, value, least, most in (
+        ("limits.max_asset_fraction", limits.max_asset_fraction, tiny, _LARGEST_FRACTION),
+        ("limits.max_leverage", limits.max_leverage, tiny, _LARGEST_FRACTION),
+        ("limits.max_correlation", limits.max_correlation, tiny, 1),
+        ("limits.correlation_bars", limits.correlation_bars, 2, 10_000),
+        ("limits.min_trade_fraction", limits.min_trade_fraction, 0, 1),
+        ("costs.slippage_bps", costs.slippage_bps, 0, _LARGEST_BPS),
+        ("costs.fee_bps", costs.fee_bps, 0, _LARGEST_BPS),
+        ("order_expiry_bars", portfolio.order_expiry_bars, 1, 10_000),
+    ):
+        if not least <= value <= most:
             raise SettingsError(
-                f"portfolios.{portfolio.id}.limits.{name} was {value}; expected more than 0"
+                f"portfolios.{portfolio.id}.{name} was {value}; "
+                f"expected {'more than 0' if least == tiny else least} to {most}"
             )

@@ -1,7 +1,8 @@
-"""What all tests share: how hypothesis searches, and one embedded broker for a whole run."""
+"""What all tests share: how hypothesis searches, one broker for a whole run, and real data."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,3 +24,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     opened = open_broker(tmp_path_factory.mktemp("broker"))
     yield opened.bootstrap_servers
     opened.stop()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Return the folder with real market data; without one, the tests that need it are skipped."""
+    folder = os.environ.get("TRADEWIND_DATA")
+    if not folder:
+        pytest.skip("TRADEWIND_DATA is not set: no real market data")
+    return Path(folder)

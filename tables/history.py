@@ -1,12 +1,14 @@
 """Training data from a tape: the same bars that the bars stage makes live, by the same fold."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 import numpy as np
 
 from models.bars import BarRules, OpenBar, advance
 from models.history import PRICES, BarHistory
+from streams.errors import RecordError
 from streams.sources.tape import Interval, Tape
 from streams.timestamps import TIMEFRAMES_NS
 from tables.bars import BarsKept, add_tick
@@ -47,6 +49,8 @@ def _fold(
         pass
     for ticks in interval.ticks.values():
         for tick in ticks:
-            add_tick(kept, rules, tick)
+            with suppress(RecordError):
+                tick.check()
+                add_tick(kept, rules, tick)
     closed = advance(kept.state, rules, next(beats), interval.close_ns)
     return {symbol: bar for bars in closed for symbol, bar in bars.bars}

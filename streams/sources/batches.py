@@ -1,6 +1,7 @@
 """A table file in batches: CSV or Parquet, read from its start as often as needed, never whole."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from streams.errors import TapeError
 
 # What is held of a file at a time: rows of Parquet, bytes of CSV text.
 BATCH_ROWS = 65_536
-_BATCH_BYTES = 4 << 20
+BATCH_BYTES = 4 << 20
 
 _FORMATS = (".csv", ".csv.gz", ".parquet")
 
@@ -86,7 +87,7 @@ def open_table(path: Path) -> TableFile:
 def _schema(path: Path) -> pa.Schema:
     if path.name.endswith(".parquet"):
         return pa.parquet.read_schema(path)
-    with pa.csv.open_csv(path, read_options=_csv_reading()) as reader:
+    with _csv_reader(path, pa.csv.ConvertOptions()) as reader:
         return pa.schema([(name, pa.string()) for name in reader.schema.names])
 
 
@@ -102,10 +103,32 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         strings_can_be_null=True,
         null_values=[""],
     )
-    with pa.csv.open_csv(path, read_options=_csv_reading(), convert_options=converting) as reader:
+    with _csv_reader(path, converting) as reader:
         yield from reader
 
 
-def _csv_reading() -> pa.csv.ReadOptions:
+@contextmanager
+def _csv_reader(
+    path: Path, converting: pa.csv.ConvertOptions
+) -> Iterator[pa.csv.CSVStreamingReader]:
+    broken: list[pa.csv.InvalidRow] = []
+
+    def remember(row: pa.csv.InvalidRow) -> str:
+        broken.append(row)
+        return "error"
+
     # One thread: Arrow then knows the number of a broken row.
-    return pa.csv.ReadOptions(use_threads=False, block_size=_BATCH_BYTES)
+    reading = pa.csv.ReadOptions(use_threads=False, block_size=BATCH_BYTES)
+    parsing = pa.csv.ParseOptions(invalid_row_handler=remember)
+    try:
+        with pa.csv.open_csv(path, reading, parsing, converting) as reader:
+            yield reader
+    except pa.ArrowInvalid as error:
+        if not broken:
+            raise
+        row = broken[0]
+        # Arrow counts the header as row 1.
+        raise TapeError(
+            f"{path}: row {row.number - 1} has {row.actual_columns} cells; "
+            f"expected {row.expected_columns}, was {row.text!r}"
+        ) from error

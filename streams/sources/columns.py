@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from streams.errors import RecordError, TapeError
 from streams.slices import FloatArray, IntArray
-from streams.timestamps import EARLIEST_NS, LATEST_NS, parse_ns
+from streams.timestamps import LATEST_NS, parse_ns
 
 _TIME = "an RFC 3339 time with its zone, such as 2026-01-02T03:04:05Z, or integer nanoseconds"
 _UTC_NS = pa.timestamp("ns", "UTC")
@@ -96,7 +96,7 @@ def times_ns(column: Column) -> IntArray:
         zone = getattr(column.cells.type, "tz", None)
         cells = _cast(column, pa.timestamp("ns", zone), _TIME)
     values = np.asarray(cells.cast(pa.int64()).to_numpy(zero_copy_only=False), np.int64)
-    outside = (values <= EARLIEST_NS) | (values >= LATEST_NS)
+    outside = (values <= 0) | (values >= LATEST_NS)
     _refuse_any(column, pa.array(outside), "a time in 1970..2200, in nanoseconds if an integer")
     return values
 

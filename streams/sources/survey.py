@@ -15,15 +15,12 @@ from streams.sources.batches import TableFile
 from streams.sources.columns import times_ns
 from streams.sources.layouts import SEQ, Layout
 from streams.sources.rows import NONE, Names, Rows, column_of, grid_close_ns, previous, rows_of
-from streams.timestamps import NS_PER_SECOND, TIMEFRAMES_NS, format_ns
+from streams.timestamps import EARLIEST_NS, NS_PER_SECOND, TIMEFRAMES_NS, format_ns
 
 DEFAULT_TICK_TIMEFRAME = "1s"
 
 _DAY_NS = TIMEFRAMES_NS["1day"]
 _KNOWN = ", ".join(TIMEFRAMES_NS)
-
-# Seconds, milliseconds or microseconds of this century, read as nanoseconds, end in January 1970.
-_LIKELY_OTHER_UNIT_NS = 31 * _DAY_NS
 
 
 class Survey(NamedTuple):
@@ -111,7 +108,8 @@ def survey(file: TableFile, layout: Layout, timeframe: str) -> Survey:
         found.add(rows)
     if not found.n_rows:
         raise TapeError(f"{file.path}: the file has no rows; expected at least one")
-    if found.last_ns < _LIKELY_OTHER_UNIT_NS:
+    # Seconds, milliseconds or microseconds of our time, read as nanoseconds, lie before it.
+    if found.last_ns <= EARLIEST_NS:
         raise TapeError(
             f"{file.path}: {layout.close_time or layout.event_time} ends at "
             f"{format_ns(found.last_ns)}; expected nanoseconds, these look like another unit"
@@ -135,6 +133,7 @@ class _Found:
     layout: Layout
     timeframe: str
     n_rows: int = 0
+    n_early: int = 0
     last_ns: int = 0
     closes_ns: list[IntArray] = field(default_factory=list)
     symbols: set[str] = field(default_factory=set)
@@ -149,6 +148,7 @@ class _Found:
     def add(self, rows: Rows) -> None:
         names = rows.names(with_venue=True)
         self.n_rows += len(rows.known_ns)
+        self.n_early += int((rows.close_ns <= EARLIEST_NS).sum())
         self.last_ns = int(rows.known_ns[-1])
         self.closes_ns.append(np.unique(rows.close_ns))
         self.symbols.update(rows.symbols.unique().to_pylist())
@@ -193,11 +193,16 @@ class _Found:
         if len(self.venues) > 1:
             notes.append(f"ids are SYMBOL.VENUE: the file has {len(self.venues)} venues")
         if self.n_close_only:
-            notes.append(f"{self.n_close_only:,} bars have a close only: it is taken for all four")
+            notes.append(f"bars with a close only, taken for all four: {self.n_close_only:,}")
         if self.n_moved:
             notes.append(
-                f"{self.n_moved:,} bars close between two points of the {self.timeframe} grid and "
-                "are replayed at the later one"
+                f"bars that close between two points of the {self.timeframe} grid and are "
+                f"replayed at the later one: {self.n_moved:,}"
+            )
+        if self.n_early:
+            notes.append(
+                f"{self.layout.kind.plural} before {format_ns(EARLIEST_NS)}, which no tick may be "
+                f"and which become dead letters: {self.n_early:,}"
             )
         if self.seq_falls_at:
             name, row = self.seq_falls_at

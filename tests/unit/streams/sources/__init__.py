@@ -1,0 +1,1 @@
+"""Tests of where ticks come from, mirroring streams/sources."""

@@ -1,0 +1,126 @@
+"""What holds for every answer: who may ask, how, with which headers, and how errors look."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger("tradewind.web")
+
+# Nothing is loaded from elsewhere, no script runs, nobody frames the page.
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    # aiohttp would name itself and Python with their versions.
+    "Server": "tradewind",
+}
+
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?")
+_METHODS = ("GET", "HEAD")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A page that only says something.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    title, message, advice
+        What is the case, in detail, and what to do.
+    """
+
+    status: int
+    title: str
+    message: str
+    advice: str
+
+
+class MessageError(Exception):
+    """Raised by a handler to answer with a message."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.title)
+        self.message = message
+
+
+MessagePage = Callable[[Message], web.Response]
+
+_FOREIGN_HOST = Message(
+    421,
+    "Not served under this name",
+    "This server answers under localhost, 127.0.0.1, [::1] and the address it is bound to.",
+    "Open it under one of these: a page of a foreign name could otherwise read it.",
+)
+_NO_SUCH_PAGE = Message(
+    404,
+    "No such page",
+    "There are /, /decisions/{id}, /portfolio, /dead-letters and /health.",
+    "Check the address.",
+)
+_READ_ONLY = Message(
+    405, "Only reading", "This server answers GET and HEAD.", "Nothing can be changed here."
+)
+_FAILED = Message(
+    500,
+    "This page failed",
+    "An error of ours; the server's log has it in full.",
+    "Try another page; please report it with the log's last lines.",
+)
+
+
+def is_known_host(header: str | None, bound_host: str) -> bool:
+    """Return whether a Host header names this server, so that no rebound DNS name can read it.
+
+    Examples
+    --------
+    >>> is_known_host("localhost:8090", "127.0.0.1"), is_known_host("evil.example", "127.0.0.1")
+    (True, False)
+    """
+    match = _HOST.fullmatch((header or "").lower())
+    if match is None:
+        return False
+    name = match[1] or match[2]
+    return name in _LOCAL or name == bound_host.lower().strip("[]")
+
+
+def guard(bound_host: str, page_of: MessagePage) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Return the middleware through which every request goes."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_known_host(request.headers.get("Host"), bound_host):
+            return page_of(_FOREIGN_HOST)
+        if request.method not in _METHODS:
+            response = page_of(_READ_ONLY)
+            response.headers["Allow"] = ", ".join(_METHODS)
+            return response
+        try:
+            return await handler(request)
+        except MessageError as error:
+            return page_of(error.message)
+        except web.HTTPException:
+            # Ours raise none: what is left is the router's, which found nothing.
+            return page_of(_NO_SUCH_PAGE)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.rel_url.path)
+            return page_of(_FAILED)
+
+    return guarded
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Set the headers of every answer."""
+    response.headers.update(HEADERS)

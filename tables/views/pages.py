@@ -1,0 +1,264 @@
+"""The pages: each reads the run's memory, one of them also one record of the log."""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from models.features.catalogue import CATALOGUE
+from streams.epochs import Limits
+from streams.errors import RecordError
+from streams.records import Decision
+from streams.timestamps import format_ns, parse_ns
+from tables.stores.decision_log import LogAway, LogRecord, LogStatus, RecordGone
+from tables.views.decision_index import IDS_MAX, ROWS_MAX
+from tables.views.decision_row import (
+    UNREADABLE,
+    VERDICTS,
+    DecisionRow,
+    decode_decision,
+    is_decision_id,
+    verdict_of,
+)
+from tables.views.figures import line_curve
+from tables.views.guard import Message, MessageError
+from tables.views.query import FILTERS, QueryError, parse_query
+from tables.views.run_memory import RunMemory
+from tables.views.templates import render, style_sheet
+
+# About two screens.
+PAGE_ROWS = 50
+LIVE_S = 5
+
+_CURVE_SIZE = (720.0, 120.0)
+# Suggestions beyond this help nobody and make every page heavy.
+_SUGGESTIONS_MAX = 200
+_SHOWN_CONFLICTS = 5
+_VALUE_CHARACTERS = 100
+# Limits live in epochs, not in snapshots: shown is the one that every portfolio starts with.
+_ASSET_LIMIT = Limits().max_asset_fraction
+
+_FEATURES = {feature.name: feature for feature in CATALOGUE}
+
+
+class Log(Protocol):
+    """The reader, as far as pages need it."""
+
+    @property
+    def status(self) -> LogStatus:
+        """How far it is."""
+
+    async def fetch(self, topic: str, partition: int, offset: int) -> LogRecord:
+        """Read one record again, or raise ``LogAway`` or ``RecordGone``."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the header says of the run; texts that are empty are left out."""
+
+    run: str
+    label: str = ""
+    stats_url: str = ""
+
+    @property
+    def run_name(self) -> str:
+        """Name for people: the run without a prefix is the live one."""
+        return self.run or "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Handlers of all addresses."""
+
+    about: About
+    memory: RunMemory
+    log: Log
+
+    async def decisions(self, request: web.Request) -> web.Response:
+        """Answer ``/``."""
+        try:
+            asked = parse_query(list(request.query.items()))
+        except QueryError as error:
+            raise MessageError(_bad_query(error)) from error
+        page = self.memory.decisions.page(asked.wants, asked.before, PAGE_ROWS)
+        return self._page(
+            "decisions.html",
+            here="/",
+            page=page,
+            asked=asked,
+            query={name: getattr(asked, name) for name in FILTERS},
+            choices=self._choices(),
+            rows_max=ROWS_MAX,
+            live_s=LIVE_S,
+            refresh_s=LIVE_S if asked.live else 0,
+        )
+
+    async def decision(self, request: web.Request) -> web.Response:
+        """Answer ``/decisions/{id}``."""
+        decision_id = request.match_info["id"].lower()
+        if not is_decision_id(decision_id):
+            raise MessageError(_bad_id(decision_id))
+        place = self.memory.decisions.find(decision_id)
+        if place is None:
+            raise MessageError(self._unknown(decision_id))
+        try:
+            record = await self.log.fetch(self.memory.decisions_topic, *place)
+            decision = decode_decision(record.value)
+        except LogAway:
+            return self._remembered(decision_id, _RECORD_AWAY)
+        except (RecordGone, RecordError):
+            return self._remembered(decision_id, _RECORD_GONE)
+        if decision.decision_id != decision_id:
+            return self._remembered(decision_id, _RECORD_GONE)
+        return self._page("decision.html", **self._detail(decision, record))
+
+    async def portfolio(self, _request: web.Request) -> web.Response:
+        """Answer ``/portfolio``."""
+        accounts = []
+        for account in self.memory.accounts.curves():
+            points = account.points()
+            accounts.append(
+                {
+                    "latest": account.latest,
+                    "close": format_ns(account.latest_point.close_ns),
+                    "curve": line_curve(points, *_CURVE_SIZE),
+                    "first_close": format_ns(account.first_close_ns),
+                    "n_drawn": len(points),
+                    "n_seen": account.n_seen,
+                }
+            )
+        return self._page(
+            "portfolio.html", here="/portfolio", accounts=accounts, limit=_ASSET_LIMIT
+        )
+
+    async def dead_letters(self, _request: web.Request) -> web.Response:
+        """Answer ``/dead-letters``."""
+        letters = self.memory.dead_letters.newest()
+        return self._page("dead_letters.html", here="/dead-letters", letters=letters)
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """Answer ``/health``: 200 if the pages are up to date, else 503 with the reason."""
+        status = self.log.status
+        return web.json_response(
+            {
+                "status": status.state,
+                "lag_records": status.lag_records,
+                "decisions": self.memory.decisions.n_decided,
+            },
+            status=200 if status.state == "ok" else 503,
+        )
+
+    async def style(self, _request: web.Request) -> web.Response:
+        """Answer ``/page.css``."""
+        return web.Response(text=style_sheet(), content_type="text/css")
+
+    def message(self, message: Message, row: DecisionRow | None = None) -> web.Response:
+        """Return a page that only says something, and the line it is about."""
+        response = self._page(
+            "message.html",
+            title=message.title,
+            message=message.message,
+            advice=message.advice,
+            row=row,
+        )
+        response.set_status(message.status)
+        return response
+
+    def _page(self, name: str, **context: Any) -> web.Response:  # noqa: ANN401  values of any template
+        shared: dict[str, Any] = {
+            "about": self.about,
+            "memory": self.memory,
+            "status": self.log.status,
+            "conflicts": list(islice(reversed(self.memory.decisions.conflicts), _SHOWN_CONFLICTS)),
+            "here": "",
+            "refresh_s": 0,
+        }
+        return web.Response(text=render(name, **(shared | context)), content_type="text/html")
+
+    def _choices(self) -> list[tuple[str, str, list[str]]]:
+        values = self.memory.decisions.values
+        return [
+            ("symbol", "Symbol", values(lambda row: (row.symbol,))[:_SUGGESTIONS_MAX]),
+            ("action", "Action", ["BUY", "SELL", "HOLD"]),
+            ("verdict", "Verdict", list(VERDICTS)),
+            ("reason", "Reason code", values(lambda row: row.codes)[:_SUGGESTIONS_MAX]),
+            ("portfolio", "Portfolio", values(lambda row: (row.portfolio,))[:_SUGGESTIONS_MAX]),
+        ]
+
+    def _detail(self, decision: Decision, record: LogRecord) -> dict[str, Any]:
+        families: dict[str, list[tuple[str, float, str]]] = {}
+        for name, value in decision.features.items():
+            known = _FEATURES.get(name)
+            family, unit = (known.family, known.unit) if known else ("other", "")
+            families.setdefault(family, []).append((name, value, unit))
+        return {
+            "decision": decision,
+            "record": record,
+            "close": format_ns(parse_ns(decision.timestamp)),
+            "verdict": verdict_of(decision),
+            "regime": msgspec.structs.astuple(decision.regime_probs),
+            "weights": msgspec.structs.astuple(decision.strategy_weights),
+            "checks": msgspec.structs.asdict(decision.risk_checks),
+            "digests": msgspec.structs.asdict(decision.digests),
+            "families": families,
+            "own_conflicts": self.memory.decisions.conflicts_of(decision.decision_id),
+            "raw_json": _indented(record.value or b""),
+        }
+
+    def _remembered(self, decision_id: str, message: Message) -> web.Response:
+        page = self.memory.decisions.page(lambda row: row.decision_id == decision_id, None, 1)
+        return self.message(message, page.rows[0] if page.rows else None)
+
+    def _unknown(self, decision_id: str) -> Message:
+        waiting = self.log.status.state != "ok"
+        return Message(
+            404,
+            "Unknown decision",
+            f"Run {self.about.run_name} has no decision {decision_id} among the newest "
+            f"{IDS_MAX:,}" + (", as far as the log was read yet." if waiting else "."),
+            "Check the id and the run; older decisions are in the archive. A refused order is a "
+            "decision too, a symbol without a trade in the bar has none.",
+        )
+
+
+_RECORD_AWAY = Message(
+    503,
+    "The broker is away",
+    "The decision's record could not be read from Kafka in time.",
+    "It is not lost: reload this page once the broker answers.",
+)
+_RECORD_GONE = Message(
+    410,
+    "The record is gone",
+    "The topic no longer holds this decision: its retention is over, or the topic was made anew.",
+    "The archive has it.",
+)
+
+
+def _bad_query(error: QueryError) -> Message:
+    return Message(
+        400,
+        "This filter cannot be",
+        f"{error.parameter[:_VALUE_CHARACTERS]} was {error.value[:_VALUE_CHARACTERS]!r}; "
+        f"expected {error.expected}.",
+        "Correct the address, or start from the list without filters.",
+    )
+
+
+def _bad_id(text: str) -> Message:
+    return Message(
+        400,
+        "This is no decision id",
+        f"id was {text[:_VALUE_CHARACTERS]!r}; expected a UUID such as "
+        "7d444840-9dc0-51d1-b245-5ffdce74fad2.",
+        "Copy the field decision_id of a decision.",
+    )
+
+
+def _indented(value: bytes) -> str:
+    try:
+        return msgspec.json.format(value, indent=2).decode(errors="replace")
+    except UNREADABLE:
+        return value.decode(errors="replace")

@@ -1,0 +1,39 @@
+"""The templates, compiled once; everything that they print is escaped."""
+
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tables.views import figures, number_text
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("tables.views", "page"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters |= {
+    "price": number_text.price_text,
+    "percent": number_text.percent_text,
+    "money": number_text.money_text,
+    "feature": number_text.feature_text,
+    "time": number_text.time_text,
+    "kafka_time": number_text.kafka_time_text,
+    "header": number_text.header_text,
+    "stacked": figures.stacked_bar,
+    "share": figures.share_bar,
+}
+
+
+def render(name: str, **context: Any) -> str:  # noqa: ANN401  values of any template
+    """Return a page."""
+    return _ENVIRONMENT.get_template(name).render(context)
+
+
+@lru_cache(maxsize=1)
+def style_sheet() -> str:
+    """Return the one style sheet."""
+    return resources.files("tables.views").joinpath("page/page.css").read_text(encoding="utf-8")

@@ -223,6 +223,13 @@ def test_intervals_when_seq_restarts_then_ticks_carry_none(write: Write) -> None
     assert [tick.trade_id for tick in ticks_of(tape)] == ["t1", None, "t2", "007"]
 
 
+def test_intervals_when_a_row_has_no_seq_then_only_that_tick_carries_none(tmp_path: Path) -> None:
+    """A trade without a number cannot be a duplicate; its neighbours still can."""
+    path = tmp_path / "f.csv"
+    path.write_text(f"ts_event_ns,symbol,price,seq\n{TUESDAY},A,1,7\n{TUESDAY},A,2,\n")
+    assert [tick.seq for tick in ticks_of(open_tape(path))] == [7, None]
+
+
 def test_symbols_when_a_file_has_two_venues_then_ticks_go_by_symbol_and_venue(
     write: Write,
 ) -> None:

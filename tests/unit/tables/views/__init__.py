@@ -1,0 +1,1 @@
+"""Tests of the views: the pages on records built by hand."""

@@ -7,13 +7,11 @@ barrier without effect and is not passed as progress until its bar is decided.
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 import msgspec
 
 from agents.stage import Output, Reader, Snapshot
 from models.features.catalogue import NAMES
-from models.portfolio.ledger import MONEY_SCALE
 from models.risk.barrier import BarKey, Barrier
 from models.risk.decide import AccountRules, AccountState, Outcome, Row, decide, initial_state
 from models.risk.limits import RiskLimits
@@ -102,8 +100,7 @@ class RiskFold:
         stamped = self.read(name.encode())
         if stamped is None:
             lot_sizes = {i.id: i.lot_size_e8() for i in loaded.epoch.instruments}
-            cash = int(Decimal(portfolio.cash) * MONEY_SCALE)
-            state = initial_state(cash, lot_sizes, rules)
+            state = initial_state(portfolio.cash_e16(), lot_sizes, rules)
             return _Account(loaded.digest, portfolio, rules, state)
         decided, state = decode_account(stamped.state)
         return _Account(loaded.digest, portfolio, rules, state, Barrier(decided))

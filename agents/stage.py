@@ -16,7 +16,7 @@ from faust.types import TP, EventT
 from streams import clock, metrics
 from streams.dead_letters import DeadLetter, Headers
 from streams.topics import DEAD_LETTERS
-from streams.transport import MAX_BATCH_RECORDS, Record, consumer_of
+from streams.transport import MAX_BATCH_RECORDS, Outgoing, Record, consumer_of, producer_of
 from tables.stamped import Stamped, StampedTable
 
 log = logging.getLogger("tradewind.stage")
@@ -24,8 +24,10 @@ log = logging.getLogger("tradewind.stage")
 # Batches that may wait in front of one partition's task before the topic is no longer read.
 _QUEUE_BATCHES = 8
 
-# A dirty state is written after this long even if little was folded, so that restarts stay short.
-_SNAPSHOT_S = 2.0
+# A snapshot that is due waits for a pause of this length, so that it does not stand in the way of a
+# bar on its way through the chain; without a pause it is taken after so many steps all the same.
+_PAUSE_S = 0.1
+_STEPS_WITHOUT_PAUSE = 64
 
 
 class Output(NamedTuple):
@@ -110,22 +112,20 @@ class Stage:
 
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
         """Send all and await the broker once; a refused record is an error."""
-        send = self.app.producer.send
-        pending = []
+        outgoing: list[Outgoing] = []
         letters: list[DeadLetter] = []
         for output in outputs:
             if isinstance(output, DeadLetter):
                 letters.append(output)
                 origin = output.origin.id().encode()
-                sent = send(self._dead_letters, origin, output.raw, None, None, output.headers())
+                letter = Outgoing(self._dead_letters, origin, output.raw, output.headers(), None)
+                outgoing.append(letter)
             else:
                 topic, key, value, headers, partition = output
-                sent = send(self.prefix + topic, key, value, partition, None, headers)
-            pending.append(await sent)
+                outgoing.append(Outgoing(self.prefix + topic, key, value, headers, partition))
         if letters:
             self._report(letters)
-        if pending:
-            await asyncio.gather(*pending)
+        await producer_of(self.app).send_all(outgoing)
 
     def _report(self, letters: list[DeadLetter]) -> None:
         for reason, n in Counter(letter.reason for letter in letters).items():
@@ -150,7 +150,7 @@ class _PartitionTask:
         self.queue: asyncio.Queue[EventT[Any] | None] = asyncio.Queue(_QUEUE_BATCHES)
         self.event = event
         self.dirty = False
-        self.persisted_s = clock.monotonic_s()
+        self.steps_due = 0
         self.fold = stage.new_fold(self.tp.partition, self._read)
         self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
         self.task.add_done_callback(self._on_done)
@@ -161,7 +161,9 @@ class _PartitionTask:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.critical("stage %s partition %d failed", self.stage.name, self.tp.partition)
+            log.critical(
+                "stage %s partition %d failed", self.stage.name, self.tp.partition, exc_info=error
+            )
             app = self.stage.app
             app.loop.create_task(app.crash(error))
 
@@ -176,15 +178,17 @@ class _PartitionTask:
         while (event := await self._next()) is not None:
             self.event = event
             await self._step(self._take(event))
-            if self.fold.due() or clock.monotonic_s() - self.persisted_s > _SNAPSHOT_S:
-                await self._persist()
         if self.dirty:
             await self._persist()
 
     async def _next(self) -> EventT[Any] | None:
-        while self.dirty:
+        if self.fold.due():
+            self.steps_due += 1
+            if self.steps_due > _STEPS_WITHOUT_PAUSE:
+                await self._persist()
+                return await self.queue.get()
             try:
-                async with asyncio.timeout(_SNAPSHOT_S):
+                async with asyncio.timeout(_PAUSE_S):
                     return await self.queue.get()
             except TimeoutError:
                 await self._persist()
@@ -221,6 +225,6 @@ class _PartitionTask:
             metrics.SNAPSHOT_BYTES.labels(name).inc(len(stamped.state))
         consumer_of(self.stage.app).advance(self.tp, snapshot.next_offset)
         self.dirty = False
-        self.persisted_s = clock.monotonic_s()
-        metrics.SNAPSHOT_SECONDS.labels(name).observe(self.persisted_s - started)
+        self.steps_due = 0
+        metrics.SNAPSHOT_SECONDS.labels(name).observe(clock.monotonic_s() - started)
         metrics.PROGRESS_OFFSET.labels(name, self.tp.partition).set(snapshot.next_offset)

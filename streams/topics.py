@@ -1,14 +1,21 @@
 """The catalogue of topics: name, key, value, retention and the one writer of each record kind."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
+from streams.clock import monotonic_s
 from streams.errors import TopicError
 
 _HOUR_MS = 3_600_000
+
+# How long a created topic may stay without partitions in the broker's metadata.
+_PROPAGATION_S = 10.0
+_PROPAGATION_POLL_S = 0.05
+
 _DAY_MS = 24 * _HOUR_MS
 _MIB = 1 << 20
 
@@ -157,13 +164,23 @@ async def declare(
     for name, settings in wanted.items():
         if name not in existing:
             await _create(admin, NewTopic(name, n_partitions, replication, topic_configs=settings))
-    for described in await admin.describe_topics(sorted(wanted)):
-        found = len(described["partitions"])
+    for name, found in (await _partition_counts(admin, sorted(wanted))).items():
         if found != n_partitions:
             raise TopicError(
-                f"topic {described['topic']} has {found} partitions; expected {n_partitions}: "
+                f"topic {name} has {found} partitions; expected {n_partitions}: "
                 "delete it or set partitions to what it has"
             )
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:
+    """Return partitions by topic; a topic just created needs a moment to show any."""
+    deadline_s = monotonic_s() + _PROPAGATION_S
+    while True:
+        described = await admin.describe_topics(names)
+        counts = {topic["topic"]: len(topic["partitions"]) for topic in described}
+        if all(counts.values()) or monotonic_s() > deadline_s:
+            return counts
+        await asyncio.sleep(_PROPAGATION_POLL_S)
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:

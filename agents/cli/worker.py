@@ -1,7 +1,9 @@
 """``tradewind worker``: one process of a role; restart is its recovery."""
 
+import asyncio
 import gc
 import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,8 @@ from streams.settings import Settings
 
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
 _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
+
+_SWITCH_INTERVAL_S = 0.0005
 
 ROLES = ("trading",)
 
@@ -48,13 +52,20 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_port=web_port,
         instance=instance,
     )
-    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     app = trading_app(place)
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()
     gc.freeze()
     program = faust.Worker(
-        app, loop=loop, loglevel="WARN", redirect_stdouts=False, quiet=True, debug=False
+        app,
+        loop=asyncio.new_event_loop(),
+        loglevel="WARN",
+        redirect_stdouts=False,
+        quiet=True,
+        debug=False,
     )
     raise SystemExit(program.execute_from_commandline())
 

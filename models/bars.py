@@ -79,10 +79,13 @@ class OpenBar(msgspec.Struct, array_like=True):
         return self.fill_price if self.fill_ts >= 0 else math.nan
 
     def vwap(self) -> float:
-        """Return the volume-weighted price, or the mean price where no volume was given."""
-        if self.volume > 0:
-            return self.notional / self.volume
-        return self.price_sum / self.n_ticks
+        """Return the volume-weighted price, or the mean price where no volume was given.
+
+        A mean lies between low and high, but not when it is rounded, and not when the volume is so
+        small that the notional is lost; so it is held there.
+        """
+        mean = self.notional / self.volume if self.volume > 0 else self.price_sum / self.n_ticks
+        return min(max(mean, self.low), self.high)
 
 
 class BarState(msgspec.Struct):

@@ -6,6 +6,7 @@ against the account.
 """
 
 from collections.abc import Iterable, Mapping
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -69,12 +70,16 @@ class Fill(NamedTuple):
 def price_e8(price: float) -> int:
     """Return a price as an integer of 1e-8, rounded half to even.
 
+    The number rounded is the shortest decimal that the float prints as, because that is what a
+    consumer of the published price sees.
+
     Examples
     --------
-    >>> price_e8(101.25)
-    10125000000
+    >>> price_e8(101.25), price_e8(9999999999.99)
+    (10125000000, 999999999999000000)
     """
-    return round(price * PRICE_SCALE)
+    scaled = Decimal(repr(float(price))).scaleb(8)
+    return int(scaled.to_integral_value(ROUND_HALF_EVEN))
 
 
 def fee_of(notional: int, fee_bps: float) -> int:

@@ -1,7 +1,7 @@
 """Reservations: approved orders that have not filled count as exposure from the moment of approval.
 
-One order per symbol can be open: a symbol's next decision comes one bar later and is sized on
-position plus open order.
+An order that finds no price stays open, so a symbol's next decision, one bar later, is sized on
+position plus open orders; sells never exceed what is held and not yet being sold.
 """
 
 import msgspec

@@ -148,7 +148,8 @@ def _wanted_lots(account: Account, rules: AccountRules, row: Row) -> int:
         return 0
     desired = max(lots_for(account, row.symbol, row.target_fraction), 0)
     held = account.book.position(row.symbol).lots + account.reservations.lots(row.symbol)
-    change = desired - held
+    # An open buy may expire, so only what is held can be sold.
+    change = max(desired - held, -_sellable(account, row.symbol))
     worth = is_worth_trading(account, row.symbol, change, rules.limits.min_trade_fraction)
     return change if worth else 0
 
@@ -165,5 +166,9 @@ def _verdict(account: Account, row: Row, lots: int) -> Verdict:
     if lots > 0:
         breaches, allowed = check_buy(account, row.symbol, lots)
         return Verdict(row, lots, not breaches, allowed, tuple(breaches), "")
-    held = account.book.position(row.symbol).lots - account.reservations.selling(row.symbol)
-    return Verdict(row, lots, True, held if lots else 0, (), "")  # noqa: FBT003  a record's field
+    allowed = _sellable(account, row.symbol) if lots else 0
+    return Verdict(row, lots, True, allowed, (), "")  # noqa: FBT003  a record's field
+
+
+def _sellable(account: Account, symbol: str) -> int:
+    return account.book.position(symbol).lots - account.reservations.selling(symbol)

@@ -38,7 +38,7 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     """
     a = first - math.fsum(first) / len(first)
     b = second - math.fsum(second) / len(second)
-    spread = math.sqrt(math.fsum(a * a)) * math.sqrt(math.fsum(b * b))
+    spread = math.sqrt(math.fsum(a * a) * math.fsum(b * b))
     if spread == 0.0:
         return 0.0
     return max(-1.0, min(1.0, math.fsum(a * b) / spread))

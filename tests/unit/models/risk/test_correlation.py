@@ -1,0 +1,64 @@
+"""Correlation against numpy, and its laws."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.risk.correlation import book_returns, correlation, push_returns
+
+SERIES = st.lists(st.integers(-1_000, 1_000), min_size=3, max_size=30)
+
+
+@given(SERIES, st.data())
+def test_correlation_when_both_vary_then_agrees_with_numpy(
+    first: list[int], data: st.DataObject
+) -> None:
+    """Pearson's coefficient, symmetric and within plus and minus one."""
+    second = data.draw(st.lists(st.integers(-9, 9), min_size=len(first), max_size=len(first)))
+    a, b = np.array(first, np.float64), np.array(second, np.float64)
+    found = correlation(a, b)
+    assert -1.0 <= found <= 1.0
+    assert found == correlation(b, a)
+    if np.ptp(a) and np.ptp(b):
+        assert found == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"), [([2.0, 4.0, 6.0], 1.0), ([3.0, 2.0, 1.0], -1.0), ([5.0] * 3, 0.0)]
+)
+def test_correlation_when_by_hand_then_is_known(second: list[float], expected: float) -> None:
+    """A multiple moves together, a mirror against, a constant not at all."""
+    assert correlation(np.array([1.0, 2.0, 3.0]), np.array(second)) == expected
+
+
+def test_push_when_a_bar_comes_then_the_oldest_goes() -> None:
+    """The window keeps its width and its symbols, and the given one is not written."""
+    window = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    pushed = push_returns(window, np.array([7.0, np.nan]))
+    np.testing.assert_array_equal(pushed, [[2.0, 3.0, 7.0], [5.0, 6.0, np.nan]])
+    assert window[0, 0] == 1.0
+
+
+def test_book_returns_when_weighted_then_sums_what_is_held() -> None:
+    """Half a million up 1 % and a quarter down 2 % are 0 per bar; what is not held is not read."""
+    window = np.array([[0.01, 0.02], [-0.02, 0.0], [math.inf, math.nan]])
+    found = book_returns(window, np.array([500_000.0, 250_000.0, 0.0]))
+    np.testing.assert_allclose(found, [0.0, 10_000.0], atol=1e-12)
+
+
+def test_book_returns_when_nothing_is_held_then_are_zero() -> None:
+    """An empty book does not move."""
+    assert book_returns(np.ones((2, 3)), np.zeros(2)).tolist() == [0.0, 0.0, 0.0]
+
+
+@given(st.permutations(range(6)))
+def test_book_returns_when_symbols_are_reordered_then_have_the_same_bits(order: list[int]) -> None:
+    """The sum is rounded once, so the order of the universe cannot show."""
+    draw = np.random.default_rng(3)
+    window, weights = draw.normal(size=(6, 40)), draw.normal(size=6) * 1e6
+    assert book_returns(window[order], weights[order]).tobytes() == (
+        book_returns(window, weights).tobytes()
+    )

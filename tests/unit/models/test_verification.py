@@ -1,0 +1,162 @@
+"""The second fold finds what is planted, and nothing else."""
+
+from typing import Any
+
+import pytest
+
+from models.verification import (
+    Findings,
+    SeenDecision,
+    SeenExecution,
+    SeenSnapshot,
+    Terms,
+    verify,
+)
+
+TERMS = Terms("1000", 0.25, 0.5, {"AAA": "1", "BBB": "10"})
+
+
+def decision(close_ns: int = 1, symbol: str = "AAA", **changes: Any) -> SeenDecision:  # noqa: ANN401  any field
+    """Build an approved buy of two lots at 100."""
+    fields: dict[str, Any] = {
+        "close_ns": close_ns,
+        "symbol": symbol,
+        "decision_id": f"{symbol}@{close_ns}",
+        "value_hash": b"h",
+        "action": "BUY",
+        "quantity": 2,
+        "approved": True,
+        "price": 100.0,
+    }
+    return SeenDecision(**(fields | changes))
+
+
+def execution(close_ns: int = 2, of: str = "AAA@1", **changes: Any) -> SeenExecution:  # noqa: ANN401  any field
+    """Build the fill of that buy at 110, with a fee of 1."""
+    fields: dict[str, Any] = {
+        "close_ns": close_ns,
+        "execution_id": f"{of}>{close_ns}",
+        "decision_id": of,
+        "symbol": of.split("@", maxsplit=1)[0],
+        "kind": "fill",
+        "side": "BUY",
+        "quantity": 2,
+        "price": 110.0,
+        "fee": 1.0,
+    }
+    return SeenExecution(**(fields | changes))
+
+
+HOLD = decision(2, action="HOLD", quantity=0, price=120.0)
+
+# Bar 1: a buy, equity 1000. Bar 2: filled at 110 with a fee of 1, marked at 120: 1000 - 221 + 240.
+STORY = [decision(), HOLD]
+EQUITIES = [SeenSnapshot(1, "1000"), SeenSnapshot(2, "1019")]
+
+
+def found(
+    decisions: list[SeenDecision],
+    executions: list[SeenExecution] | None = None,
+    snapshots: list[SeenSnapshot] | None = None,
+) -> Findings:
+    """Verify the story with something changed."""
+    return verify(
+        {(1, "AAA"), (2, "AAA")},
+        decisions,
+        [execution()] if executions is None else executions,
+        EQUITIES if snapshots is None else snapshots,
+        TERMS,
+    )
+
+
+def test_verify_when_all_is_right_then_holds() -> None:
+    """Two slots, two decisions, one fill, equity to the last digit."""
+    findings = found(STORY)
+    assert findings == Findings(2, 0, 0, 0, 0, 0, 0, 0)
+    assert findings.holds()
+
+
+def test_verify_when_nothing_came_then_does_not_hold() -> None:
+    """Nothing checked is nothing proved."""
+    assert not verify(set(), [], [], [], TERMS).holds()
+
+
+def test_verify_when_events_are_repeated_then_counts_them_once() -> None:
+    """At least once is no defect; the same id with other bytes is one."""
+    again = [one._replace() for one in STORY]
+    assert found([*STORY, *again], [execution(), execution()]) == Findings(2, 2, 0, 0, 0, 0, 0, 0)
+    assert found([*STORY, decision(value_hash=b"other")]).conflicting_ids == 1
+
+
+def test_verify_when_slots_are_missing_or_surplus_then_counts_both() -> None:
+    """Every row of a closed bar has exactly one decision."""
+    assert found([decision()], snapshots=EQUITIES).missing_slots == 1
+    assert found([*STORY, decision(1, "BBB", quantity=0, action="HOLD")]).surplus_slots == 1
+    assert found([*STORY, HOLD._replace(decision_id="second")]).surplus_slots == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({"quantity": 2}, 0),
+        ({"quantity": 3}, 1),
+        ({"quantity": 3, "approved": False}, 0),
+        ({"action": "SELL", "quantity": 1}, 1),
+    ],
+)
+def test_verify_when_an_order_breaks_a_limit_then_counts_it(
+    change: dict[str, Any], broken: int
+) -> None:
+    """A quarter of 1000 is two lots of 100; what is not held cannot be sold."""
+    assert found([decision(**change), HOLD], []).limits_broken == broken
+
+
+def test_verify_when_open_orders_fill_the_leverage_then_counts_the_next() -> None:
+    """Each order keeps its own limit, together they exceed half the equity."""
+    three = [decision(1, symbol, price=price) for symbol, price in (("AAA", 100.0), ("BBB", 10.0))]
+    terms = TERMS._replace(max_leverage=0.3)
+    account = verify({(1, "AAA"), (1, "BBB")}, three, [], [SeenSnapshot(1, "1000")], terms)
+    assert account.limits_broken == 1
+
+
+def test_verify_when_equity_is_off_by_the_last_digit_then_counts_the_bar() -> None:
+    """A snapshot that is missing or wrong by 1e-16 is a defect."""
+    wrong = [EQUITIES[0], SeenSnapshot(2, "1019.0000000000000001")]
+    assert found(STORY, snapshots=wrong).equity_differs == 1
+    assert found(STORY, snapshots=EQUITIES[:1]).equity_differs == 1
+
+
+def test_verify_when_an_execution_has_no_order_then_counts_it() -> None:
+    """A fill of an unknown order, or of another quantity, is no fill of ours."""
+    assert found(STORY, [execution(of="AAA@9")]).orders_unknown == 1
+    assert found(STORY, [execution(quantity=1)]).orders_unknown == 1
+
+
+def test_verify_when_an_order_expires_then_nothing_was_traded() -> None:
+    """The account keeps its cash, and the order's room is free again."""
+    expired = execution(kind="expire", price=0.0, fee=0.0)
+    again = decision(3, price=100.0)
+    findings = verify(
+        {(1, "AAA"), (2, "AAA"), (3, "AAA")},
+        [*STORY, again],
+        [expired],
+        [SeenSnapshot(n, "1000") for n in (1, 2, 3)],
+        TERMS,
+    )
+    assert findings == Findings(3, 0, 0, 0, 0, 0, 0, 0)
+
+
+def test_verify_when_lots_are_large_then_counts_units() -> None:
+    """One lot of BBB is ten units: sold from two held at 10, cash is back where it was."""
+    story = [
+        decision(1, "BBB", price=10.0),
+        decision(2, "BBB", price=10.0, action="SELL"),
+        decision(3, "BBB", price=10.0, action="HOLD", quantity=0),
+    ]
+    fills = [
+        execution(2, "BBB@1", price=10.0, fee=0.0),
+        execution(3, "BBB@2", price=10.0, fee=0.5, side="SELL"),
+    ]
+    equities = [SeenSnapshot(1, "1000"), SeenSnapshot(2, "1000"), SeenSnapshot(3, "999.5")]
+    slots = {(n, "BBB") for n in (1, 2, 3)}
+    assert verify(slots, story, fills, equities, TERMS) == Findings(3, 0, 0, 0, 0, 0, 0, 0)

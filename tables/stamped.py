@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from faust.streams import _current_event
 from faust.tables import Table
-from faust.types import EventT
+from faust.types import TP, EventT
 
 _STAMP_BYTES = 8
 
@@ -63,17 +63,20 @@ class StampedTable(Table[bytes, bytes]):
         self.data.set_persisted_offset(metadata.topic_partition, metadata.offset)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
-        """Recover from the changelog; of one key the highest stamp wins, not the last record."""
-        newest: dict[bytes, EventT[Any]] = {}
+        """Recover from the changelog; of one key the highest stamp wins, not the last record.
+
+        A batch may hold several partitions, and each has its own states under the same keys.
+        """
+        newest: dict[tuple[TP, bytes], EventT[Any]] = {}
         events = list(batch)
         for event in events:
-            key = event.message.key or b""
+            key = (event.message.tp, event.message.key or b"")
             held = newest.get(key)
             if held is None or _stamp(event) >= _stamp(held):
                 newest[key] = event
         super().apply_changelog_batch(event for event in newest.values() if self._is_newer(event))
-        for event in events[-1:]:
-            self.data.set_persisted_offset(event.message.tp, event.message.offset)
+        for tp, offset in {event.message.tp: event.message.offset for event in events}.items():
+            self.data.set_persisted_offset(tp, offset)
 
     def _is_newer(self, event: EventT[Any]) -> bool:
         held = self.read(event, event.message.key or b"")

@@ -18,9 +18,10 @@ from models.bars import (
     add_quote,
     add_trade,
 )
+from streams.codec import StateError
 from streams.records import EpochNotice, Tick
 from streams.slices import BarColumns, Counts, FloatArray
-from streams.timestamps import parse_ns
+from streams.timestamps import TIMEFRAMES_NS, parse_ns
 
 
 class BarsKept(msgspec.Struct):
@@ -56,8 +57,17 @@ class BarsKept(msgspec.Struct):
 
     @classmethod
     def decode(cls, data: bytes) -> "BarsKept":
-        """Read a snapshot."""
-        return msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(data)), type=cls)
+        """Read a snapshot.
+
+        Raises
+        ------
+        StateError
+            If the bytes are none.
+        """
+        try:
+            return msgspec.msgpack.decode(bytes(cramjam.zstd.decompress(data)), type=cls)
+        except (cramjam.DecompressionError, msgspec.MsgspecError, ValueError) as error:
+            raise StateError(f"{len(data)} bytes are no snapshot of bars: {error}") from error
 
 
 def add_tick(kept: BarsKept, rules: BarRules, tick: Tick) -> Refused | None:
@@ -69,14 +79,18 @@ def add_tick(kept: BarsKept, rules: BarRules, tick: Tick) -> Refused | None:
         If its time cannot be read.
     """
     ts_ns = parse_ns(tick.ts_event)
-    number = tick.trade_id if tick.trade_id is not None else tick.seq
-    identity = "" if number is None else f"{tick.venue}:{number}"
+    identity = _identity(tick)
     if tick.type == "trade":
         trade = Trade(tick.symbol, ts_ns, float(tick.price or 0), float(tick.size or 0), identity)
         return add_trade(kept.state, rules, trade)
     if tick.type == "quote":
         quote = Quote(tick.symbol, ts_ns, float(tick.bid or 0), float(tick.ask or 0), identity)
         return add_quote(kept.state, rules, quote)
+    if tick.timeframe and TIMEFRAMES_NS.get(tick.timeframe) != rules.timeframe_ns:
+        return Refused(
+            "WRONG_TIMEFRAME",
+            f"bar of {tick.timeframe[:16]!r}; expected bars of {rules.timeframe_ns} ns",
+        )
     bar = WholeBar(
         symbol=tick.symbol,
         close_ns=ts_ns,
@@ -88,6 +102,13 @@ def add_tick(kept: BarsKept, rules: BarRules, tick: Tick) -> Refused | None:
         identity=identity,
     )
     return add_bar(kept.state, rules, bar)
+
+
+def _identity(tick: Tick) -> str:
+    """Return what makes a tick the same as another of its symbol; trades and sequences apart."""
+    if tick.trade_id is not None:
+        return f"{tick.venue}\x1ft{tick.trade_id}"
+    return "" if tick.seq is None else f"{tick.venue}\x1fs{tick.seq}"
 
 
 def bar_columns(rows: list[tuple[int, str, OpenBar]]) -> BarColumns:

@@ -1,5 +1,6 @@
 """The wire form of what risk decided: decisions, executions and the account after a bar."""
 
+import math
 from typing import NamedTuple
 
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
@@ -65,16 +66,15 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         approved=verdict.approved,
         allowed_quantity=verdict.allowed_lots,
         rejection_reasons=[
-            Rejection(b.code, b.message, float(b.limit), float(b.actual)) for b in verdict.breaches
+            Rejection(b.code, b.message, float(b.limit), _finite(b.actual))
+            for b in verdict.breaches
         ],
         regime_probs=RegimeProbs(bull, bear, sideways),
         entropy_bits=entropy_bits,
         strategy_weights=StrategyWeights(*reasons.weights),
         target_fraction=row.target_fraction if is_warm else 0.0,
         features={
-            n: v
-            for n, v in zip(reasons.names, reasons.features, strict=True)
-            if v == v  # noqa: PLR0124  NaN
+            n: v for n, v in zip(reasons.names, reasons.features, strict=True) if math.isfinite(v)
         },
         risk_checks=RiskChecks(
             position_limit_ok=codes.isdisjoint(_POSITION),
@@ -85,6 +85,11 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         epoch=slot.epoch,
         digests=slot.digests,
     )
+
+
+def _finite(value: float) -> float | None:
+    """Return a value as JSON can say it: a share of no equity is none."""
+    return float(value) if math.isfinite(value) else None
 
 
 def void_event(slot: Slot, symbol: str, reason: str) -> Decision:

@@ -1,0 +1,47 @@
+"""Epochs are loaded once by digest, and what cannot be used stops the stage."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from streams.errors import SettingsError
+from tables.stores.artifacts import ArtifactMissing
+from tests.builders import epoch, epochs_in
+
+
+def test_load_when_put_then_gives_document_and_models_once(tmp_path: Path) -> None:
+    """The digest is the document's; a second load is the same object."""
+    epochs, (digest,) = epochs_in(tmp_path, epoch())
+    loaded = epochs.load(digest)
+    assert loaded.digest == digest
+    assert loaded.epoch == epoch(models=loaded.epoch.models)
+    assert loaded.models.ensemble.slope == 1.0
+    assert epochs.load(digest) is loaded
+
+
+def test_put_when_the_same_then_has_the_same_digest(tmp_path: Path) -> None:
+    """The digest is the identity, and any change is another epoch."""
+    _, (one, other, same) = epochs_in(tmp_path, epoch(), epoch(lateness_ms=1), epoch())
+    assert one == same != other
+
+
+def test_put_when_the_epoch_is_wrong_then_refuses(tmp_path: Path) -> None:
+    """What contradicts itself is never announced."""
+    with pytest.raises(SettingsError, match="timeframe"):
+        epochs_in(tmp_path, epoch(timeframe="7min"))
+
+
+@pytest.mark.parametrize("field", ["pipeline_version", "pipeline_digest"])
+def test_load_when_made_for_another_pipeline_then_refuses(tmp_path: Path, field: str) -> None:
+    """Features of another version would be fed to models that never saw them."""
+    epochs, (digest,) = epochs_in(tmp_path, msgspec.structs.replace(epoch(), **{field: "other"}))
+    with pytest.raises(SettingsError, match="feature pipeline"):
+        epochs.load(digest)
+
+
+def test_load_when_the_digest_is_unknown_then_stops(tmp_path: Path) -> None:
+    """An epoch that is not there is no reason to go on without it."""
+    epochs, _ = epochs_in(tmp_path)
+    with pytest.raises(ArtifactMissing):
+        epochs.load("f" * 64)

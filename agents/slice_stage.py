@@ -104,10 +104,10 @@ class SliceFold(Generic[State]):
         value = record.value or b""
         try:
             slice_ = Slice.decode(value)
+            loaded = self.epochs.load(slice_.meta.epoch_digest)
+            chunk = self._chunk(loaded, slice_)
         except RecordError as error:
             return (self._dead(record, error),)
-        loaded = self.epochs.load(slice_.meta.epoch_digest)
-        chunk = self._chunk(loaded, slice_)
         if self._is_repeated(chunk, slice_, value):
             return ()
         self.n_since += 1
@@ -141,6 +141,11 @@ class SliceFold(Generic[State]):
 
     def _chunk(self, loaded: LoadedEpoch, slice_: Slice) -> _Chunk:
         number = slice_.meta.chunk
+        if slice_.meta.partition != self.partition:
+            raise RecordError(
+                "WRONG_PARTITION",
+                f"slice of partition {slice_.meta.partition} came in partition {self.partition}",
+            )
         chunk = self.chunks.get(number)
         if chunk is None:
             chunk = self.chunks[number] = self._restore(loaded, number)
@@ -149,8 +154,10 @@ class SliceFold(Generic[State]):
     def _restore(self, loaded: LoadedEpoch, number: int) -> _Chunk:
         stamped = self.read(str(number).encode())
         if stamped is None:
-            n_symbols = len(loaded.epoch.chunks(self.partition)[number])
-            return _Chunk(self.spec.initial(n_symbols))
+            chunks = loaded.epoch.chunks(self.partition)
+            if number >= len(chunks):
+                raise RecordError("NO_SUCH_CHUNK", f"chunk {number} of {len(chunks)} in the epoch")
+            return _Chunk(self.spec.initial(len(chunks[number])))
         kept = unpack_state(_Kept, stamped.state)
         state = unpack_state(self.spec.state_type, kept.state)
         return _Chunk(state, SliceKey(kept.close_ns, kept.rank, kept.chunk), kept.checksum)

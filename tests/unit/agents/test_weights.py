@@ -1,0 +1,48 @@
+"""The weights stage: scores of the specialists and a simplex per row."""
+
+import math
+
+import numpy as np
+import pytest
+
+from agents.weights import WEIGHTS
+from models.specialists.serving import score
+from streams.slices import Slice
+from tests.builders import bars, meta, models
+
+SYMBOLS = ("AAA", "BBB")
+
+
+def with_regime(closes: dict[str, float], value: float) -> Slice:
+    """Build a slice with features of one value and a bullish regime."""
+    n_rows = len(closes)
+    return bars(meta(), closes, SYMBOLS).with_columns(
+        {
+            "features": np.full((n_rows, 60), value),
+            "regime": np.tile([0.8, 0.1, 0.1, 0.9], (n_rows, 1)),
+        }
+    )
+
+
+def test_step_when_features_are_ready_then_gives_scores_and_weights() -> None:
+    """Scores are the specialists' own; weights are positive and sum to one."""
+    slice_ = with_regime({"AAA": 1.0, "BBB": 2.0}, 0.5)
+    _, columns = WEIGHTS.step(models(), WEIGHTS.initial(2), slice_)
+    expected = score(models().specialists, np.full((2, 60), 0.5))
+    np.testing.assert_array_equal(columns["scores"], expected)
+    np.testing.assert_allclose(columns["weights"].sum(axis=1), 1.0, atol=1e-12)
+    assert (columns["weights"] > 0).all()
+
+
+def test_step_when_features_warm_up_then_weights_are_still_a_simplex() -> None:
+    """A row without scores is no row without weights."""
+    slice_ = with_regime({"AAA": 1.0}, math.nan)
+    _, columns = WEIGHTS.step(models(), WEIGHTS.initial(2), slice_)
+    assert np.isnan(columns["scores"]).all()
+    assert columns["weights"].sum() == pytest.approx(1.0, abs=1e-12)
+
+
+def test_step_when_nothing_traded_then_gives_no_rows() -> None:
+    """A bar without rows has both columns, without rows."""
+    _, columns = WEIGHTS.step(models(), WEIGHTS.initial(2), with_regime({}, 0.5))
+    assert columns["scores"].shape == columns["weights"].shape == (0, 3)

@@ -36,8 +36,7 @@ class Settings(BaseSettings):
 
     partitions: int = Field(default=2, ge=1, le=256, description="partitions of every topic")
     replication: int = Field(default=1, ge=1, le=5, description="copies of every record")
-    timeframe: str = Field(default="1day", description="length of a bar")
-    lateness_ms: int = Field(default=0, ge=0, description="how long a bar waits for late ticks")
+    lateness_ms: int = Field(default=200, ge=0, description="how long a bar waits for late ticks")
     max_ahead_ms: int = Field(60_000, ge=0, description="how far a tick may be ahead of the clock")
     venue_latency_ms: int = Field(default=50, ge=0, description="time an order takes to the venue")
     web_host: str = Field(default="127.0.0.1", description="address the pages listen on")

@@ -1,9 +1,11 @@
 """The stack's life on the command line: up, down, status, doctor."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,13 +14,19 @@ from rich.table import Table
 
 from agents.cli.doctor import Finding, examine
 from agents.cli.parts import PartState, parts_of
+from agents.cli.roles import LivePlan, RolePart, planned, roles_of
+from agents.run.drive import declare_live
 from streams.brokers import stack_home
 from streams.errors import StreamError
+from streams.settings import Settings
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
 _Port = Annotated[
     int | None,
     typer.Option("--port", min=1, max=65_535, help="Port of the embedded broker; default: free."),
+]
+_Models = Annotated[
+    str | None, typer.Option("--models", help="Digest of the models to go live with.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 _COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
@@ -31,25 +39,33 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def up(name: _Name = "default", port: _Port = None) -> None:
-    """Start the stack's parts in the background, or find them running."""
+def up(name: _Name = "default", port: _Port = None, models: _Models = None) -> None:
+    """Start the broker in the background, or find it running; with --models the live roles too."""
+    home = stack_home(name)
     with _spoken_errors():
-        started = [part.start() for part in parts_of(stack_home(name), port=port)]
+        started = [part.start() for part in parts_of(home, port=port)]
+        servers = started[0].address or ""
+        plan = LivePlan.of(home) if models is None else planned(home, models, Settings())
+        if plan is not None:
+            asyncio.run(declare_live(servers, Settings()))
+            started += [role.start() for role in roles_of(home, plan, servers)]
     _print_parts(name, started)
 
 
 def down(name: _Name = "default") -> None:
     """Stop the stack's parts, the last one first; the data stays."""
+    home = stack_home(name)
     with _spoken_errors():
-        answers = [part.stop() for part in reversed(parts_of(stack_home(name)))]
+        answers = [part.stop() for part in reversed([*parts_of(home), *_roles(home)])]
     stopped = [answer for answer in answers if answer is not None]
     typer.echo(f"Stopped {', '.join(stopped)}." if stopped else f"Nothing ran in stack {name}.")
 
 
 def status(*, name: _Name = "default", as_json: _Json = False) -> None:
     """Say which parts run, where, for how long and how large they are."""
+    home = stack_home(name)
     with _spoken_errors():
-        states = [part.state() for part in parts_of(stack_home(name))]
+        states = [part.state() for part in [*parts_of(home), *_roles(home)]]
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states]))
     else:
@@ -65,6 +81,11 @@ def doctor(*, as_json: _Json = False) -> None:
         Console().print(_findings_table(findings))
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
+
+
+def _roles(home: Path) -> list[RolePart]:
+    plan = LivePlan.of(home)
+    return [] if plan is None else roles_of(home, plan, "")
 
 
 @contextmanager

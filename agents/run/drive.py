@@ -15,6 +15,7 @@ from agents.run.workers import Children
 from agents.topology import changelogs, prefix_of
 from streams import topics
 from streams.epochs import Epoch
+from streams.settings import Settings
 from streams.sources.replay import Clock, replay, ticks_topic
 from streams.sources.tape import Interval, Tape
 from tables.epochs import Epochs
@@ -70,15 +71,24 @@ def start_worker(run: Run, children: Children, web_port: int, instance: str = "0
 
 async def declare(run: Run, replication: int) -> None:
     """Create the run's topics and changelogs."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=run.bootstrap_servers)
+    await _declare(run.bootstrap_servers, run.name, run.epoch.n_partitions, replication)
+
+
+async def declare_live(bootstrap_servers: str, settings: Settings) -> None:
+    """Create the topics and changelogs of the live run."""
+    await _declare(bootstrap_servers, "", settings.partitions, settings.replication)
+
+
+async def _declare(servers: str, name: str, n_partitions: int, replication: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
         await topics.declare(
             admin,
-            prefix=run.prefix,
-            n_partitions=run.epoch.n_partitions,
+            prefix=prefix_of(name),
+            n_partitions=n_partitions,
             replication=replication,
-            changelogs=changelogs(run.name),
+            changelogs=changelogs(name),
         )
     finally:
         await admin.close()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from agents.run.drive import Run, declare, drive, start_worker
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
+from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
 from agents.run.workers import Children, free_port, memory_mb
 from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
@@ -76,17 +76,9 @@ class Session:
         return self.settings.web_host
 
     def _models(self, planned: Plan) -> str:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        tasks: dict[str, TaskID] = {}
-        with Progress(*columns, console=self.console, transient=True) as progress:
-
-            def show(stage: str, share: float) -> None:
-                if stage not in tasks:
-                    tasks[stage] = progress.add_task(stage, total=1.0)
-                progress.update(tasks[stage], completed=share)
-
-            artifacts = Artifacts(self.home / "artifacts")
-            digest, is_new = models_for(self.tape, planned.fitted, artifacts, show)
+        artifacts = Artifacts(self.home / "artifacts")
+        with shown(self.console) as progress:
+            digest, is_new = models_for(self.tape, planned.fitted, artifacts, progress)
         self.console.print(
             f"Models {digest[:12]} {'fitted now' if is_new else 'loaded'}, on bars from "
             f"{format_ns(planned.fitted.first_close_ns)} to "

@@ -55,10 +55,17 @@ class Clock:
         )
         await self._broadcast(_JSON.encode(notice), wall_ns())
 
-    async def beat(self, ts_event_ns: int, *, meant_ns: int | None = None) -> None:
-        """Say that ``ts_event_ns`` has come; ``meant_ns`` is when this should have been sent."""
-        beat = Heartbeat(clock_id=self.clock_id, n=self.n, ts_event_ns=ts_event_ns)
-        self.n += 1
+    async def beat(
+        self, ts_event_ns: int, *, n: int | None = None, meant_ns: int | None = None
+    ) -> None:
+        """Say that ``ts_event_ns`` has come.
+
+        ``n`` is the heartbeat's number, by default the next one; ``meant_ns`` is when this should
+        have been sent, by default now.
+        """
+        number = self.n if n is None else n
+        beat = Heartbeat(clock_id=self.clock_id, n=number, ts_event_ns=ts_event_ns)
+        self.n = number + 1
         await self._broadcast(_JSON.encode(beat), wall_ns() if meant_ns is None else meant_ns)
 
     async def _broadcast(self, value: bytes, meant_ns: int) -> None:

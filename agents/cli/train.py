@@ -1,0 +1,50 @@
+"""``tradewind train``: models of a file's market, kept by their digest."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agents.run.fit import models_for
+from agents.run.progress import shown
+from models.errors import ModelError
+from streams.brokers import stack_home
+from streams.errors import StreamError
+from streams.sources.bridge import BridgeTape
+from streams.sources.files import open_tape
+from streams.sources.replay import Stretch
+from streams.timestamps import parse_ns
+from tables.stores.artifacts import Artifacts
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(train)
+
+
+def train(
+    file: Annotated[
+        Path | None, typer.Option("--file", help="CSV or Parquet; default: the demo's stocks.")
+    ] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Length of a bar.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last close to fit on, RFC 3339.")] = None,
+    name: Annotated[str, typer.Option("--name", help="The stack.")] = "default",
+) -> None:
+    """Fit models and print their digest, for `tradewind up --models`."""
+    console = Console(stderr=True, highlight=False)
+    try:
+        tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
+        closes = tape.closes_ns()
+        stretch = Stretch(closes[0], closes[-1] if until is None else parse_ns(until))
+        artifacts = Artifacts(stack_home(name) / "artifacts")
+        with shown(console) as progress:
+            digest, is_new = models_for(tape, stretch, artifacts, progress)
+    except (StreamError, ModelError) as error:
+        console.print(f"[red]{error}")
+        raise typer.Exit(1) from error
+    metrics = artifacts.load_models(digest).metadata["metrics"]
+    console.print(f"{'Fitted' if is_new else 'Found'}; measured on bars that were held back:")
+    console.print_json(json.dumps(metrics["held_back"]))
+    typer.echo(digest)

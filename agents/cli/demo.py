@@ -13,6 +13,7 @@ from streams.sources.files import open_tape
 from agents.run.session import Session
 from models.errors import ModelError
 from streams.brokers import open_broker, stack_home
+from streams.clock import monotonic_s
 from streams.errors import StreamError
 from streams.sources.bridge import BridgeTape
 from streams.timestamps import parse_ns
@@ -45,6 +46,7 @@ def demo(
     once: _Once = False,
 ) -> None:
     """Start a broker, fit or load models, replay a tape, verify every decision, open the pages."""
+    started_s = monotonic_s()
     with _in_order() as console:
         home = stack_home(name)
         tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
@@ -57,6 +59,7 @@ def demo(
             servers = broker.bootstrap_servers
             show_from_ns = None if show_from is None else parse_ns(show_from)
             session = Session(console, home, servers, tape, fit_until, show_from_ns)
+            session.started_s = started_s
             held = session.run(stay=not once)
         finally:
             broker.stop()

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from models.verification import SeenDecision, SeenExecution, SeenSnapshot
 from streams import topics
+from streams.clock import monotonic_s
 from streams.records import Rejection
 from streams.slices import Slice
 from streams.sources.replay import ORIGIN_HEADER
@@ -87,6 +88,7 @@ class Seen:
     slices: dict[str, int] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     decided_ns: int = -1
+    first_decision_s: float | None = None
 
 
 class Observer:
@@ -165,6 +167,8 @@ class Observer:
     def _on_decision(self, record: ConsumerRecord) -> None:
         said = _DECISION.decode(record.value)
         seen = self.seen
+        if seen.first_decision_s is None:
+            seen.first_decision_s = monotonic_s()
         decision = SeenDecision(
             parse_ns(said.timestamp),
             said.symbol,

@@ -50,6 +50,7 @@ class Session:
     fit_until_ns: int | None = None
     show_from_ns: int | None = None
     settings: Settings = field(default_factory=Settings)
+    started_s: float = field(default_factory=monotonic_s)
 
     def run(self, *, stay: bool) -> bool:
         """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
@@ -114,14 +115,15 @@ class Session:
         first, last = planned.replay
         n_bars = sum(first <= close <= last for close in self.tape.closes_ns())
         screen = Screen(self.console, watch.seen, n_bars)
-        started = monotonic_s()
+        replayed_from_s = monotonic_s()
         with screen.live:
             await drive(run, self.tape, planned, watch=watch, children=children, sent=screen.sent)
-        took_s = monotonic_s() - started
+        took_s = monotonic_s() - replayed_from_s
+        first_s = (watch.seen.first_decision_s or monotonic_s()) - self.started_s
         self.console.print(summary(watch.seen, screen.n_ticks, "the last bar"))
         self.console.print(
-            f"{n_bars:,} bars in {took_s:.0f} s, start of the worker included; memory of all "
-            f"processes {memory_mb():,.0f} MB."
+            f"First decision {first_s:.1f} s after the start; {n_bars:,} bars in {took_s:.0f} s; "
+            f"memory of all processes {memory_mb():,.0f} MB."
         )
 
     def _report(self, run: Run, watch: Observer) -> bool:

@@ -177,6 +177,9 @@ def _app(place: Place) -> faust.App:
         broker_request_timeout=30.0,
         broker_max_poll_interval=86_400.0,
         consumer_group_instance_id=f"{app_id(place.run)}-{place.instance}",
+        # A name, not an address: the group's assignment holds it, and a restart on another port
+        # must find itself there.
+        canonical_url=f"http://{place.instance}",
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1 << 20,
         producer_acks=-1,

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from streams.sources.files import open_tape
 
 from agents.run.session import Session
 from models.errors import ModelError
@@ -16,6 +15,7 @@ from streams.brokers import open_broker, stack_home
 from streams.clock import monotonic_s
 from streams.errors import StreamError
 from streams.sources.bridge import BridgeTape
+from streams.sources.files import open_tape
 from streams.timestamps import parse_ns
 
 # The demo's models end with 2017, so that everything shown is out of sample.

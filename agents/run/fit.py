@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 
 def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> Plan:
-    """Split a tape: by the times given, or in the middle.
+    """Split a tape: by the times given, before what is shown, or in the middle.
 
     Raises
     ------
@@ -38,7 +38,10 @@ def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> P
         If a part has no bars; the message says how many bars there are and how many are needed.
     """
     closes = tape.closes_ns()
-    until_ns = fit_until_ns if fit_until_ns is not None else closes[len(closes) // 2]
+    if fit_until_ns is not None:
+        until_ns = fit_until_ns
+    else:
+        until_ns = closes[len(closes) // 2] if show_from_ns is None else show_from_ns - 1
     from_ns = show_from_ns if show_from_ns is not None else until_ns + 1
     n_before = sum(close < from_ns for close in closes)
     n_shown = len(closes) - n_before

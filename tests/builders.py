@@ -60,7 +60,7 @@ def models(seed: int = 1) -> ModelSet:
             weights_2=rng.normal(size=(3, 64, 32)) / 8,
             biases_2=rng.normal(size=(3, 32)),
             weights_3=rng.normal(size=(3, 32)),
-            biases_3=rng.normal(size=3),
+            biases_3=np.array([0.0, 0.1, -0.1]),
         ),
         controller=ControllerModel(),
         ensemble=EnsembleModel(slope=1.0, intercept=0.0, volatility_column=38),

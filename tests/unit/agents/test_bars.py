@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.bars import SNAPSHOT_TICKS, BarFold
-from agents.stage import Output, Reader
+from agents.stage import Output
 from streams.epochs import Portfolio
 from streams.slices import Slice
 from streams.transport import Record
@@ -22,7 +21,6 @@ from tests.builders import (
     SECOND,
     Memory,
     Run,
-    Sent,
     beat,
     epoch,
     epochs_in,
@@ -33,57 +31,7 @@ from tests.builders import (
     reasons,
     record,
 )
-
-LATE_NS = 2 * SECOND
-
-
-class World:
-    """A partition of ticks with one epoch announced and the clock at midnight.
-
-    Parameters
-    ----------
-    root
-        Directory of the artefacts.
-    changes
-        What the epoch has otherwise.
-    """
-
-    def __init__(self, root: Path, **changes: Any) -> None:  # noqa: ANN401  any field
-        self.epochs, (self.digest,) = epochs_in(root, epoch(**changes))
-        self.run = Run(self.new_fold)
-        self.offset = 0
-
-    def new_fold(self, partition: int, read: Reader) -> BarFold:
-        """Make the fold of a partition."""
-        return BarFold(self.epochs, partition, read)
-
-    def start(self) -> "World":
-        """Announce the epoch and let midnight come."""
-        sent = self.run.take([notice(self.digest, 0), beat(0, MIDNIGHT + LATE_NS, 1)])
-        assert sent == []
-        self.offset = 2
-        return self
-
-    def take(self, value: object) -> list[Sent]:
-        """Fold one record at the next offset."""
-        self.offset += 1
-        return self.run.take([record(value, self.offset - 1)])
-
-    def close(self, minutes: int = 1) -> list[Slice]:
-        """Let so many minutes and the lateness pass."""
-        self.offset += 1
-        at = MIDNIGHT + minutes * MINUTE + LATE_NS
-        return slices(self.run.take([beat(self.offset, at, self.offset - 1)]))
-
-
-def slices(sent: list[Sent]) -> list[Slice]:
-    """Decode what went to the bars' topic."""
-    return [Slice.decode(value) for value in outputs(sent, "market-bars")]
-
-
-def tick(at_s: float = 1.0, price: object = 10.0, **more: object) -> dict[str, object]:
-    """Write a trade of AAA so many seconds after midnight."""
-    return {"symbol": "AAA", "ts_event": MIDNIGHT + int(at_s * SECOND), "price": price} | more
+from tests.worlds import LATE_NS, TickWorld, tick
 
 
 def heartbeat(clock_id: str, ts_ns: int) -> dict[str, object]:
@@ -92,9 +40,9 @@ def heartbeat(clock_id: str, ts_ns: int) -> dict[str, object]:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> TickWorld:
     """Give a partition whose clock stands at midnight."""
-    return World(tmp_path).start()
+    return TickWorld(tmp_path).start()
 
 
 POISON = [
@@ -119,7 +67,7 @@ POISON = [
 
 @pytest.mark.parametrize(("value", "reason"), POISON)
 def test_fold_when_a_record_is_poison_then_one_letter_with_its_bytes_and_the_next_counts(
-    world: World, value: object, reason: str
+    world: TickWorld, value: object, reason: str
 ) -> None:
     """The letter has reason, origin and the raw bytes, the slice counts it, and life goes on."""
     offset = world.offset
@@ -135,7 +83,7 @@ def test_fold_when_a_record_is_poison_then_one_letter_with_its_bytes_and_the_nex
     assert (counts.n_late, counts.n_dead) == ((1, 0) if reason == "LATE" else (0, 1))
 
 
-def test_fold_when_a_list_holds_poison_then_the_neighbours_count(world: World) -> None:
+def test_fold_when_a_list_holds_poison_then_the_neighbours_count(world: TickWorld) -> None:
     """Each bad element is a letter with its own place and bytes; the good ones make the bar."""
     spaced = b'[{"symbol":"AAA", "ts_event":%d, "price":11, "extra" : 1} , %s, %s,%s]'
     late = b'{ "price": 9,  "symbol": "AAA", "ts_event": %d, "extra": [] }' % (MIDNIGHT - 1)
@@ -150,7 +98,9 @@ def test_fold_when_a_list_holds_poison_then_the_neighbours_count(world: World) -
     assert slice_.floats("close").tolist() == [10.0]
 
 
-def test_fold_when_a_late_tick_stands_in_a_good_list_then_keeps_its_own_bytes(world: World) -> None:
+def test_fold_when_a_readable_list_holds_a_late_tick_then_keeps_its_bytes(
+    world: TickWorld,
+) -> None:
     """Also where the whole list could be read, the letter has what the producer wrote."""
     late = b'{ "price": 9,  "symbol": "AAA", "ts_event": %d, "unknown": [] }' % (MIDNIGHT - 1)
     value = b"[" + msgspec.json.encode(tick()) + b"," + late + b"]"
@@ -158,7 +108,7 @@ def test_fold_when_a_late_tick_stands_in_a_good_list_then_keeps_its_own_bytes(wo
     assert (letter.raw, letter.origin.place) == (late, 1)
 
 
-def test_fold_when_an_id_repeats_then_is_a_letter_and_counted(world: World) -> None:
+def test_fold_when_an_id_repeats_then_is_a_letter_and_counted(world: TickWorld) -> None:
     """The second tick with an id changes nothing."""
     assert world.take(tick(trade_id="x")) == []
     assert reasons(world.take(tick(2, 99.0, trade_id="x"))) == ["DUPLICATE"]
@@ -167,7 +117,7 @@ def test_fold_when_an_id_repeats_then_is_a_letter_and_counted(world: World) -> N
     assert slice_.floats("high").tolist() == [10.0]
 
 
-def test_fold_when_a_quote_is_crossed_then_is_counted_and_no_letter(world: World) -> None:
+def test_fold_when_a_quote_is_crossed_then_is_counted_and_no_letter(world: TickWorld) -> None:
     """A crossed market is a fact about the market, not a bad record."""
     assert world.take(tick(type="quote", bid=11, ask=10)) == []
     (slice_,) = world.close()
@@ -177,7 +127,7 @@ def test_fold_when_a_quote_is_crossed_then_is_counted_and_no_letter(world: World
 def test_fold_when_the_partition_is_wrong_then_advises_the_producer(tmp_path: Path) -> None:
     """A symbol of another partition would make a second bar under the same id."""
     symbols = homes(2, 1)
-    world = World(tmp_path, symbols=symbols, n_partitions=2).start()
+    world = TickWorld(tmp_path, symbols=symbols, n_partitions=2).start()
     sent = [world.take(tick(symbol=symbol)) for symbol in symbols]
     found = [letter for one in sent for letter in letters(one)]
     assert [letter.reason for letter in found] == ["WRONG_PARTITION"]
@@ -188,7 +138,7 @@ def test_fold_when_no_epoch_is_announced_then_ticks_and_heartbeats_are_letters(
     tmp_path: Path,
 ) -> None:
     """Without the clock there is nothing to decide by; the whole record is kept."""
-    run = Run(World(tmp_path).new_fold)
+    run = Run(TickWorld(tmp_path).new_fold)
     value = [tick(), tick()]
     found = letters(run.take([record(value, 0), beat(0, MIDNIGHT, 1)]))
     assert [letter.reason for letter in found] == ["NO_CLOCK", "NO_CLOCK"]
@@ -214,7 +164,7 @@ def test_fold_when_no_epoch_is_announced_then_ticks_and_heartbeats_are_letters(
     ],
 )
 def test_clock_when_it_says_nonsense_then_time_stands_still(
-    world: World, value: object, reason: str
+    world: TickWorld, value: object, reason: str
 ) -> None:
     """A clock record that cannot be used is a letter, and the next heartbeat closes the bar."""
     world.take(tick())
@@ -227,7 +177,7 @@ def test_clock_when_it_says_nonsense_then_time_stands_still(
 
 
 def test_heartbeat_when_it_closes_a_bar_then_the_slice_says_where_it_comes_from(
-    world: World,
+    world: TickWorld,
 ) -> None:
     """Key, epoch, origin and counts are in the slice; the heartbeat's headers travel beside it."""
     world.take(tick(3, 10.5, size=2))
@@ -248,7 +198,7 @@ def test_heartbeat_when_it_closes_a_bar_then_the_slice_says_where_it_comes_from(
     assert slice_.floats("volume").tolist() == [2.0]
 
 
-def test_heartbeat_when_repeated_or_going_back_then_nothing_is_sent(world: World) -> None:
+def test_heartbeat_when_repeated_or_going_back_then_nothing_is_sent(world: TickWorld) -> None:
     """Only a later heartbeat moves time."""
     world.take(tick())
     offset = world.offset
@@ -264,7 +214,7 @@ def test_heartbeat_when_repeated_or_going_back_then_nothing_is_sent(world: World
 def test_heartbeat_when_the_partition_is_large_then_sends_chunks(tmp_path: Path) -> None:
     """600 symbols are two slices of one bar; the counts stand in the first."""
     symbols = [f"S{i:04d}" for i in range(600)]
-    world = World(tmp_path, symbols=symbols).start()
+    world = TickWorld(tmp_path, symbols=symbols).start()
     world.take([tick(symbol=s) for s in ("S0000", "S0511", "S0512", "S0599")])
     first, second = world.close()
     assert [(s.meta.chunk, s.meta.n_chunks) for s in (first, second)] == [(0, 2), (1, 2)]
@@ -276,7 +226,7 @@ def test_heartbeat_when_the_partition_is_large_then_sends_chunks(tmp_path: Path)
 
 def test_epoch_when_announced_ahead_then_decides_from_its_close_on(tmp_path: Path) -> None:
     """The slice names the epoch of its close, so all partitions switch at the same bar."""
-    world = World(tmp_path).start()
+    world = TickWorld(tmp_path).start()
     limited = epoch(portfolios=(Portfolio(id="main", order_expiry_bars=9),))
     _, (digest,) = epochs_in(tmp_path, limited)
     said = notice(digest, world.offset, number=2, from_close_ns=MIDNIGHT + MINUTE)
@@ -290,7 +240,7 @@ def test_epoch_when_announced_ahead_then_decides_from_its_close_on(tmp_path: Pat
     ]
 
 
-def test_epoch_when_announced_again_then_nothing_happens(world: World) -> None:
+def test_epoch_when_announced_again_then_nothing_happens(world: TickWorld) -> None:
     """A clock that restarts repeats itself."""
     assert world.run.take([notice(world.digest, world.offset)]) == []
     assert len(world.run.fold.kept.epochs) == 1  # type: ignore[attr-defined]
@@ -298,7 +248,7 @@ def test_epoch_when_announced_again_then_nothing_happens(world: World) -> None:
 
 def test_epoch_when_it_contradicts_then_is_a_letter(tmp_path: Path) -> None:
     """Another grid, another clock and another document under a known number are refused."""
-    world = World(tmp_path).start()
+    world = TickWorld(tmp_path).start()
     _, (grid, other, expiry) = epochs_in(
         tmp_path,
         epoch(lateness_ms=1),
@@ -321,12 +271,12 @@ def test_epoch_when_it_contradicts_then_is_a_letter(tmp_path: Path) -> None:
 
 def test_epoch_when_it_cannot_be_loaded_then_the_stage_stops(tmp_path: Path) -> None:
     """Going on without what decides would be another run."""
-    run = Run(World(tmp_path).new_fold)
+    run = Run(TickWorld(tmp_path).new_fold)
     with pytest.raises(ArtifactMissing):
         run.take([notice("f" * 64, 0)])
 
 
-def log_of(world: World) -> list[Record]:
+def log_of(world: TickWorld) -> list[Record]:
     """Write a log of three bars with ticks in disorder, poison, repeats and two epochs."""
     records = [notice(world.digest, 0), beat(0, MIDNIGHT + LATE_NS, 1)]
     values: list[object] = [
@@ -353,7 +303,7 @@ def log_of(world: World) -> list[Record]:
 
 def test_fold_when_restarted_at_any_record_then_gives_the_same_bytes(tmp_path: Path) -> None:
     """Snapshot, crash and restart at every cut: outputs and the last state are the same."""
-    world = World(tmp_path)
+    world = TickWorld(tmp_path)
     log = log_of(world)
     whole = Run(world.new_fold)
     expected = whole.take(log)
@@ -369,7 +319,7 @@ def test_fold_when_restarted_at_any_record_then_gives_the_same_bytes(tmp_path: P
 
 def test_fold_when_records_come_again_then_skips_what_it_knows(tmp_path: Path) -> None:
     """After a restart the broker may send from far before the stamp."""
-    world = World(tmp_path)
+    world = TickWorld(tmp_path)
     log = log_of(world)
     run = Run(world.new_fold)
     run.take(log)
@@ -386,7 +336,7 @@ def test_fold_when_ticks_of_a_bar_are_shuffled_then_sends_the_same_bytes(
     tmp_path: Path, order: list[int]
 ) -> None:
     """Inside the lateness, arrival does not show in the slice."""
-    world = World(tmp_path).start()
+    world = TickWorld(tmp_path).start()
     for number in order:
         symbol = "AB"[number % 2] * 3
         assert world.take(tick(number + 0.5, 10.0 + number, symbol=symbol, size=2)) == []
@@ -397,14 +347,14 @@ def test_fold_when_ticks_of_a_bar_are_shuffled_then_sends_the_same_bytes(
     assert slice_.floats("vwap").tolist() == [13.0, 14.0]
 
 
-def test_fold_when_nothing_traded_then_a_slice_without_rows_leaves(world: World) -> None:
+def test_fold_when_nothing_traded_then_a_slice_without_rows_leaves(world: TickWorld) -> None:
     """The stages behind wait for every bar, also for an empty one."""
     (slice_,) = world.close()
     assert (slice_.n_rows, slice_.meta.void) == (0, "")
     assert math.prod(slice_.floats("close").shape) == 0
 
 
-def test_due_when_many_ticks_came_then_asks_for_a_snapshot(world: World) -> None:
+def test_due_when_many_ticks_came_then_asks_for_a_snapshot(world: TickWorld) -> None:
     """A restart reads at most so many ticks again."""
     assert not world.run.fold.due()
     world.take([tick()] * SNAPSHOT_TICKS)

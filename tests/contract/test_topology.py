@@ -1,0 +1,119 @@
+"""The catalogue of topics and the one page of wiring agree with each other."""
+
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import faust
+import pytest
+
+from agents.topology import TRADING_STAGES, Place, app_id, changelogs, prefix_of, trading_app
+from streams.topics import CATALOGUE, MARKET_TICKS, TopicSpec
+from tables.stamped import StampedTable
+from tests.worlds import SPECS
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> faust.App:
+    """Build the trading app of a run without starting it."""
+    root = tmp_path_factory.mktemp("worker")
+    return trading_app(
+        Place(
+            bootstrap_servers="localhost:1",
+            run="r1",
+            n_partitions=2,
+            data=root / "data",
+            artifacts=root / "artifacts",
+            web_host="127.0.0.1",
+            web_port=6066,
+            instance="w0",
+        )
+    )
+
+
+def source_of(app: faust.App, stage: str) -> str:
+    """Return the one topic that a stage reads, without the run's prefix."""
+    (topic,) = app.agents[stage].channel.topics
+    assert topic.startswith("r1.")
+    return str(topic.removeprefix("r1."))
+
+
+def written_by(role: str) -> list[TopicSpec]:
+    """Return the topics that a role writes."""
+    return [spec for spec in CATALOGUE if role in spec.writers.values()]
+
+
+def test_catalogue_when_read_then_each_kind_of_record_has_one_writer() -> None:
+    """No two roles write the same kind of record, in any topic."""
+    kinds = Counter((spec.name, kind) for spec in CATALOGUE for kind in spec.writers)
+    assert set(kinds.values()) == {1}
+    assert all(spec.writers for spec in CATALOGUE)
+    roles = {role for spec in CATALOGUE for role in spec.writers.values()}
+    outside = {"user", "clock", "the stage that could not use it"}
+    assert roles - outside <= set(TRADING_STAGES)
+
+
+def test_catalogue_when_named_then_is_kebab_plural_and_unique() -> None:
+    """Topic names are what the contracts promise."""
+    names = [spec.name for spec in CATALOGUE]
+    assert len(names) == len(set(names))
+    assert all(name == name.lower() and name.endswith("s") for name in names)
+
+
+def test_chain_when_followed_then_each_stage_reads_what_the_stage_before_writes(
+    app: faust.App,
+) -> None:
+    """From the ticks to the book without a gap and without a stage twice."""
+    assert tuple(app.agents) == TRADING_STAGES
+    assert source_of(app, "bars") == MARKET_TICKS.name
+    for before, after in pairwise(TRADING_STAGES):
+        assert [spec.name for spec in written_by(before)] == [source_of(app, after)]
+
+
+def test_chain_when_it_ends_then_risk_writes_all_that_leaves(app: faust.App) -> None:
+    """Decisions, executions and accounts come from one stage, and nobody inside reads them."""
+    leaving = {spec.name for spec in written_by("risk")}
+    assert leaving == {"trading-decisions", "executions", "portfolio-snapshots"}
+    assert leaving.isdisjoint(source_of(app, stage) for stage in TRADING_STAGES)
+
+
+def test_routes_when_specs_send_then_stay_within_the_catalogue() -> None:
+    """Every slice stage between features and prediction is in the chain once."""
+    assert tuple(spec.name for spec in SPECS) == TRADING_STAGES[1:-1]
+
+
+def test_tables_when_owned_then_each_stage_has_one_with_its_changelog(app: faust.App) -> None:
+    """One table, one changelog a stage, declared before the worker starts."""
+    assert tuple(app.tables) == TRADING_STAGES
+    assert all(isinstance(table, StampedTable) for table in app.tables.values())
+    owned = [table.changelog_topic.get_topic_name() for table in app.tables.values()]
+    assert owned == list(changelogs("r1"))
+    assert len(set(owned)) == len(TRADING_STAGES)
+    assert {table.partitions for table in app.tables.values()} == {2}
+
+
+def test_app_when_built_then_runs_as_the_design_says(app: faust.App) -> None:
+    """At least once with our transport, no autodiscovery, no tables on the page, crash-only."""
+    conf = app.conf
+    assert str(conf.broker[0]).startswith("tradewind://")
+    assert conf.processing_guarantee.value == "at_least_once"
+    assert not conf.autodiscover
+    assert not conf.web_tables_enabled
+    assert not conf.topic_allow_declare
+    assert conf.agent_supervisor.__name__ == "CrashingSupervisor"
+    assert conf.producer_acks == -1
+    assert app.conf.id == app_id("r1") == "r1.tradewind-trading"
+
+
+@pytest.mark.parametrize("run", ["r1", ""])
+def test_names_when_a_run_has_a_prefix_then_nothing_is_shared(run: str) -> None:
+    """Every replay has its own topics, group and changelogs."""
+    assert prefix_of(run) == (f"{run}." if run else "")
+    assert all(name.startswith(app_id(run)) for name in changelogs(run))
+    assert app_id("r1") != app_id("r2") != app_id("")
+
+
+def test_place_when_asked_for_its_prefix_then_is_the_runs(tmp_path: Path) -> None:
+    """The worker's topics are those of its run."""
+    place = Place("b", "r9", 1, tmp_path, tmp_path, "127.0.0.1", 6066, "w0")
+    assert place.prefix == "r9."

@@ -79,7 +79,7 @@ def models_for(
     if found:
         return found[0], False
     # Imported here: only fitting needs PyTorch and scikit-learn, a warm start does without them.
-    from models.training import fit  # noqa: PLC0415
+    from models.training import fit  # noqa: PLC0415  heavy
 
     history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
     fitted = fit(history, timeframe=tape.timeframe, seed=SEED, progress=progress)

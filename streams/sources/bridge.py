@@ -44,7 +44,7 @@ class BridgeTape:
 
     def __init__(self, seed: int = 7, ticks_per_day: int = 30) -> None:
         # Imported here: a worker that replays nothing needs neither pandas nor the data.
-        from skfolio.datasets import load_sp500_dataset  # noqa: PLC0415
+        from skfolio.datasets import load_sp500_dataset  # noqa: PLC0415  heavy
 
         prices = load_sp500_dataset()
         self.symbols: tuple[str, ...] = tuple(sorted(prices.columns))

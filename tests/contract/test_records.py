@@ -10,9 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from streams import schemas
 from streams.epochs import Portfolio
 from streams.records import Decision, Tick
 from streams.schemas import READ, WRITTEN, breaks, path_of, schema_of, text_of
+from streams.schemas.__main__ import main
 from tests.builders import CLOCK, MIDNIGHT, MINUTE, SECOND, beat, epoch, notice
 from tests.worlds import Chain
 
@@ -36,6 +38,24 @@ def test_schemas_when_listed_then_every_file_has_its_record() -> None:
     """No schema outlives its record."""
     files = {path.name for path in Path(path_of(Tick)).parent.glob("*.json")}
     assert files == {path_of(record).name for record in (*READ, *WRITTEN)}
+
+
+def test_main_when_run_then_writes_what_is_compatible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing and compatible files are written anew; one that others rely on is kept and named."""
+    monkeypatch.setattr(schemas, "FOLDER", tmp_path)
+    assert main() == 0
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        f"{record.__name__}.json": text_of(schema_of(record)) for record in (*READ, *WRITTEN)
+    }
+    relied_on = text_of(changed(Decision, older={"type": "string"}))
+    (tmp_path / "Decision.json").write_text(relied_on)
+    (tmp_path / "Tick.json").unlink()
+    assert main() == 1
+    assert capsys.readouterr().err == "Decision.json: Decision.older is gone\n"
+    assert (tmp_path / "Decision.json").read_text() == relied_on
+    assert (tmp_path / "Tick.json").exists()
 
 
 def changed(record: type, **fields: Any) -> dict[str, Any]:  # noqa: ANN401  any property

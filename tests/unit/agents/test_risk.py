@@ -291,6 +291,17 @@ def test_fold_when_one_partition_runs_ahead_then_bars_come_in_order(world: World
     assert times == [format_ns(MIDNIGHT + n * MINUTE) for n in (1, 2, 3) for _ in SYMBOLS]
 
 
+def test_fold_when_a_partition_sends_chunks_then_waits_for_the_last(cold: World) -> None:
+    """A bar is complete with the last chunk of every partition."""
+    parts = [cold.slice(1, partition, all_at(100.0)) for partition in (0, 1)]
+    for part, chunk in ((parts[0], 0), (parts[1], 0)):
+        part.meta = msgspec.structs.replace(part.meta, chunk=chunk, n_chunks=2)
+    last = [Slice(msgspec.structs.replace(p.meta, chunk=1), p.batch.slice(0, 0)) for p in parts]
+    log = [cold.record(one) for one in (*parts, *last)]
+    assert cold.run.take(log[:3]) == []
+    assert len(read(cold.run.take(log[3:]))) == len(SYMBOLS)
+
+
 def story(world: World) -> list[Record]:
     """Write five bars whose partitions come in turns, one ahead of the other, with repeats."""
     bar_rows: list[Bar] = [

@@ -11,7 +11,7 @@ from streams.settings import Settings, instruments_of, portfolios_of
 
 FILE = """
 partitions = 4
-timeframe = "1min"
+lateness_ms = 250
 [instruments.EURUSD]
 currency = "USD"
 lot_size = "1000"
@@ -38,10 +38,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_settings_when_nothing_is_set_then_have_their_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a file there is one portfolio on daily bars."""
+    """Without a file there is one portfolio."""
     monkeypatch.chdir(tmp_path)
     settings = Settings()
-    assert (settings.partitions, settings.timeframe) == (2, "1day")
+    assert settings.partitions == 2
     (portfolio,) = portfolios_of(settings)
     assert (portfolio.id, Decimal(portfolio.cash)) == ("main", Decimal(1_000_000))
 
@@ -51,7 +51,7 @@ def test_settings_when_file_and_environment_differ_then_the_environment_wins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An argument beats the environment, the environment beats the file."""
-    assert Settings().partitions == 4
+    assert (Settings().partitions, Settings().lateness_ms) == (4, 250)
     monkeypatch.setenv("TRADEWIND_PARTITIONS", "8")
     monkeypatch.setenv("TRADEWIND_PORTFOLIOS__zeta__cash", "7000")
     assert Settings().partitions == 8

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from models.verification import SeenDecision, SeenExecution, SeenSnapshot
 from streams import topics
 from streams.clock import monotonic_s
-from streams.records import Rejection
+from streams.errors import RecordError
+from streams.records import Rejection, read_json
 from streams.slices import Slice
 from streams.sources.replay import ORIGIN_HEADER
 from streams.timestamps import parse_ns
@@ -109,6 +110,7 @@ class Observer:
         self._n_portfolios = n_portfolios
         self._accounts: Counter[int] = Counter()
         self._progress = asyncio.Event()
+        self._failure: Exception | None = None
         self._handlers: dict[str, Callable[[ConsumerRecord], None]] = {
             prefix + topics.MARKET_BARS.name: self._on_bars,
             prefix + topics.TRADING_DECISIONS.name: self._on_decision,
@@ -132,7 +134,11 @@ class Observer:
                     for record in records:
                         handle(record)
                 self._progress.set()
+        except Exception as error:
+            self._failure = error
+            raise
         finally:
+            self._progress.set()
             await consumer.stop()
 
     async def decided(self, close_ns: int, *, patience_s: float) -> None:
@@ -142,11 +148,15 @@ class Observer:
         ------
         TimeoutError
             If nothing more was decided for ``patience_s``.
+        Exception
+            What ended :meth:`follow`: nothing will ever be seen again.
         """
         while self.seen.decided_ns < close_ns:
             before = self.seen.decided_ns
             async with asyncio.timeout(patience_s):
                 while self.seen.decided_ns == before:
+                    if self._failure is not None:
+                        raise self._failure
                     self._progress.clear()
                     await self._progress.wait()
 
@@ -160,12 +170,15 @@ class Observer:
             self.seen.slices[spec.name] = sum(ends.values())
 
     def _on_bars(self, record: ConsumerRecord) -> None:
-        slice_ = Slice.decode(record.value)
+        try:
+            slice_ = Slice.decode(record.value or b"")
+        except RecordError:
+            return  # of a stranger; the features stage makes it a dead letter
         close_ns = slice_.meta.close_ns
         self.seen.slots.update((close_ns, symbol) for symbol in slice_.symbols())
 
     def _on_decision(self, record: ConsumerRecord) -> None:
-        said = _DECISION.decode(record.value)
+        said = read_json(_DECISION, record.value or b"")
         seen = self.seen
         if seen.first_decision_s is None:
             seen.first_decision_s = monotonic_s()
@@ -188,7 +201,7 @@ class Observer:
             seen.latencies_ms.append(record.timestamp - int(origin_ns) / _NS_PER_MS)
 
     def _on_execution(self, record: ConsumerRecord) -> None:
-        said = _EXECUTION.decode(record.value)
+        said = read_json(_EXECUTION, record.value or b"")
         self.seen.executions.setdefault(said.portfolio, []).append(
             SeenExecution(
                 parse_ns(said.ts_event),
@@ -204,7 +217,7 @@ class Observer:
         )
 
     def _on_snapshot(self, record: ConsumerRecord) -> None:
-        said = _SNAPSHOT.decode(record.value)
+        said = read_json(_SNAPSHOT, record.value or b"")
         close_ns = parse_ns(said.timestamp)
         self.seen.snapshots.setdefault(said.portfolio, []).append(
             SeenSnapshot(close_ns, said.equity)

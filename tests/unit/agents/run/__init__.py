@@ -1,0 +1,1 @@
+"""Tests of a run: driven, watched and stopped."""

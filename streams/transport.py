@@ -15,6 +15,7 @@ changes"):
    rebalance reads everything since the last commit again. Progress is forgotten after the commit.
 5. *Idempotent producer, acks=all.* A retried batch is neither duplicated nor reordered.
 6. *Outputs in built batches.* What a step sends to one partition is one hand-over to the sender.
+7. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ class BatchSchema(faust.Schema[bytes, Batch]):
         """Return the decoder of this schema."""
         create_event = app.create_event
 
-        async def decode(message: Message, *, propagate: bool = False) -> object:  # noqa: ARG001
+        async def decode(message: Message, *, propagate: bool = False) -> object:  # noqa: ARG001  as called
             return create_event(message.key, message.value, message.headers, message)
 
         return decode
@@ -80,6 +81,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
         return consumer
+
+    async def on_start(self) -> None:
+        """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""
+        await super().on_start()
+        consumer = cast(AIOKafkaConsumer, self._consumer)
+        membership = consumer._coordinator._coordination_task  # noqa: SLF001  no public name
+        membership.add_done_callback(self._on_membership_end)
+
+    def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
 
 
 class Consumer(driver.Consumer):
@@ -116,13 +129,13 @@ class Consumer(driver.Consumer):
         for tp in revoked:
             self._progress.pop(tp, None)
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:  # noqa: ANN401  base
         return (tp for tp in self._progress if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
         return self._progress.get(tp)
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109  base
         """Yield one message per partition and fetch, and one per record of a changelog."""
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:

@@ -5,8 +5,10 @@ barrier without effect and is not passed as progress until its bar is decided.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +20,7 @@ from models.risk.limits import RiskLimits
 from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.epochs import Portfolio
-from streams.errors import RecordError
+from streams.errors import RecordError, SliceConflict
 from streams.records import Decision, Digests
 from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
@@ -42,15 +44,23 @@ SNAPSHOT_BARS = 16
 _JSON = msgspec.json.Encoder()
 
 
+class _Waiting(NamedTuple):
+    """A slice that waits for the others of its bar."""
+
+    slice_: Slice
+    headers: Headers
+    checksum: int
+
+
 @dataclass(slots=True)
 class _Account:
     """One portfolio of the partition, with the rules of the epoch that decided last."""
 
     epoch_digest: str
-    portfolio: Portfolio
+    slot: Slot
     rules: AccountRules
     state: AccountState
-    barrier: Barrier[tuple[Slice, Headers]] = field(default_factory=Barrier)
+    barrier: Barrier[_Waiting] = field(default_factory=Barrier)
     is_dirty: bool = False
 
 
@@ -79,8 +89,12 @@ class RiskFold:
             return (DeadLetter.of(refused, origin, "risk", record.value or b""),)
         meta = slice_.meta
         bar = (meta.close_ns, meta.rank)
-        waiting = (slice_, record.headers)
-        account.barrier.put(bar, (meta.partition, meta.chunk), record.offset, waiting)
+        place = (meta.partition, meta.chunk)
+        waiting = _Waiting(slice_, record.headers, zlib.crc32(record.value or b""))
+        standing = account.barrier.held(bar, place)
+        if standing is not None and standing.checksum != waiting.checksum:
+            raise SliceConflict(f"risk: slice {slice_.key} of {place} came again with other bytes")
+        account.barrier.put(bar, place, record.offset, waiting)
         if meta.chunk == meta.n_chunks - 1:
             account.barrier.complete(bar, meta.partition)
         outputs: list[Output] = []
@@ -96,23 +110,20 @@ class RiskFold:
         return account
 
     def _restore(self, loaded: LoadedEpoch, name: str) -> _Account:
-        portfolio, rules = _rules(loaded, name)
+        slot, rules = _rules(loaded, name)
         stamped = self.read(name.encode())
         if stamped is None:
-            lot_sizes = {i.id: i.lot_size_e8() for i in loaded.epoch.instruments}
-            state = initial_state(portfolio.cash_e16(), lot_sizes, rules)
-            return _Account(loaded.digest, portfolio, rules, state)
+            state = initial_state(slot.portfolio.cash_e16(), slot.lot_sizes, rules)
+            return _Account(loaded.digest, slot, rules, state)
         decided, state = decode_account(stamped.state)
-        return _Account(loaded.digest, portfolio, rules, state, Barrier(decided))
+        return _Account(loaded.digest, slot, rules, state, Barrier(decided))
 
-    def _decide(
-        self, account: _Account, bar: BarKey, waiting: list[tuple[Slice, Headers]]
-    ) -> Iterator[Output]:
-        slices = [slice_ for slice_, _ in waiting]
-        headers = waiting[-1][1]
+    def _decide(self, account: _Account, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
+        slices = [held.slice_ for held in waiting]
+        headers = waiting[-1].headers
         loaded = self.epochs.load(slices[0].meta.epoch_digest)
         if account.epoch_digest != loaded.digest:
-            account.portfolio, account.rules = _rules(loaded, account.portfolio.id)
+            account.slot, account.rules = _rules(loaded, account.slot.portfolio.id)
             account.epoch_digest = loaded.digest
         reasons = {}
         rows = []
@@ -122,7 +133,7 @@ class RiskFold:
         account.state, outcome = decide(account.state, account.rules, bar[0], rows)
         account.is_dirty = True
         self.n_since += 1
-        slot = _slot(loaded, account.portfolio, slices[0])
+        slot = account.slot._replace(close_ns=bar[0], epoch=slices[0].meta.epoch)
         events = [decision_event(slot, v, reasons[v.row.symbol]) for v in outcome.verdicts]
         events.extend(_void(loaded, slot, slices))
         yield from self._outputs(slot, account, outcome, events, headers)
@@ -164,20 +175,21 @@ class RiskFold:
         return Snapshot(states, self.next_offset if oldest is None else oldest)
 
 
-def _rules(loaded: LoadedEpoch, name: str) -> tuple[Portfolio, AccountRules]:
+def _rules(loaded: LoadedEpoch, name: str) -> tuple[Slot, AccountRules]:
     portfolio = next((p for p in loaded.epoch.portfolios if p.id == name), None)
     if portfolio is None:
         raise RecordError("UNKNOWN_PORTFOLIO", f"{name!r} is not in the epoch")
     limits = RiskLimits(**msgspec.structs.asdict(portfolio.limits))
     universe = tuple(sorted(portfolio.universe)) or loaded.epoch.symbols()
     costs = portfolio.costs
-    return portfolio, AccountRules(
+    return _slot(loaded, portfolio), AccountRules(
         universe, limits, costs.slippage_bps, costs.fee_bps, portfolio.order_expiry_bars
     )
 
 
-def _slot(loaded: LoadedEpoch, portfolio: Portfolio, slice_: Slice) -> Slot:
-    epoch, meta = loaded.epoch, slice_.meta
+def _slot(loaded: LoadedEpoch, portfolio: Portfolio) -> Slot:
+    """Return what all bars of an epoch share; each bar adds its close and the epoch's number."""
+    epoch = loaded.epoch
     digests = Digests(
         schema=CONTRACT,
         feature_pipeline=epoch.pipeline_digest,
@@ -185,7 +197,8 @@ def _slot(loaded: LoadedEpoch, portfolio: Portfolio, slice_: Slice) -> Slot:
         limits=hashlib.sha256(_JSON.encode(portfolio.limits)).hexdigest(),
         universe=hashlib.sha256(_JSON.encode(epoch.symbols())).hexdigest(),
     )
-    return Slot(portfolio, epoch.timeframe, meta.close_ns, meta.epoch, digests)
+    lot_sizes = {instrument.id: instrument.lot_size_e8() for instrument in epoch.instruments}
+    return Slot(portfolio, epoch.timeframe, 0, 0, digests, lot_sizes)
 
 
 def _rows(slices: list[Slice]) -> Iterator[tuple[Row, Reasons]]:

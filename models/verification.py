@@ -17,7 +17,7 @@ class SeenDecision(NamedTuple):
     decision_id: str
     value_hash: bytes
     action: str
-    quantity: int
+    quantity: float
     approved: bool
     price: float
 
@@ -31,7 +31,7 @@ class SeenExecution(NamedTuple):
     symbol: str
     kind: str
     side: str
-    quantity: int
+    quantity: float
     price: float
     fee: float
 
@@ -44,12 +44,11 @@ class SeenSnapshot(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a consumer knows of a portfolio: cash, limits and lot sizes, as decimal text."""
+    """What a consumer knows of a portfolio: its cash, as decimal text, and its limits."""
 
     cash: str
     max_asset_fraction: float
     max_leverage: float
-    lot_sizes: dict[str, str]
 
 
 class Findings(NamedTuple):
@@ -113,8 +112,7 @@ class _Account:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self.cash = Fraction(terms.cash)
-        self.lots = {symbol: Fraction(size) for symbol, size in terms.lot_sizes.items()}
-        self.held: dict[str, int] = {}
+        self.held: dict[str, Fraction] = {}
         self.prices: dict[str, Fraction] = {}
         self.open: dict[str, SeenDecision] = {}
         self.limits_broken = self.equity_differs = self.orders_unknown = 0
@@ -152,9 +150,9 @@ class _Account:
             return
         sign = 1 if execution.side == "BUY" else -1
         symbol = execution.symbol
-        self.held[symbol] = self.held.get(symbol, 0) + sign * execution.quantity
-        traded = execution.quantity * self.lots[symbol] * _exact(execution.price)
-        self.cash -= sign * traded + _exact(execution.fee)
+        quantity = _exact(execution.quantity)
+        self.held[symbol] = self.held.get(symbol, Fraction(0)) + sign * quantity
+        self.cash -= sign * quantity * _exact(execution.price) + _exact(execution.fee)
 
     def _order(self, decision: SeenDecision) -> None:
         if not decision.approved or decision.quantity == 0:
@@ -162,15 +160,18 @@ class _Account:
         self.open[decision.decision_id] = decision
         if decision.action == "BUY" and self._breaks(decision.symbol):
             self.limits_broken += 1
-        if decision.action == "SELL" and self.held.get(decision.symbol, 0) < decision.quantity:
+        if decision.action == "SELL" and self.held.get(decision.symbol, 0) < _exact(
+            decision.quantity
+        ):
             self.limits_broken += 1
 
     def _breaks(self, symbol: str) -> bool:
         exposed = dict(self.held)
         for order in self.open.values():
             if order.action == "BUY":
-                exposed[order.symbol] = exposed.get(order.symbol, 0) + order.quantity
-        values = {s: abs(self._value(s, lots)) for s, lots in exposed.items()}
+                held = exposed.get(order.symbol, Fraction(0))
+                exposed[order.symbol] = held + _exact(order.quantity)
+        values = {s: abs(self._value(s, quantity)) for s, quantity in exposed.items()}
         equity = self.equity()
         asset_limit = _exact(self.terms.max_asset_fraction) * equity
         gross_limit = _exact(self.terms.max_leverage) * equity
@@ -178,10 +179,10 @@ class _Account:
 
     def equity(self) -> Fraction:
         """Return cash plus positions at their last prices."""
-        return self.cash + sum(self._value(s, lots) for s, lots in self.held.items())
+        return self.cash + sum(self._value(s, quantity) for s, quantity in self.held.items())
 
-    def _value(self, symbol: str, lots: int) -> Fraction:
-        return lots * self.lots[symbol] * self.prices.get(symbol, Fraction(0))
+    def _value(self, symbol: str, quantity: Fraction) -> Fraction:
+        return quantity * self.prices.get(symbol, Fraction(0))
 
 
 def _exact(value: float) -> Fraction:

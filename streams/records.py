@@ -226,11 +226,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     timeframe: str
     action: Literal["BUY", "SELL", "HOLD"]
-    quantity: int
+    quantity: float
     price: float
     confidence: float
     approved: bool
-    allowed_quantity: int
+    allowed_quantity: float
     rejection_reasons: list[Rejection]
     regime_probs: RegimeProbs
     entropy_bits: float
@@ -253,7 +253,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     kind: Literal["fill", "expire"]
     side: Literal["BUY", "SELL"]
-    quantity: int
+    quantity: float
     price: float
     fee: float
     currency: str

@@ -8,10 +8,10 @@ import os
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -56,6 +56,43 @@ class Settings(BaseSettings):
         """Read arguments first, then the environment, then the file."""
         path = Path(os.environ.get("TRADEWIND_CONFIG", "tradewind.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the settings of this process.
+
+        Raises
+        ------
+        SettingsError
+            If a ``TRADEWIND_*`` variable or a key is unknown or has a wrong value, or if the file
+            that ``TRADEWIND_CONFIG`` names does not exist.
+        """
+        _check_environment(set(cls.model_fields))
+        try:
+            return cls()
+        except ValidationError as error:
+            found = error.errors()[0]
+            where = ".".join(str(part) for part in found["loc"])
+            raise SettingsError(
+                f"setting {where} was {found.get('input')!r}: {found['msg']}"
+            ) from error
+
+
+# Variables of ours that are no settings: where data lies, and where the file of settings is.
+_PLACES = frozenset({"TRADEWIND_CONFIG", "TRADEWIND_DATA", "TRADEWIND_HOME"})
+
+
+def _check_environment(fields: set[str]) -> None:
+    for name in sorted(os.environ):
+        field = name.removeprefix("TRADEWIND_").lower().partition("__")[0]
+        if name.startswith("TRADEWIND_") and name not in _PLACES and field not in fields:
+            raise SettingsError(
+                f"{name} is set but is no setting; expected TRADEWIND_ and one of "
+                f"{', '.join(sorted(fields))}"
+            )
+    config = os.environ.get("TRADEWIND_CONFIG")
+    if config is not None and not Path(config).is_file():
+        raise SettingsError(f"TRADEWIND_CONFIG was {config!r}; expected a file")
 
 
 def instruments_of(settings: Settings, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:

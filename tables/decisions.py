@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
 from models.risk.decide import AccountState, Executed, Verdict
-from streams.epochs import Portfolio
+from streams.epochs import SCALE_E8, Portfolio
 from streams.ids import decision_id, execution_id
 from streams.records import (
     Decision,
@@ -36,6 +36,13 @@ class Slot(NamedTuple):
     close_ns: int
     epoch: int
     digests: Digests
+    lot_sizes: dict[str, int]
+
+    def quantity(self, symbol: str, lots: int) -> int | float:
+        """Return lots as units of the instrument: whole where they are, else with 8 decimals."""
+        units_e8 = lots * self.lot_sizes[symbol]
+        whole, rest = divmod(units_e8, SCALE_E8)
+        return units_e8 / SCALE_E8 if rest else whole
 
 
 class Reasons(NamedTuple):
@@ -60,11 +67,11 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         symbol=row.symbol,
         timeframe=slot.timeframe,
         action="BUY" if verdict.lots > 0 else "SELL" if verdict.lots < 0 else "HOLD",
-        quantity=abs(verdict.lots),
+        quantity=slot.quantity(row.symbol, abs(verdict.lots)),
         price=row.close,
         confidence=row.confidence if is_warm else 0.0,
         approved=verdict.approved,
-        allowed_quantity=verdict.allowed_lots,
+        allowed_quantity=slot.quantity(row.symbol, verdict.allowed_lots),
         rejection_reasons=[
             Rejection(b.code, b.message, float(b.limit), _finite(b.actual))
             for b in verdict.breaches
@@ -133,7 +140,7 @@ def execution_event(slot: Slot, executed: Executed) -> Execution:
         symbol=order.symbol,
         kind="expire" if fill is None else "fill",
         side="BUY" if order.lots > 0 else "SELL",
-        quantity=abs(order.lots),
+        quantity=slot.quantity(order.symbol, abs(order.lots)),
         price=0.0 if fill is None else fill.price_e8 / PRICE_SCALE,
         fee=0.0 if fill is None else fill.fee / MONEY_SCALE,
         currency=slot.portfolio.currency,

@@ -41,21 +41,21 @@ def register(app: typer.Typer) -> None:
 
 def up(name: _Name = "default", port: _Port = None, models: _Models = None) -> None:
     """Start the broker in the background, or find it running; with --models the live roles too."""
-    home = stack_home(name)
     with _spoken_errors():
+        home = stack_home(name)
         started = [part.start() for part in parts_of(home, port=port)]
         servers = started[0].address or ""
-        plan = LivePlan.of(home) if models is None else planned(home, models, Settings())
+        plan = LivePlan.of(home) if models is None else planned(home, models, Settings.read())
         if plan is not None:
-            asyncio.run(declare_live(servers, Settings()))
+            asyncio.run(declare_live(servers, Settings.read()))
             started += [role.start() for role in roles_of(home, plan, servers)]
     _print_parts(name, started)
 
 
 def down(name: _Name = "default") -> None:
     """Stop the stack's parts, the last one first; the data stays."""
-    home = stack_home(name)
     with _spoken_errors():
+        home = stack_home(name)
         answers = [part.stop() for part in reversed([*parts_of(home), *_roles(home)])]
     stopped = [answer for answer in answers if answer is not None]
     typer.echo(f"Stopped {', '.join(stopped)}." if stopped else f"Nothing ran in stack {name}.")
@@ -63,8 +63,8 @@ def down(name: _Name = "default") -> None:
 
 def status(*, name: _Name = "default", as_json: _Json = False) -> None:
     """Say which parts run, where, for how long and how large they are."""
-    home = stack_home(name)
     with _spoken_errors():
+        home = stack_home(name)
         states = [part.state() for part in [*parts_of(home), *_roles(home)]]
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states]))

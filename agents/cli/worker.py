@@ -40,7 +40,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
     if role not in ROLES:
         raise typer.BadParameter(f"role was {role!r}; expected one of {', '.join(ROLES)}")
-    settings = Settings()
+    settings = Settings.read()
     _configure_logging(settings.log_level)
     place = Place(
         bootstrap_servers=bootstrap,

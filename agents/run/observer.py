@@ -44,7 +44,7 @@ class _Decision(msgspec.Struct):
     portfolio: str
     symbol: str
     action: str
-    quantity: int
+    quantity: float
     price: float
     approved: bool
     rejection_reasons: list[Rejection]
@@ -58,7 +58,7 @@ class _Execution(msgspec.Struct):
     symbol: str
     kind: str
     side: str
-    quantity: int
+    quantity: float
     price: float
     fee: float
     ts_event: str

@@ -49,7 +49,7 @@ class Session:
     tape: Tape
     fit_until_ns: int | None = None
     show_from_ns: int | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=Settings.read)
     started_s: float = field(default_factory=monotonic_s)
 
     def run(self, *, stay: bool) -> bool:
@@ -157,14 +157,12 @@ class Session:
 def verify_run(run: Run, watch: Observer) -> dict[str, Findings]:
     """Verify each portfolio of a run from what was seen of its public topics."""
     findings = {}
-    lot_sizes = {i.id: i.lot_size for i in run.epoch.instruments}
     for portfolio in run.epoch.portfolios:
         universe = set(portfolio.universe or run.epoch.symbols())
         terms = Terms(
             portfolio.cash,
             portfolio.limits.max_asset_fraction,
             portfolio.limits.max_leverage,
-            lot_sizes,
         )
         findings[portfolio.id] = verify(
             {(close, symbol) for close, symbol in watch.seen.slots if symbol in universe},

@@ -35,6 +35,11 @@ class Barrier(Generic[Item]):
         slices[place] = (offset, item)
         return True
 
+    def held(self, bar: BarKey, place: tuple[int, int]) -> Item | None:
+        """Return the slice that waits at ``place``, None if none does."""
+        waiting = self.waiting.get(bar, {}).get(place)
+        return None if waiting is None else waiting[1]
+
     def complete(self, bar: BarKey, partition: int) -> None:
         """Note that ``partition`` has delivered its last chunk of ``bar``."""
         self.delivered[partition] = max(bar, self.delivered.get(partition, (-1, 0)))

@@ -150,6 +150,8 @@ def _wanted_lots(account: Account, rules: AccountRules, row: Row) -> int:
     held = account.book.position(row.symbol).lots + account.reservations.lots(row.symbol)
     # An open buy may expire, so only what is held can be sold.
     change = max(desired - held, -_sellable(account, row.symbol))
+    if desired == 0:
+        return min(change, 0)  # what should not be held is sold, however little it is
     worth = is_worth_trading(account, row.symbol, change, rules.limits.min_trade_fraction)
     return change if worth else 0
 

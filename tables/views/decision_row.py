@@ -48,7 +48,7 @@ class DecisionRow(NamedTuple):
     timeframe: str
     symbol: str
     action: str
-    quantity: int
+    quantity: float
     verdict: VerdictName
     codes: tuple[str, ...]
     confidence: float

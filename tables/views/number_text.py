@@ -22,6 +22,18 @@ def price_text(price: float) -> str:
     return f"{price:,.{decimals}f}"
 
 
+def quantity_text(quantity: float) -> str:
+    """Return a quantity with groups of thousands, and decimals only where it has some.
+
+    Examples
+    --------
+    >>> quantity_text(1200), quantity_text(0.125)
+    ('1,200', '0.125')
+    """
+    text = f"{quantity:,.8f}".rstrip("0")
+    return text.rstrip(".")
+
+
 def percent_text(fraction: float, decimals: int = 1) -> str:
     """Return a fraction in hundredths.
 

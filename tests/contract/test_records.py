@@ -81,7 +81,7 @@ def requiring(record: type, *names: str) -> dict[str, Any]:
     ("record", "new", "complaint"),
     [
         (Decision, changed(Decision, quantity=None), "Decision.quantity is gone"),
-        (Decision, changed(Decision, quantity={"type": "number"}), "Decision.quantity was"),
+        (Decision, changed(Decision, quantity={"type": "string"}), "Decision.quantity was"),
         (Decision, requiring(Decision, "symbol"), "Decision.action is no longer required"),
         (Tick, changed(Tick, bid=None), "Tick.bid is gone"),
         (Tick, changed(Tick, symbol={"type": "integer"}), "Tick.symbol was"),

@@ -268,10 +268,10 @@ def test_fold_when_portfolios_differ_then_each_decides_its_universe(tmp_path: Pa
 
 
 def test_fold_when_lots_are_not_units_then_money_counts_units(tmp_path: Path) -> None:
-    """A lot of 100 units at 100 is 10,000: a tenth of a million is ten lots."""
+    """A lot of 100 units at 100 is 10,000: a tenth of a million is ten lots, 1,000 units."""
     instruments = tuple(Instrument(id=s, lot_size="100") for s in SYMBOLS)
     world = World(tmp_path, instruments=instruments).warm()
-    assert {d["quantity"] for d in read(world.take(1, all_at(100.0)))} == {10}
+    assert {d["quantity"] for d in read(world.take(1, all_at(100.0)))} == {1_000}
 
 
 def test_fold_when_a_slice_is_repeated_then_decides_nothing_twice(world: World) -> None:

@@ -13,7 +13,7 @@ from models.verification import (
     verify,
 )
 
-TERMS = Terms("1000", 0.25, 0.5, {"AAA": "1", "BBB": "10"})
+TERMS = Terms("1000", 0.25, 0.5)
 
 
 def decision(close_ns: int = 1, symbol: str = "AAA", **changes: Any) -> SeenDecision:  # noqa: ANN401  any field
@@ -113,7 +113,7 @@ def test_verify_when_an_order_breaks_a_limit_then_counts_it(
 
 def test_verify_when_open_orders_fill_the_leverage_then_counts_the_next() -> None:
     """Each order keeps its own limit, together they exceed half the equity."""
-    three = [decision(1, symbol, price=price) for symbol, price in (("AAA", 100.0), ("BBB", 10.0))]
+    three = [decision(1, symbol, price=100.0) for symbol in ("AAA", "BBB")]
     terms = TERMS._replace(max_leverage=0.3)
     account = verify({(1, "AAA"), (1, "BBB")}, three, [], [SeenSnapshot(1, "1000")], terms)
     assert account.limits_broken == 1
@@ -146,16 +146,16 @@ def test_verify_when_an_order_expires_then_nothing_was_traded() -> None:
     assert findings == Findings(3, 0, 0, 0, 0, 0, 0, 0)
 
 
-def test_verify_when_lots_are_large_then_counts_units() -> None:
-    """One lot of BBB is ten units: sold from two held at 10, cash is back where it was."""
+def test_verify_when_quantities_have_decimals_then_counts_exactly() -> None:
+    """A tenth of a unit bought and sold at one price leaves cash where it was, but for the fee."""
     story = [
-        decision(1, "BBB", price=10.0),
-        decision(2, "BBB", price=10.0, action="SELL"),
+        decision(1, "BBB", price=10.0, quantity=0.1),
+        decision(2, "BBB", price=10.0, quantity=0.1, action="SELL"),
         decision(3, "BBB", price=10.0, action="HOLD", quantity=0),
     ]
     fills = [
-        execution(2, "BBB@1", price=10.0, fee=0.0),
-        execution(3, "BBB@2", price=10.0, fee=0.5, side="SELL"),
+        execution(2, "BBB@1", price=10.0, fee=0.0, quantity=0.1),
+        execution(3, "BBB@2", price=10.0, fee=0.5, side="SELL", quantity=0.1),
     ]
     equities = [SeenSnapshot(1, "1000"), SeenSnapshot(2, "1000"), SeenSnapshot(3, "999.5")]
     slots = {(n, "BBB") for n in (1, 2, 3)}

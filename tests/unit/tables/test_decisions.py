@@ -27,7 +27,7 @@ from tables.decisions import (
 from tests.builders import MIDNIGHT
 
 DIGESTS = Digests(schema="s", feature_pipeline="f", models="m", limits="l", universe="u")
-SLOT = Slot(Portfolio(id="main"), "1min", MIDNIGHT, 3, DIGESTS)
+SLOT = Slot(Portfolio(id="main"), "1min", MIDNIGHT, 3, DIGESTS, {"AAA": 10**8, "BBB": 10**5})
 REASONS = Reasons(("rsi", "atr"), [55.0, math.nan], [0.5, 0.3, 0.2, 1.4], [0.6, 0.3, 0.1])
 
 

@@ -227,7 +227,7 @@ def test_decide_when_markets_are_random_then_no_prefix_breaks_a_limit(
                 abs(verdict.lots) <= verdict.allowed_lots
             )
             assert verdict.approved or verdict.lots > verdict.allowed_lots
-    terms = Terms("100000", 0.25, 0.6, dict.fromkeys(SYMBOLS, "1"))
+    terms = Terms("100000", 0.25, 0.6)
     found = verify(
         published.slots, published.decisions, published.executions, published.snapshots, terms
     )

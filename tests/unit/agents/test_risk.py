@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agents.risk import SNAPSHOT_BARS, RiskFold
 from agents.stage import Output, Reader
 from streams.epochs import Instrument, Limits, Portfolio
+from streams.errors import SliceConflict
 from streams.ids import decision_id
 from streams.slices import Slice, SliceMeta
 from streams.timestamps import format_ns
@@ -379,3 +380,20 @@ def test_due_when_many_bars_were_decided_then_asks_for_a_snapshot(cold: World) -
     cold.run.persist()
     assert not cold.run.fold.due()
     assert cold.run.fold.snapshot().states == {}
+
+
+def test_fold_when_a_waiting_slice_comes_again_changed_then_stops(cold: World) -> None:
+    """Two values of one slice key mean two writers: nothing may be decided on either."""
+    first, _ = cold.bar(1, all_at(100.0))
+    changed, _ = cold.bar(1, all_at(101.0))
+    cold.run.take([first])
+    with pytest.raises(SliceConflict, match="came again with other bytes"):
+        cold.run.take([changed])
+
+
+def test_fold_when_a_lot_is_a_fraction_then_quantity_has_its_decimals(tmp_path: Path) -> None:
+    """A tenth of a million at 100 is 1,000 units, however small a lot is."""
+    instruments = tuple(Instrument(id=s, lot_size="0.125") for s in SYMBOLS)
+    world = World(tmp_path, instruments=instruments).warm()
+    (quantity,) = {d["quantity"] for d in read(world.take(1, all_at(99.9)))}
+    assert quantity == 1_001.0

@@ -114,3 +114,26 @@ def test_instruments_when_a_key_is_unknown_then_name_it(file: Path) -> None:
     file.write_text("[instruments.A]\nlotsize = '1'")
     with pytest.raises(SettingsError, match=r"instruments\.A has unknown keys lotsize"):
         instruments_of(Settings(), ("A",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TRADEWIND_PARTITION", "4", "TRADEWIND_PARTITION is set but is no setting"),
+        ("TRADEWIND_PARTITIONS", "none", "setting partitions was 'none'"),
+        ("TRADEWIND_CONFIG", "no/such.toml", "TRADEWIND_CONFIG was 'no/such.toml'"),
+    ],
+)
+def test_read_when_a_variable_is_wrong_then_says_which(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slip of the pen is not silently a default."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        Settings.read()
+
+
+def test_read_when_all_is_well_then_gives_the_settings(file: Path) -> None:
+    """The file that the environment names is read."""
+    assert file.exists()
+    assert Settings.read().partitions == 4

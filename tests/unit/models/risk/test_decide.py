@@ -249,3 +249,13 @@ def test_decide_when_repeated_then_gives_the_same_bytes(
             said.append(repr(outcome))
         ends.append((said, msgspec.to_builtins(state.book.positions), state.window.tobytes()))
     assert ends[0] == ends[1]
+
+
+def test_decide_when_the_target_is_nothing_then_sells_even_a_small_rest() -> None:
+    """One lot of 1 in 1000 is below the smallest trade of 1 %, but what is not wanted goes."""
+    rules = rules_of(SYMBOLS, LIMITS)
+    state = opened(rules)
+    state.book.positions["AAA"] = Position(1, MONEY_SCALE, 10**8)
+    _, outcome = decide(state, rules, 1, [Row("AAA", 1.0, NAN, 0.6, 0.0)])
+    (verdict,) = outcome.verdicts
+    assert (verdict.lots, verdict.approved, verdict.allowed_lots) == (-1, True, 1)

@@ -1,5 +1,6 @@
 """What all tests share: how hypothesis searches, one broker for a whole run, and real data."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agents.run.fit import models_for
 from streams.brokers import open_broker
+from streams.sources.replay import Stretch
+from tables.stores.artifacts import Artifacts
+from tests.runs import FIT_TAPE, Outcome, trial
 
 # The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
@@ -24,6 +29,34 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     opened = open_broker(tmp_path_factory.mktemp("broker"))
     yield opened.bootstrap_servers
     opened.stop()
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory that all runs of the whole chain share, as those of a stack do."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def fitted(home: Path) -> str:
+    """Return the digest of models fitted once on a small synthetic market."""
+    closes = FIT_TAPE.closes_ns()
+    stretch = Stretch(closes[0], closes[-1])
+    return models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(broker: str, home: Path, fitted: str) -> Outcome:
+    """Return what one worker says about the tape when nothing happens to it."""
+
+    async def run() -> Outcome:
+        async with trial(broker, home, fitted, "undisturbed") as alone:
+            alone.start()
+            await alone.feed()
+            assert alone.findings()["main"].holds()
+            return await alone.outcome()
+
+    return asyncio.run(run())
 
 
 @pytest.fixture(scope="session")

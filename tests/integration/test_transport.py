@@ -1,0 +1,244 @@
+"""The transport on a real broker: what it overrides is called, and what it promises is so."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import faust
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
+from faust.types import TP
+
+from agents.run.workers import free_port
+from streams.partitions import partition_of
+from streams.transport import (
+    FETCH_MAX_WAIT_MS,
+    MAX_BATCH_RECORDS,
+    Batch,
+    Outgoing,
+    Record,
+    consumer_of,
+    producer_of,
+)
+from tests.integration.small_app import batches, created, running, small_app, until
+from tests.runs import trial
+
+pytestmark = pytest.mark.broker
+
+# A worker whose group gives it an assignment that Faust refuses.
+_STRANGER = """
+from agents.cli import main
+from faust.assignor.partition_assignor import PartitionAssignor
+
+def refuse(*_):
+    raise ValueError("an assignment of a stranger")
+
+PartitionAssignor.on_assignment = refuse
+main()
+"""
+_END_S = 60.0
+
+
+class Taken:
+    """An agent that keeps what it was given, and says only what it is told to as progress."""
+
+    def __init__(self, app: faust.App, topic: str) -> None:
+        self.app = app
+        self.events: list[Any] = []
+        app.agent(batches(app, topic), name="taker")(self.run)
+
+    async def run(self, stream: faust.StreamT[Any]) -> None:
+        """Keep every batch."""
+        async for event in stream.events():
+            assert isinstance(event.value, Batch)
+            self.events.append(event)
+
+    def records(self, partition: int) -> list[Record]:
+        """Return the records of one partition as they came."""
+        return [
+            record
+            for event in self.events
+            if event.message.partition == partition
+            for record in event.value
+        ]
+
+
+@asynccontextmanager
+async def taking(servers: str, topic: str, data: Path) -> AsyncIterator[Taken]:
+    """Run an app that takes one topic."""
+    app = small_app(servers, f"{topic}-app", data)
+    taken = Taken(app, topic)
+    async with running(app):
+        yield taken
+
+
+async def committed(servers: str, app: faust.App, topic: str) -> list[int | None]:
+    """Return the group's offsets as any tool sees them."""
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=servers, group_id=app.conf.id, enable_auto_commit=False
+    )
+    await reader.start()
+    try:
+        return [await reader.committed(TopicPartition(topic, p)) for p in range(2)]
+    finally:
+        await reader.stop()
+
+
+def outgoing(topic: str, n: int, size: int = 0) -> list[Outgoing]:
+    """Return numbered records that alternate between the partitions."""
+    return [
+        Outgoing(topic, b"k", b"%07d" % i + bytes(size), [("n", b"%d" % i)], i % 2)
+        for i in range(n)
+    ]
+
+
+async def test_consumer_when_running_then_its_settings_are_on_the_real_consumer_and_producer(
+    broker: str, tmp_path: Path
+) -> None:
+    """The short fetch wait reaches aiokafka's fetcher; sends are idempotent and awaited by all."""
+    await created(broker, "tr-settings")
+    async with taking(broker, "tr-settings", tmp_path) as taken:
+        consumer = consumer_of(taken.app)
+        real = consumer._thread._consumer
+        assert real._fetch_max_wait_ms == FETCH_MAX_WAIT_MS == 10
+        assert real._fetcher._fetch_max_wait_ms == FETCH_MAX_WAIT_MS
+        producer = producer_of(taken.app)._ensure_producer()
+        assert producer._txn_manager is not None
+        assert producer._txn_manager.transactional_id is None
+        assert producer._sender._acks == -1
+
+
+async def test_send_all_when_many_records_then_each_partition_gets_them_in_order_and_as_batches(
+    broker: str, tmp_path: Path
+) -> None:
+    """3,000 records come back whole and in order, in events of one partition and at most 512."""
+    await created(broker, "tr-order")
+    async with taking(broker, "tr-order", tmp_path) as taken:
+        sent = outgoing("tr-order", 3_000)
+        await producer_of(taken.app).send_all(sent)
+        await until(lambda: sum(len(event.value) for event in taken.events) == 3_000)
+        for partition in (0, 1):
+            records = taken.records(partition)
+            assert [r.value for r in records] == [o.value for o in sent[partition::2]]
+            assert [r.offset for r in records] == list(range(1_500))
+            assert records[7].headers == sent[partition::2][7].headers
+            assert records[7].key == b"k"
+        for event in taken.events:
+            places = {(record.topic, record.partition) for record in event.value}
+            assert places == {("tr-order", event.message.partition)}
+            assert len(event.value) <= MAX_BATCH_RECORDS
+            assert event.message.offset == event.value[-1].offset
+        assert len(taken.events) < 100
+
+
+async def test_send_all_when_records_fill_batches_then_they_are_split_and_keep_their_order(
+    broker: str, tmp_path: Path
+) -> None:
+    """Ten records of 300 kB need four batches of 1 MB; a smaller one behind them stays behind."""
+    await created(broker, "tr-split")
+    async with taking(broker, "tr-split", tmp_path) as taken:
+        sent = [o._replace(partition=1) for o in outgoing("tr-split", 10, size=300_000)]
+        sent.append(Outgoing("tr-split", None, b"last", [], 1))
+        await producer_of(taken.app).send_all(sent)
+        await until(lambda: len(taken.records(1)) == 11)
+        assert [r.value for r in taken.records(1)] == [o.value for o in sent]
+
+
+async def test_send_all_when_a_record_is_larger_than_a_batch_then_it_travels_alone(
+    broker: str, tmp_path: Path
+) -> None:
+    """Where the topic allows 4 MiB, a record of 3 MB between small ones arrives in its place."""
+    await created(broker, "tr-large", config={"max.message.bytes": str(1 << 22)})
+    async with taking(broker, "tr-large", tmp_path) as taken:
+        values = [b"before", bytes(3_000_000), b"after"]
+        sent = [Outgoing("tr-large", b"k", value, [], 0) for value in values]
+        await producer_of(taken.app).send_all(sent)
+        await until(lambda: len(taken.records(0)) == 3)
+        assert [r.value for r in taken.records(0)] == values
+
+
+async def test_send_all_when_a_record_is_refused_then_raises(broker: str, tmp_path: Path) -> None:
+    """Too large for the topic is an error of the step, never a log line."""
+    await created(broker, "tr-refused")
+    async with taking(broker, "tr-refused", tmp_path) as taken:
+        sent = [Outgoing("tr-refused", b"k", bytes(1_500_000), [], 0)]
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer_of(taken.app).send_all(sent)
+
+
+async def test_send_all_when_no_partition_is_named_then_the_key_places_the_record(
+    broker: str, tmp_path: Path
+) -> None:
+    """What has a key lies where every other client would put it."""
+    await created(broker, "tr-place")
+    keys = ("AAPL", "MSFT", "XOM", "JPM", "ÄÖÜ", "")
+    async with taking(broker, "tr-place", tmp_path) as taken:
+        producer = producer_of(taken.app)
+        await producer.send_all([])
+        await producer.send_all(Outgoing("tr-place", k.encode(), b"v", [], None) for k in keys)
+        await until(lambda: sum(len(event.value) for event in taken.events) == len(keys))
+        for partition in (0, 1):
+            found = {(record.key or b"").decode() for record in taken.records(partition)}
+            assert found == {key for key in keys if partition_of(key, 2) == partition}
+
+
+async def test_commit_when_progress_is_said_then_exactly_that_is_committed(
+    broker: str, tmp_path: Path
+) -> None:
+    """Reading and acknowledging commit nothing, the rest is read again, and hooks come first."""
+    await created(broker, "tr-commit")
+    first, second = TP("tr-commit", 0), TP("tr-commit", 1)
+    seen = []
+    async with taking(broker, "tr-commit", tmp_path) as taken:
+        consumer = consumer_of(taken.app)
+
+        async def hook(partitions: set[TP]) -> None:
+            seen.append(partitions)
+            consumer.advance(second, 4)
+
+        consumer.on_revoke(hook)
+        await producer_of(taken.app).send_all(outgoing("tr-commit", 20))
+        await until(lambda: sum(len(event.value) for event in taken.events) == 20)
+        await consumer.commit()
+        assert await committed(broker, taken.app, "tr-commit") == [None, None]
+        consumer.advance(first, 3)
+        await consumer.commit()
+        assert await committed(broker, taken.app, "tr-commit") == [3, None]
+    assert seen[0] >= {first, second}
+    assert await committed(broker, taken.app, "tr-commit") == [3, 4]
+    async with taking(broker, "tr-commit", tmp_path / "again") as again:
+        await until(lambda: sum(len(event.value) for event in again.events) == 13)
+        assert [record.offset for record in again.records(0)] == list(range(3, 10))
+        assert [record.offset for record in again.records(1)] == list(range(4, 10))
+
+
+async def test_membership_when_its_task_fails_then_the_worker_ends(
+    broker: str, tmp_path: Path
+) -> None:
+    """A worker that can never get a partition again ends, so that something restarts it."""
+    async with trial(broker, tmp_path, "0" * 64, "tr-member") as run:
+        run.run.data.mkdir(parents=True)
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", _STRANGER, "worker"),
+            f"--bootstrap={broker}",
+            f"--data={run.run.data / 'tables'}",
+            f"--artifacts={run.run.artifacts}",
+            f"--run={run.run.name}",
+            f"--web-port={free_port('127.0.0.1')}",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(_END_S):
+                printed, _ = await worker.communicate()
+        finally:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
+    assert worker.returncode == 1
+    assert b"an assignment of a stranger" in printed

@@ -1,0 +1,270 @@
+"""Runs of the whole chain for tests: a tape through real workers, with hands on their processes."""
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.run.drive import Run, declare, start_worker
+from agents.run.observer import Observer
+from agents.run.session import verify_run
+from agents.run.workers import Children, free_port
+from agents.topology import app_id
+from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
+from models.verification import Findings
+from streams import topics
+from streams.brokers.processes import Process
+from streams.epochs import Epoch, Instrument, Portfolio
+from streams.sources.replay import Clock, Stretch, replay, ticks_topic
+from streams.sources.synthetic import SyntheticTape
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
+
+N_PARTITIONS = 2
+PATIENCE_S = 60.0
+
+# The least that `fit` accepts: features to warm up, then bars to split.
+FIT_TAPE = SyntheticTape(symbols=4, bars=810, ticks_per_bar=2, seed=11)
+
+# Features warm up over most of it and decisions to trade follow; each partition holds symbols, and
+# enough ticks for the bars stage to take a snapshot by itself (20,000).
+TAPE = SyntheticTape(symbols=8, bars=WARMUP_BARS + 47, ticks_per_bar=18, seed=5)
+
+# Bars on their way: while a worker is down, this much waits for it.
+_WINDOW_BARS = 12
+_POLL_S = 0.02
+_LOG_TAIL_BYTES = 4_000
+
+Moment = Callable[["Trial"], Awaitable[None]]
+
+
+class Outcome(NamedTuple):
+    """What a run has said, by id or by time, and how many decisions it said again."""
+
+    decisions: dict[str, bytes]
+    executions: dict[str, bytes]
+    accounts: dict[str, bytes]
+    n_repeats: int
+
+    def differs(self, other: "Outcome") -> str:
+        """Say how this outcome differs from another; empty if it does not."""
+        found = []
+        for name, mine, theirs in zip(self._fields[:3], self[:3], other[:3], strict=True):
+            missing, more = theirs.keys() - mine.keys(), mine.keys() - theirs.keys()
+            changed = [key for key in mine.keys() & theirs.keys() if mine[key] != theirs[key]]
+            if missing or more or changed:
+                found.append(
+                    f"{name}: {len(missing)} missing, {len(more)} more, {len(changed)} changed, "
+                    f"first {min((*missing, *more, *changed))}"
+                )
+        return "; ".join(found)
+
+
+@dataclass
+class Trial:
+    """One run on topics of its own, its workers and what was seen of it."""
+
+    run: Run
+    children: Children
+    watch: Observer
+    producer: AIOKafkaProducer
+    clock: Clock
+    consumer: AIOKafkaConsumer
+    started: dict[str, Process] = field(default_factory=dict)
+
+    def start(self, instance: str = "0") -> Process:
+        """Start a worker; its log holds what it said since this start."""
+        start_worker(self.run, self.children, free_port("127.0.0.1"), instance)
+        self.started[instance] = self.children.running[f"worker-{instance}"]
+        return self.started[instance]
+
+    async def end(self, sign: signal.Signals, instance: str = "0") -> None:
+        """Send a worker a signal and wait until it is gone."""
+        process = self.children.running.pop(f"worker-{instance}")
+        os.kill(process.pid, sign)
+        await self.until(lambda: not process.alive(), f"worker {instance} gone after {sign.name}")
+
+    def forget(self, instance: str = "0") -> None:
+        """Delete a worker's local tables."""
+        shutil.rmtree(self.run.data / f"tables-{instance}")
+
+    def log_tail(self) -> str:
+        """Return the ends of the workers' logs."""
+        tails = (
+            f"--- worker {name}:\n"
+            + self.children.log_of(f"worker-{name}")
+            .read_bytes()[-_LOG_TAIL_BYTES:]
+            .decode(errors="replace")
+            for name in self.started
+        )
+        return "\n".join(tails)
+
+    async def until(
+        self,
+        holds: Callable[[], bool | Awaitable[bool]],
+        what: str,
+        *,
+        timeout_s: float = PATIENCE_S,
+    ) -> None:
+        """Wait until something holds; fail with the workers' logs if it does not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    held = holds()
+                    if held if isinstance(held, bool) else await held:
+                        return
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise AssertionError(f"not within {timeout_s:g} s: {what}\n{self.log_tail()}") from None
+
+    async def decided(self, close_ns: int) -> None:
+        """Wait until a bar is decided."""
+        try:
+            await self.watch.decided(close_ns, patience_s=PATIENCE_S)
+        except TimeoutError:
+            raise AssertionError(f"{close_ns} was not decided\n{self.log_tail()}") from None
+
+    async def ends(self, topic: str) -> int:
+        """Return how many records a topic of the run has ever had."""
+        partitions = [TopicPartition(topic, p) for p in range(N_PARTITIONS)]
+        ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
+        return sum(ends.values())
+
+    async def snapshots(self, stage: str) -> int:
+        """Return how many snapshots a stage has written."""
+        return await self.ends(topics.changelog_name(app_id(self.run.name), stage))
+
+    async def snapshotted(self, stage: str) -> None:
+        """Wait until a stage has written a snapshot."""
+
+        async def has_written() -> bool:
+            return await self.snapshots(stage) > 0
+
+        await self.until(has_written, f"a snapshot of {stage}")
+
+    async def members(self, n: int) -> None:
+        """Wait until the workers' group is settled with so many members."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.run.bootstrap_servers)
+        await admin.start()
+
+        async def is_settled() -> bool:
+            (answer,) = await admin.describe_consumer_groups([app_id(self.run.name)])
+            _, _, state, _, _, members, *_ = answer.groups[0]
+            return state == "Stable" and len(members) == n
+
+        try:
+            await self.until(is_settled, f"{n} members in the group")
+        finally:
+            await admin.close()
+
+    async def records(self, name: str) -> list[ConsumerRecord]:
+        """Return all records of a topic of the catalogue, partition by partition."""
+        topic = self.run.prefix + name
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.run.bootstrap_servers)
+        await consumer.start()
+        found = []
+        try:
+            for number in range(N_PARTITIONS):
+                partition = TopicPartition(topic, number)
+                consumer.assign([partition])
+                await consumer.seek_to_beginning(partition)
+                end = (await consumer.end_offsets([partition]))[partition]
+                while await consumer.position(partition) < end:
+                    for records in (await consumer.getmany(timeout_ms=100)).values():
+                        found.extend(records)
+        finally:
+            await consumer.stop()
+        return found
+
+    async def outcome(self) -> "Outcome":
+        """Return what the run has said, once each; the same id with other bytes is a failure."""
+        said = (topics.TRADING_DECISIONS, topics.EXECUTIONS, topics.PORTFOLIO_SNAPSHOTS)
+        read = [await self.records(spec.name) for spec in said]
+        once = [
+            _once(records, field)
+            for records, field in zip(
+                read, ("decision_id", "execution_id", "timestamp"), strict=True
+            )
+        ]
+        n_repeats = len(read[0]) - len(once[0])
+        return Outcome(*once, n_repeats)
+
+    def findings(self) -> dict[str, Findings]:
+        """Verify every portfolio from what was seen."""
+        return verify_run(self.run, self.watch)
+
+    async def feed(self, moments: dict[int, Moment] | None = None) -> None:
+        """Replay the whole tape; before the n-th bar is sent, do what is planned for it."""
+        closes = TAPE.closes_ns()
+        number = {close: n for n, close in enumerate(closes)}
+
+        async def gate(close_ns: int) -> None:
+            n = number[close_ns]
+            if n >= _WINDOW_BARS:
+                await self.decided(closes[n - _WINDOW_BARS])
+            if moments and n in moments:
+                await moments[n](self)
+
+        await self.clock.announce(1, Epochs(Artifacts(self.run.artifacts)).put(self.run.epoch), 0)
+        stretch = Stretch(closes[0], closes[-1])
+        await replay(TAPE, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
+        await self.decided(closes[-1])
+
+
+def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:
+    """Return values by a field of theirs; repeated records must be equal to the byte."""
+    found: dict[str, bytes] = {}
+    for record in records:
+        said: dict[str, Any] = msgspec.json.decode(record.value)
+        known = found.setdefault(said[field], record.value)
+        assert known == record.value, f"{record.topic}: {said[field]} came with other bytes"
+    return found
+
+
+def epoch(models: str) -> Epoch:
+    """Return the epoch of the tape: one paper account over all symbols."""
+    return Epoch(
+        timeframe=TAPE.timeframe,
+        n_partitions=N_PARTITIONS,
+        clock_id="trial",
+        lateness_ms=0,
+        max_ahead_ms=5_000,
+        venue_latency_ms=5,
+        instruments=tuple(Instrument(id=symbol) for symbol in TAPE.symbols),
+        portfolios=(Portfolio(id="main"),),
+        models=models,
+        pipeline_version=PIPELINE_VERSION,
+        pipeline_digest=pipeline_digest(),
+    )
+
+
+@asynccontextmanager
+async def trial(servers: str, home: Path, models: str, name: str) -> AsyncIterator[Trial]:
+    """Declare a run of its own and watch it; no worker runs yet, all that were started end."""
+    run = Run(name, servers, home, epoch(models))
+    await declare(run, replication=1)
+    children = Children(run.data / "logs", {"TRADEWIND_PARTITIONS": str(N_PARTITIONS)})
+    watch = Observer(servers, run.prefix, n_portfolios=1)
+    producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+    await producer.start()
+    await consumer.start()
+    watching = asyncio.create_task(watch.follow())
+    clock = Clock(producer, ticks_topic(run.prefix), N_PARTITIONS, run.epoch.clock_id)
+    try:
+        yield Trial(run, children, watch, producer, clock, consumer)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await asyncio.to_thread(children.stop)
+        await consumer.stop()
+        await producer.stop()

@@ -148,23 +148,24 @@ async def _producer(run: Run) -> AsyncIterator[AIOKafkaProducer]:
 
 @asynccontextmanager
 async def _watching(run: Run, watch: Observer) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(watch.follow()), asyncio.create_task(_count(run, watch))]
+    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
+    await consumer.start()
+    counting = _count(watch, consumer, run.epoch.n_partitions)
+    tasks = [asyncio.create_task(watch.follow()), asyncio.create_task(counting)]
     try:
         yield
+        # What is shown at the end is counted at the end.
+        await watch.count_slices(consumer, run.epoch.n_partitions)
     finally:
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
-
-
-async def _count(run: Run, watch: Observer) -> None:
-    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
-    await consumer.start()
-    try:
-        while True:
-            await watch.count_slices(consumer, run.epoch.n_partitions)
-            await asyncio.sleep(_COUNT_EVERY_S)
-    finally:
         await consumer.stop()
+
+
+async def _count(watch: Observer, consumer: AIOKafkaConsumer, n_partitions: int) -> None:
+    while True:
+        await watch.count_slices(consumer, n_partitions)
+        await asyncio.sleep(_COUNT_EVERY_S)

@@ -67,7 +67,7 @@ lint: $(STAMP) ## Correct what the linter and the formatter can correct themselv
 	$(BIN)/ruff format .
 
 .PHONY: evidence
-evidence: $(STAMP) ## Measure every number that the documents state (hours; resumable)
+evidence: $(STAMP) ## Measure every number that the documents state (minutes to hours)
 	$(BIN)/tradewind evidence --all $(ARGS)
 
 .PHONY: up

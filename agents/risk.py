@@ -38,7 +38,7 @@ from tables.decisions import (
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stamped import Stamped
 
-# Bars between two snapshots: a restart sends at most this many bars' decisions again.
+# Bars after which a snapshot is due; it waits for a pause, or for 64 more steps.
 SNAPSHOT_BARS = 16
 
 _JSON = msgspec.json.Encoder()
@@ -120,7 +120,7 @@ class RiskFold:
 
     def _decide(self, account: _Account, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
         slices = [held.slice_ for held in waiting]
-        headers = waiting[-1].headers
+        headers = [*waiting[-1].headers, *_origins(slices)]
         loaded = self.epochs.load(slices[0].meta.epoch_digest)
         if account.epoch_digest != loaded.digest:
             account.slot, account.rules = _rules(loaded, account.slot.portfolio.id)
@@ -212,6 +212,14 @@ def _rows(slices: list[Slice]) -> Iterator[tuple[Row, Reasons]]:
         )
         for i, (symbol, values) in enumerate(zip(slice_.symbols(), numbers, strict=True)):
             yield Row(symbol, *values), Reasons(NAMES, features[i], regime[i], weights[i])
+
+
+def _origins(slices: list[Slice]) -> Headers:
+    """Say from which ticks a bar was made: what differs between runs stays out of the values."""
+    offsets = ",".join(
+        f"{s.meta.partition}:{s.meta.first_offset}-{s.meta.last_offset}" for s in slices
+    )
+    return [("source-offsets", offsets.encode()), ("epoch", str(slices[0].meta.epoch).encode())]
 
 
 def _void(loaded: LoadedEpoch, slot: Slot, slices: list[Slice]) -> Iterator[Decision]:

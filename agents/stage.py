@@ -113,6 +113,7 @@ class Stage:
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
         """Send all and await the broker once; a refused record is an error."""
         outgoing: list[Outgoing] = []
+        now = ("ts-init-ns", str(clock.wall_ns()).encode())
         letters: list[DeadLetter] = []
         for output in outputs:
             if isinstance(output, DeadLetter):
@@ -122,7 +123,9 @@ class Stage:
                 outgoing.append(letter)
             else:
                 topic, key, value, headers, partition = output
-                outgoing.append(Outgoing(self.prefix + topic, key, value, headers, partition))
+                # When it was made: differs between runs, so it is no part of the value.
+                stamped = [*(header for header in headers if header[0] != now[0]), now]
+                outgoing.append(Outgoing(self.prefix + topic, key, value, stamped, partition))
         if letters:
             self._report(letters)
         await producer_of(self.app).send_all(outgoing)

@@ -32,6 +32,9 @@ __all__ = ["BarHistory", "ModelSet", "fit"]
 GROSS_BUDGET = 1.0
 """Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
 
+ASSET_BUDGET = 0.1
+"""Mean exposure per asset that a few symbols may not exceed; the limit of one asset is 0.25."""
+
 
 class Material(NamedTuple):
     """What the fits share.
@@ -190,7 +193,7 @@ def _ensemble(material: Material, scores: Floats, weights: Floats) -> EnsembleMo
 def _sized(
     unsized: EnsembleModel, material: Material, scores: Floats, weights: Floats
 ) -> EnsembleModel:
-    """Choose the Kelly fraction at which the long bets of a bar add up to ``GROSS_BUDGET``.
+    """Choose the Kelly fraction at which the long bets of a bar add up to their budget.
 
     Kelly's formula sees one asset at a time; together the bets of many assets would be several
     times the equity, and the risk stage would refuse most of them.
@@ -204,7 +207,8 @@ def _sized(
         weights[part].reshape(-1, 3),
     )
     gross = np.nansum(np.maximum(bets, 0.0)) / max(len(features), 1)
-    fraction = min(GROSS_BUDGET / gross, 1.0) if gross > 0.0 else 0.0
+    budget = min(GROSS_BUDGET, ASSET_BUDGET * features.shape[1])
+    fraction = min(budget / gross, 1.0) if gross > 0.0 else 0.0
     return unsized._replace(
         kelly_fraction=float(fraction), max_target_fraction=ensemble.MAX_TARGET_FRACTION
     )

@@ -265,8 +265,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """A position in a portfolio snapshot; money is exact decimal text."""
 
     symbol: str
-    lots: int
-    open_lots: int
+    quantity: float
+    open_quantity: float
     price: str
     notional: str
     equity_fraction: float

@@ -119,7 +119,8 @@ def portfolios_of(settings: Settings) -> tuple[Portfolio, ...]:
 def _convert(where: str, kind: Any, name: str, *tables: dict[str, dict[str, Any]]) -> Any:  # noqa: ANN401  one converter for every settings table
     merged: dict[str, Any] = {"id": name}
     for table in tables:
-        merged |= table.get(name, {})
+        # A name in an environment variable arrives in lower case.
+        merged |= table.get(name, table.get(name.lower(), {}))
     unknown = set(merged) - set(kind.__struct_fields__)
     if unknown:
         raise SettingsError(

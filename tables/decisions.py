@@ -156,8 +156,8 @@ def snapshot_event(slot: Slot, state: AccountState) -> PortfolioSnapshot:
     holdings = [
         Holding(
             symbol=symbol,
-            lots=position.lots,
-            open_lots=reservations.lots(symbol),
+            quantity=slot.quantity(symbol, position.lots),
+            open_quantity=slot.quantity(symbol, reservations.lots(symbol)),
             price=money_text(position.price_e8 * PRICE_SCALE),
             notional=money_text(book.notional(symbol, position.lots)),
             equity_fraction=book.notional(symbol, position.lots) / equity if equity > 0 else 0.0,

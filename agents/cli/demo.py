@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agents.cli.spoken import spoken_errors
 from agents.run.session import Session
-from models.errors import ModelError
 from streams.brokers import open_broker, stack_home
+from streams.brokers.embedded import find_embedded
+from streams.brokers.given import given_servers
 from streams.clock import monotonic_s
-from streams.errors import StreamError
+from streams.errors import BrokerFailedError
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
 from streams.timestamps import parse_ns
@@ -50,17 +52,15 @@ def demo(
     with _in_order() as console:
         home = stack_home(name)
         tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
-        fit_until = parse_ns(_FIT_UNTIL) if file is None else None
+        fit_until_ns = parse_ns(_FIT_UNTIL) if file is None else None
         if show_from is None and file is None:
             show_from = _SHOW_FROM
+        session = Session(console, home, tape, fit_until_ns, _ns(show_from), started_s=started_s)
+        session.check()
         broker = open_broker(home)
         try:
             console.print(f"Kafka at {broker.bootstrap_servers}: {broker.why}.")
-            servers = broker.bootstrap_servers
-            show_from_ns = None if show_from is None else parse_ns(show_from)
-            session = Session(console, home, servers, tape, fit_until, show_from_ns)
-            session.started_s = started_s
-            held = session.run(stay=not once)
+            held = session.run(broker.bootstrap_servers, stay=not once)
         finally:
             broker.stop()
     raise typer.Exit(0 if held else 1)
@@ -78,20 +78,35 @@ def replay(
     with _in_order() as console:
         home = stack_home(name)
         tape = open_tape(file, timeframe=timeframe)
-        show_from_ns = None if show_from is None else parse_ns(show_from)
-        servers = open_broker(home, detach=True).bootstrap_servers
-        session = Session(console, home, servers, tape, None, show_from_ns)
-        held = session.run(stay=not once)
+        session = Session(console, home, tape, None, _ns(show_from))
+        session.check()
+        held = session.run(_running_broker(home), stay=not once)
     raise typer.Exit(0 if held else 1)
+
+
+def _ns(text: str | None) -> int | None:
+    return None if text is None else parse_ns(text)
+
+
+def _running_broker(home: Path) -> str:
+    given = given_servers()
+    if given is not None:
+        return given
+    found = find_embedded(home)
+    if found is None:
+        raise BrokerFailedError(f"No stack runs in {home}. Start it with `tradewind up` first.")
+    return found.bootstrap_servers
 
 
 @contextmanager
 def _in_order() -> Iterator[Console]:
     """Give a console; end in order on Ctrl-C and SIGTERM; say our own errors in one line."""
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
-        yield console
+        with spoken_errors():
+            yield console
     except KeyboardInterrupt:
         console.print("Interrupted: everything that was started has been stopped.")
         raise typer.Exit(130) from None
@@ -99,7 +114,4 @@ def _in_order() -> Iterator[Console]:
         console.print(
             "[red]No decision came for a minute: see the worker's log in the run's folder."
         )
-        raise typer.Exit(1) from error
-    except (StreamError, ModelError) as error:
-        console.print(f"[red]{error}", markup=True)
         raise typer.Exit(1) from error

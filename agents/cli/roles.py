@@ -14,6 +14,7 @@ from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from streams.brokers.processes import Launch, Process, birth_of, start
 from streams.brokers.waiting import wait_for
+from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import WorkerFailedError
 from streams.settings import Settings, instruments_of, portfolios_of
@@ -78,11 +79,11 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
 
 
 class _State(msgspec.Struct):
-    """A started role: its process and where it listens (0: nowhere)."""
+    """A started role: its process, and with what it was started."""
 
     pid: int
     birth: str
-    port: int
+    arguments: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,16 @@ class RolePart:
         return self.home / "logs" / f"{self.name}.log"
 
     def start(self) -> PartState:
-        """Start the role, or find it running; return when it listens."""
+        """Start the role, or find it running as it should; return when it listens."""
+        if self._running() is not None and self._state().arguments != self.arguments:
+            self.stop()
         if self._running() is None:
             for folder in (self._file.parent, self._log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
             command = [sys.executable, "-m", "agents", *self.arguments]
             environment = dict(os.environ)
             process = start(Launch(command, Path.cwd(), self._log, environment, tethered=False))
-            state = _State(process.pid, process.birth, self.port)
+            state = _State(process.pid, process.birth, self.arguments)
             self._file.write_bytes(msgspec.json.encode(state))
             self._await_ready(process)
         return self.state()
@@ -152,14 +155,17 @@ class RolePart:
             why=f"log in {self._log}",
             address=f"http://127.0.0.1:{self.port}/" if self.port else None,
             pid=process.pid,
-            uptime_s=None,
+            uptime_s=round(wall_ns() / 1e9 - details.create_time(), 1),
             memory_mb=round(details.memory_info().rss / _MB, 1),
         )
+
+    def _state(self) -> _State:
+        return msgspec.json.decode(self._file.read_bytes(), type=_State)
 
     def _running(self) -> Process | None:
         if not self._file.exists():
             return None
-        state = msgspec.json.decode(self._file.read_bytes(), type=_State)
+        state = self._state()
         process = Process(state.pid, state.birth)
         return process if birth_of(state.pid) == state.birth else None
 

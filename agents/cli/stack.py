@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +14,9 @@ from rich.table import Table
 from agents.cli.doctor import Finding, examine
 from agents.cli.parts import PartState, parts_of
 from agents.cli.roles import LivePlan, RolePart, planned, roles_of
+from agents.cli.spoken import spoken_errors
 from agents.run.drive import declare_live
 from streams.brokers import stack_home
-from streams.errors import StreamError
 from streams.settings import Settings
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
@@ -41,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 def up(name: _Name = "default", port: _Port = None, models: _Models = None) -> None:
     """Start the broker in the background, or find it running; with --models the live roles too."""
-    with _spoken_errors():
+    with spoken_errors():
         home = stack_home(name)
         started = [part.start() for part in parts_of(home, port=port)]
         servers = started[0].address or ""
@@ -54,7 +53,7 @@ def up(name: _Name = "default", port: _Port = None, models: _Models = None) -> N
 
 def down(name: _Name = "default") -> None:
     """Stop the stack's parts, the last one first; the data stays."""
-    with _spoken_errors():
+    with spoken_errors():
         home = stack_home(name)
         answers = [part.stop() for part in reversed([*parts_of(home), *_roles(home)])]
     stopped = [answer for answer in answers if answer is not None]
@@ -63,7 +62,7 @@ def down(name: _Name = "default") -> None:
 
 def status(*, name: _Name = "default", as_json: _Json = False) -> None:
     """Say which parts run, where, for how long and how large they are."""
-    with _spoken_errors():
+    with spoken_errors():
         home = stack_home(name)
         states = [part.state() for part in [*parts_of(home), *_roles(home)]]
     if as_json:
@@ -88,18 +87,11 @@ def _roles(home: Path) -> list[RolePart]:
     return [] if plan is None else roles_of(home, plan, "")
 
 
-@contextmanager
-def _spoken_errors() -> Iterator[None]:
-    """Turn our own errors, which name the way out, into a message and exit 1."""
-    try:
-        yield
-    except StreamError as error:
-        typer.secho(str(error), fg=typer.colors.RED, err=True)
-        raise typer.Exit(1) from error
-
-
 def _print_parts(name: str, states: Sequence[PartState]) -> None:
-    table = Table("part", "provider", "state", "address", "pid", "uptime", "memory")
+    table = Table("part", "provider", "state")
+    table.add_column("address", overflow="fold")
+    for column in ("pid", "uptime", "memory"):
+        table.add_column(column)
     table.title = f"Stack {name}"
     for state in states:
         table.add_row(

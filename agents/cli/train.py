@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agents.cli.spoken import spoken_errors
 from agents.run.fit import models_for
 from agents.run.progress import shown
-from models.errors import ModelError
 from streams.brokers import stack_home
-from streams.errors import StreamError
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
 from streams.sources.replay import Stretch
@@ -34,16 +33,13 @@ def train(
 ) -> None:
     """Fit models and print their digest, for `tradewind up --models`."""
     console = Console(stderr=True, highlight=False)
-    try:
+    with spoken_errors():
         tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
         closes = tape.closes_ns()
         stretch = Stretch(closes[0], closes[-1] if until is None else parse_ns(until))
         artifacts = Artifacts(stack_home(name) / "artifacts")
         with shown(console) as progress:
             digest, is_new = models_for(tape, stretch, artifacts, progress)
-    except (StreamError, ModelError) as error:
-        console.print(f"[red]{error}")
-        raise typer.Exit(1) from error
     metrics = artifacts.load_models(digest).metadata["metrics"]
     console.print(f"{'Fitted' if is_new else 'Found'}; measured on bars that were held back:")
     console.print_json(json.dumps(metrics["held_back"]))

@@ -81,7 +81,9 @@ def summary(seen: Seen, n_ticks: int, lag: str) -> Table:
     table.add_row("refused because", _counts(seen.rejections))
     table.add_row("dead letters", _counts(seen.dead_letters))
     table.add_row("decided to", lag)
-    table.add_row("heartbeat to decision", quantiles(seen.latencies_ms))
+    table.add_row(
+        "heartbeat to decision, queue of the replay included", quantiles(seen.latencies_ms)
+    )
     return table
 
 

@@ -35,8 +35,6 @@ class Session:
         Where a person reads.
     home
         The stack's directory.
-    bootstrap_servers
-        Kafka's address.
     tape
         What is replayed.
     fit_until_ns, show_from_ns
@@ -45,19 +43,29 @@ class Session:
 
     console: Console
     home: Path
-    bootstrap_servers: str
     tape: Tape
     fit_until_ns: int | None = None
     show_from_ns: int | None = None
     settings: Settings = field(default_factory=Settings.read)
     started_s: float = field(default_factory=monotonic_s)
 
-    def run(self, *, stay: bool) -> bool:
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is started.
+
+        Raises
+        ------
+        SettingsError, TapeError
+            With the setting or the tape's part, and what was expected.
+        """
+        self._plan()
+        self._epoch("models to come").check()
+
+    def run(self, bootstrap_servers: str, *, stay: bool) -> bool:
         """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
-        planned = plan(self.tape, fit_until_ns=self.fit_until_ns, show_from_ns=self.show_from_ns)
+        planned = self._plan()
         self.console.print(f"Data: {self.tape.name}.")
         epoch = self._epoch(self._models(planned))
-        run = Run(f"run-{run_stamp()}", self.bootstrap_servers, self.home, epoch)
+        run = Run(f"run-{run_stamp()}", bootstrap_servers, self.home, epoch)
         children = Children(
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
         )
@@ -71,6 +79,9 @@ class Session:
         finally:
             children.stop()
         return held
+
+    def _plan(self) -> Plan:
+        return plan(self.tape, fit_until_ns=self.fit_until_ns, show_from_ns=self.show_from_ns)
 
     @property
     def _host(self) -> str:

@@ -20,7 +20,6 @@ WITHOUT_TEST = {
     "streams/brokers/broker.py": "the protocol of the two brokers",
     "streams/brokers/broker_log.py": "read by tests of the embedded broker",
     "streams/brokers/waiting.py": "run by tests of the embedded broker",
-    "streams/transport.py": "needs a real broker: tests/integration",
     "models/arrays.py": "names of types",
     "models/errors.py": "names of errors",
     "models/model_set.py": "a record without logic",

@@ -153,7 +153,7 @@ def test_fold_when_a_bar_is_complete_then_every_row_has_one_decision(world: Worl
         assert len(decision["features"]) == 60
     (snapshot,) = read(sent, "portfolio-snapshots")
     assert (snapshot["equity"], snapshot["gross"]) == ("1000000", "0")
-    assert {h["open_lots"] for h in snapshot["holdings"]} == {1_000}
+    assert {h["open_quantity"] for h in snapshot["holdings"]} == {1_000}
 
 
 def test_fold_when_outputs_leave_then_carry_key_and_the_last_headers(world: World) -> None:
@@ -164,7 +164,8 @@ def test_fold_when_outputs_leave_then_carry_key_and_the_last_headers(world: Worl
         ["executions"] * 4 + ["trading-decisions"] * 4 + ["portfolio-snapshots"]
     )
     assert {o.key for o in sent} == {b"main"}
-    assert all(o.headers == [("from", b"1")] for o in sent)
+    expected = [("from", b"1"), ("source-offsets", b"0:0-0,1:0-0"), ("epoch", b"1")]
+    assert [o.headers for o in sent] == [expected] * len(sent)
 
 
 def test_fold_when_orders_fill_then_executions_and_money_follow(world: World) -> None:

@@ -27,7 +27,9 @@ from tables.decisions import (
 from tests.builders import MIDNIGHT
 
 DIGESTS = Digests(schema="s", feature_pipeline="f", models="m", limits="l", universe="u")
-SLOT = Slot(Portfolio(id="main"), "1min", MIDNIGHT, 3, DIGESTS, {"AAA": 10**8, "BBB": 10**5})
+SLOT = Slot(
+    Portfolio(id="main"), "1min", MIDNIGHT, 3, DIGESTS, dict.fromkeys(("AAA", "A", "B", "C"), 10**8)
+)
 REASONS = Reasons(("rsi", "atr"), [55.0, math.nan], [0.5, 0.3, 0.2, 1.4], [0.6, 0.3, 0.1])
 
 
@@ -215,16 +217,16 @@ def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
         "holdings": [
             {
                 "symbol": "A",
-                "lots": 3,
-                "open_lots": -1,
+                "quantity": 3,
+                "open_quantity": -1,
                 "price": "10.5",
                 "notional": "31.5",
                 "equity_fraction": pytest.approx(31.5 / 999.5),
             },
             {
                 "symbol": "C",
-                "lots": 0,
-                "open_lots": 7,
+                "quantity": 0,
+                "open_quantity": 7,
                 "price": "5",
                 "notional": "0",
                 "equity_fraction": 0.0,

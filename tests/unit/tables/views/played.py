@@ -90,16 +90,16 @@ def snapshot(timestamp: str, equity: str, *, portfolio: str = "main") -> Portfol
         holdings=[
             Holding(
                 symbol="AAPL",
-                lots=640,
-                open_lots=120,
+                quantity=640,
+                open_quantity=120,
                 price="187.34",
                 notional="119897.6",
                 equity_fraction=0.1199,
             ),
             Holding(
                 symbol="XOM",
-                lots=2300,
-                open_lots=0,
+                quantity=2300,
+                open_quantity=0,
                 price="121.25",
                 notional="278875",
                 equity_fraction=0.2789,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from agents.run.drive import Run, declare, start_worker
 from agents.run.observer import Observer
@@ -87,6 +88,17 @@ class Trial:
         self.started[instance] = self.children.running[f"worker-{instance}"]
         return self.started[instance]
 
+    def options(self) -> tuple[str, ...]:
+        """Return the options of a worker that is started by hand."""
+        self.run.data.mkdir(parents=True, exist_ok=True)
+        return (
+            f"--bootstrap={self.run.bootstrap_servers}",
+            f"--data={self.run.data / 'tables'}",
+            f"--artifacts={self.run.artifacts}",
+            f"--run={self.run.name}",
+            f"--web-port={free_port('127.0.0.1')}",
+        )
+
     async def end(self, sign: signal.Signals, instance: str = "0") -> None:
         """Send a worker a signal and wait until it is gone."""
         process = self.children.running.pop(f"worker-{instance}")
@@ -157,7 +169,10 @@ class Trial:
         await admin.start()
 
         async def is_settled() -> bool:
-            (answer,) = await admin.describe_consumer_groups([app_id(self.run.name)])
+            try:
+                (answer,) = await admin.describe_consumer_groups([app_id(self.run.name)])
+            except GroupCoordinatorNotAvailableError:
+                return False  # the broker has never had a group before
             _, _, state, _, _, members, *_ = answer.groups[0]
             return state == "Stable" and len(members) == n
 

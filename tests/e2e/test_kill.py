@@ -4,8 +4,10 @@ Every run here gets the tape of ``tests.runs`` on topics of its own; what one wo
 nothing happens to it is the definition of what all of them must say, to the byte.
 """
 
+import asyncio
 import random
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,23 @@ async def test_worker_when_terminated_then_ends_in_order_and_repeats_nothing(
         check(outcome, undisturbed, run)
     assert outcome.n_repeats == 0
     assert max(seconds) < _TERM_S
+
+
+async def test_worker_when_terminated_then_exits_0(broker: str, home: Path, fitted: str) -> None:
+    """Whoever supervises a worker can tell an ordered end from a failed stage."""
+    async with trial(broker, home, fitted, "ordered") as run:
+        worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "agents", "worker"), *run.options()
+        )
+        try:
+            await run.members(1)
+            worker.terminate()
+            async with asyncio.timeout(_TERM_S):
+                assert await worker.wait() == 0
+        finally:
+            if worker.returncode is None:
+                worker.kill()
+                await worker.wait()
 
 
 async def test_worker_when_another_joins_and_leaves_then_decisions_are_the_same(

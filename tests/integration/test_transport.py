@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.types import TP
 
-from agents.run.workers import free_port
 from streams.partitions import partition_of
 from streams.transport import (
     FETCH_MAX_WAIT_MS,
@@ -221,15 +220,10 @@ async def test_membership_when_its_task_fails_then_the_worker_ends(
 ) -> None:
     """A worker that can never get a partition again ends, so that something restarts it."""
     async with trial(broker, tmp_path, "0" * 64, "tr-member") as run:
-        run.run.data.mkdir(parents=True)
         worker = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-c", _STRANGER, "worker"),
-            f"--bootstrap={broker}",
-            f"--data={run.run.data / 'tables'}",
-            f"--artifacts={run.run.artifacts}",
-            f"--run={run.run.name}",
-            f"--web-port={free_port('127.0.0.1')}",
+            *run.options(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -16,8 +16,13 @@ from agents.cli.parts import PartState, parts_of
 from agents.cli.roles import LivePlan, RolePart, planned, roles_of
 from agents.cli.spoken import spoken_errors
 from agents.run.drive import declare_live
+from agents.run.warm import warm_up
 from streams.brokers import stack_home
+from streams.errors import SettingsError
 from streams.settings import Settings
+from streams.sources.files import open_tape
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
 _Port = Annotated[
@@ -26,6 +31,9 @@ _Port = Annotated[
 ]
 _Models = Annotated[
     str | None, typer.Option("--models", help="Digest of the models to go live with.")
+]
+_History = Annotated[
+    Path | None, typer.Option("--history", help="File whose last bars warm the features up.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 _COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
@@ -38,15 +46,23 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def up(name: _Name = "default", port: _Port = None, models: _Models = None) -> None:
+def up(
+    name: _Name = "default",
+    port: _Port = None,
+    models: _Models = None,
+    history: _History = None,
+) -> None:
     """Start the broker in the background, or find it running; with --models the live roles too."""
     with spoken_errors():
         home = stack_home(name)
         started = [part.start() for part in parts_of(home, port=port)]
         servers = started[0].address or ""
-        plan = LivePlan.of(home) if models is None else planned(home, models, Settings.read())
+        before = LivePlan.of(home)
+        plan = before if models is None else planned(home, models, Settings.read())
         if plan is not None:
             asyncio.run(declare_live(servers, Settings.read()))
+            if history is not None:
+                _warm_up(home, servers, plan, history, is_new=before is None)
             started += [role.start() for role in roles_of(home, plan, servers)]
     _print_parts(name, started)
 
@@ -80,6 +96,18 @@ def doctor(*, as_json: _Json = False) -> None:
         Console().print(_findings_table(findings))
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)
+
+
+def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new: bool) -> None:
+    if not is_new:
+        raise SettingsError(
+            "--history comes before a stack's first live bar; this stack has been live: its "
+            "features go on from what they saw"
+        )
+    (digest,) = plan.epochs
+    epoch = Epochs(Artifacts(home / "artifacts")).load(digest).epoch
+    tape = open_tape(history, timeframe=epoch.timeframe)
+    typer.echo(f"{asyncio.run(warm_up(servers, epoch, digest, tape))} bars of history sent.")
 
 
 def _roles(home: Path) -> list[RolePart]:

@@ -121,7 +121,7 @@ async def drive(
         if close_ns in behind:
             await watch.decided(behind[close_ns], patience_s=PATIENCE_S)
 
-    async with _producer(run) as producer, _watching(run, watch):
+    async with producing(run.bootstrap_servers) as producer, _watching(run, watch):
         clock = Clock(producer, ticks_topic(run.prefix), run.epoch.n_partitions, run.epoch.clock_id)
         await clock.announce(1, digest, 0)
         await replay(
@@ -132,9 +132,10 @@ async def drive(
 
 
 @asynccontextmanager
-async def _producer(run: Run) -> AsyncIterator[AIOKafkaProducer]:
+async def producing(bootstrap_servers: str) -> AsyncIterator[AIOKafkaProducer]:
+    """Yield a producer of ticks: idempotent, in large compressed batches."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=run.bootstrap_servers,
+        bootstrap_servers=bootstrap_servers,
         enable_idempotence=True,
         compression_type="lz4",
         max_batch_size=1 << 18,

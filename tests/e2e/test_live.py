@@ -1,0 +1,158 @@
+"""A stack that goes live: trained on a file, warmed up by it, fed with ticks of the present."""
+
+import asyncio
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from agents.cli.roles import LivePlan
+from agents.run.warm import HISTORY_BARS
+from streams.clock import wall_ns
+from streams.sources.synthetic import SyntheticTape
+from streams.timestamps import NS_PER_SECOND, format_ns
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+# The least that fitting accepts, and its last bars as history.
+_BARS = 810
+_SYMBOLS = 3
+
+
+class Stack:
+    """The commands of one stack, in a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Run a command and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "agents", *arguments],
+            env={**os.environ, "TRADEWIND_HOME": str(self.home), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr if status else done.stdout
+
+    def parts(self) -> dict[str, dict[str, object]]:
+        """Return the state of each part."""
+        return {part["name"]: part for part in json.loads(self.run("status", "--json"))}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a market of seconds that ended a moment ago."""
+    start_ns = (wall_ns() // NS_PER_SECOND - _BARS - 5) * NS_PER_SECOND
+    tape = SyntheticTape(symbols=_SYMBOLS, bars=_BARS, ticks_per_bar=2, seed=4, start_ns=start_ns)
+    path = tmp_path_factory.mktemp("live") / "market.csv"
+    with path.open("w", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(("ts_event", "symbol", "price", "size"))
+        closes = tape.closes_ns()
+        for interval in tape.intervals(closes[0], closes[-1]):
+            ticks = [tick for ticks in interval.ticks.values() for tick in ticks]
+            for tick in sorted(ticks, key=lambda tick: int(tick.ts_event)):
+                rows.writerow((format_ns(int(tick.ts_event)), tick.symbol, tick.price, tick.size))
+    return path
+
+
+@pytest.fixture(scope="module")
+def live(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Train, go live with history, and take everything down at the end."""
+    stack = Stack(tmp_path_factory.mktemp("home"))
+    digest = stack.run("train", f"--file={file}").split()[-1]
+    said = stack.run("up", f"--models={digest}", f"--history={file}")
+    assert f"{HISTORY_BARS} bars of history sent" in said
+    yield stack
+    stack.run("down")
+
+
+async def trade(servers: str, n_seconds: float, decisions: dict[str, set[bytes]]) -> None:
+    """Produce ticks of the present and collect what is decided, by id."""
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    consumer = AIOKafkaConsumer(
+        "trading-decisions", bootstrap_servers=servers, auto_offset_reset="earliest"
+    )
+    await producer.start()
+    await consumer.start()
+    ends_ns = wall_ns() + int(n_seconds * NS_PER_SECOND)
+    number = 0
+    try:
+        while wall_ns() < ends_ns:
+            for n in range(_SYMBOLS):
+                number += 1
+                tick = {
+                    "symbol": f"SYN{n}",
+                    "ts_event": wall_ns(),
+                    "price": 50.0 + number % 7 / 100,
+                    "seq": wall_ns(),
+                }
+                value = msgspec.json.encode(tick)
+                await producer.send("market-ticks", value, key=f"SYN{n}".encode())
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                for record in records:
+                    said = json.loads(record.value)
+                    decisions.setdefault(said["decision_id"], set()).add(record.value)
+    finally:
+        await producer.stop()
+        await consumer.stop()
+
+
+def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: Stack) -> None:
+    """The first live bars are decided warm; a killed worker goes on where it was, byte for byte."""
+    parts = live.parts()
+    assert all(parts[name]["running"] for name in ("broker", "worker", "clock", "web"))
+    servers = str(parts["broker"]["address"])
+    decisions: dict[str, set[bytes]] = {}
+    asyncio.run(trade(servers, 6, decisions))
+    os.kill(int(str(parts["worker"]["pid"])), signal.SIGKILL)
+    live.run("up")
+    asyncio.run(trade(servers, 8, decisions))
+    assert all(len(values) == 1 for values in decisions.values()), "one id, two values"
+    said = [json.loads(value) for (value,) in decisions.values()]
+    warm = [one for one in said if one["note"] == ""]
+    assert len({one["timestamp"] for one in warm}) >= 5
+    assert {one["portfolio"] for one in said} == {"main"}
+
+
+def test_live_when_history_comes_late_then_is_refused(live: Stack, file: Path) -> None:
+    """What has been live goes on from what it saw."""
+    plan = LivePlan.of(live.home / "default")
+    assert plan is not None
+    models = (live.home / "default" / "artifacts").glob("*.safetensors")
+    digest = next(models).stem
+    said = live.run("up", f"--models={digest}", f"--history={file}", status=1)
+    assert "--history comes before" in said
+
+
+def test_clock_when_one_runs_then_a_second_is_refused(live: Stack) -> None:
+    """Two clocks would close each other's bars."""
+    plan = LivePlan.of(live.home / "default")
+    assert plan is not None
+    said = live.run(
+        "clock",
+        f"--bootstrap={live.parts()['broker']['address']}",
+        f"--artifacts={live.home / 'default' / 'artifacts'}",
+        f"--epoch={plan.epochs[-1]}",
+        status=1,
+    )
+    assert "is running" in said
+
+
+def test_up_when_models_are_unknown_then_says_so(live: Stack) -> None:
+    """A digest that is not there is an answer, not a traceback."""
+    said = live.run("up", f"--models={'0' * 64}", status=1)
+    assert "Traceback" not in said
+    assert "0" * 12 in said

@@ -24,7 +24,9 @@ from tables.bars import BarsKept, add_tick, bar_columns
 from tables.epochs import Epochs
 from tables.stamped import Stamped
 
+# A snapshot is due after so many ticks, or heartbeats: what a restart reads again at most.
 SNAPSHOT_TICKS = 20_000
+SNAPSHOT_BEATS = 64
 
 _KEY = b"open"
 _NS_PER_MS = 1_000_000
@@ -44,6 +46,7 @@ class BarFold:
     kept: BarsKept = field(init=False)
     next_offset: int = field(init=False)
     n_since: int = 0
+    n_beats: int = 0
     places: dict[str, Placement] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class BarFold:
             raise RecordError(
                 "FOREIGN_CLOCK", f"heartbeat of {beat.clock_id!r}; expected {epoch.clock_id!r}"
             )
+        self.n_beats += 1
         closed = advance(self.kept.state, _rules(epoch), beat.n, beat.ts_event_ns)
         return [output for bars in closed for output in self._slices(epoch, bars, record)]
 
@@ -186,11 +190,11 @@ class BarFold:
 
     def due(self) -> bool:
         """Tell whether enough ticks were folded for a snapshot."""
-        return self.n_since >= SNAPSHOT_TICKS
+        return self.n_since >= SNAPSHOT_TICKS or self.n_beats >= SNAPSHOT_BEATS
 
     def snapshot(self) -> Snapshot:
         """Return the open bars with the offset they stand for."""
-        self.n_since = 0
+        self.n_since = self.n_beats = 0
         return Snapshot({_KEY: Stamped(self.next_offset, self.kept.encode())}, self.next_offset)
 
 

@@ -41,6 +41,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     if role not in ROLES:
         raise typer.BadParameter(f"role was {role!r}; expected one of {', '.join(ROLES)}")
     settings = Settings.read()
+    data.mkdir(parents=True, exist_ok=True)
     _configure_logging(settings.log_level)
     place = Place(
         bootstrap_servers=bootstrap,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
 from models.model_set import FIT_VERSION
+from models.specialists.split import split
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
@@ -36,6 +37,8 @@ def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> P
     ------
     TapeError
         If a part has no bars; the message says how many bars there are and how many are needed.
+    HistoryTooShort
+        If the part to fit on is too short; the message says how many bars are missing.
     """
     closes = tape.closes_ns()
     if fit_until_ns is not None:
@@ -52,6 +55,8 @@ def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> P
             f"{format_ns(closes[-1])}; fitting until {format_ns(until_ns)} and showing from "
             f"{format_ns(from_ns)} leaves {n_fitted} and {n_shown}: expected bars in both parts"
         )
+    # Said before anything starts: fitting would find it out only after reading the whole tape.
+    split(min(WARMUP_BARS - 1, n_fitted), n_fitted)
     first = max(n_before - WARMUP_BARS, 0)
     return Plan(Stretch(closes[0], until_ns), Stretch(closes[first], closes[-1]), from_ns)
 

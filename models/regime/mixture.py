@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 
 from models import simplex
 from models.arrays import Floats, Indices
-from models.errors import HistoryTooShort
-from models.regime.posterior import REGIMES, RegimeModel
+from models.errors import HistoryTooShort, NotFitted
+from models.regime.posterior import REGIMES, RegimeModel, responsibilities
 
 FEATURES = ("return_21", "volatility_21", "return_63", "drawdown_63")
 """The columns that ``fit`` expects, in this order; all of them look back only."""
@@ -47,6 +47,9 @@ class Settings:
         Bound on the updates of one start.
     half_life_bars : float
         Smoothing of the served posterior.
+    warm_iterations : int
+        Bound on the updates of a warm start: a refit of the same history and three weeks more
+        should walk towards the new optimum, not jump into another one.
     """
 
     components: int = 8
@@ -54,13 +57,31 @@ class Settings:
     max_rows: int = 8000
     max_iterations: int = 500
     half_life_bars: float = 5.0
+    warm_iterations: int = 20
 
 
 DEFAULTS = Settings()
 
 
+class _WarmMixture(BayesianGaussianMixture):  # type: ignore[misc]  # scikit-learn has no types
+    """A mixture that starts from given responsibilities instead of k-means.
+
+    scikit-learn can go on from its own last fit only, which a served model no longer has.
+    """
+
+    responsibilities: Floats
+
+    def _initialize_parameters(self, X: Floats, *_: object, **__: object) -> None:  # noqa: N803  scikit-learn's name
+        self._initialize(X, self.responsibilities)
+
+
 def fit(
-    features: Floats, *, columns: Indices, seed: int, settings: Settings = DEFAULTS
+    features: Floats,
+    *,
+    columns: Indices,
+    seed: int,
+    settings: Settings = DEFAULTS,
+    previous: RegimeModel | None = None,
 ) -> RegimeModel:
     """Fit the mixture on the training stretch, pooled over symbols.
 
@@ -73,6 +94,10 @@ def fit(
     seed : int
         Seed of the k-means starts; the same seed and data give the same bytes on one machine.
     settings : Settings
+    previous : RegimeModel, optional
+        Start from its responsibilities and keep its scaler: one start, nothing random, and
+        components that stay near where they were. Its names are not taken over; see
+        ``models.regime.alignment``.
 
     Returns
     -------
@@ -83,23 +108,43 @@ def fit(
     ------
     HistoryTooShort
         If too few rows are finite.
+    NotFitted
+        If the previous model has another number of components.
     """
     observations = _observations(features[..., columns], settings)
-    mean, scale = observations.mean(axis=0), observations.std(axis=0)
-    scale = np.where(scale > 0.0, scale, 1.0)
-    mixture = BayesianGaussianMixture(
-        n_components=settings.components,
-        covariance_type="full",
-        weight_concentration_prior_type="dirichlet_process",
-        n_init=settings.restarts,
-        max_iter=settings.max_iterations,
-        random_state=seed,
-    )
+    if previous is None:
+        mean, scale = observations.mean(axis=0), observations.std(axis=0)
+        scale = np.where(scale > 0.0, scale, 1.0)
+    else:
+        mean, scale = previous.scaler_mean, previous.scaler_scale
+    mixture = _unfitted(settings, seed, previous, observations)
     with threadpool_limits(limits=1), warnings.catch_warnings():
         # The bound on iterations is ours: the last step of a slow start is still a valid mixture.
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture.fit((observations - mean) / scale)
     return _export(mixture, mean, scale, columns, settings)
+
+
+def _unfitted(
+    settings: Settings, seed: int, previous: RegimeModel | None, observations: Floats
+) -> BayesianGaussianMixture:
+    kind = BayesianGaussianMixture if previous is None else _WarmMixture
+    mixture = kind(
+        n_components=settings.components,
+        covariance_type="full",
+        weight_concentration_prior_type="dirichlet_process",
+        n_init=settings.restarts if previous is None else 1,
+        max_iter=settings.max_iterations if previous is None else settings.warm_iterations,
+        random_state=seed,
+    )
+    if previous is not None:
+        if len(previous.weights) != settings.components:
+            raise NotFitted(
+                f"a warm start needs {settings.components} components, the previous model has "
+                f"{len(previous.weights)}"
+            )
+        mixture.responsibilities = responsibilities(previous, observations)
+    return mixture
 
 
 def component_names(means: Floats, weights: Floats) -> Indices:
@@ -132,7 +177,7 @@ def component_names(means: Floats, weights: Floats) -> Indices:
     ['bull', 'sideways', 'bear']
     """
     bull, bear, sideways = range(len(REGIMES))
-    scores = (means[:, 0] / math.sqrt(21) + means[:, 2] / math.sqrt(63)) / means[:, 1]
+    scores = drift_scores(means)
     shares = weights / weights.sum()
     surplus = scores - (shares * scores).sum()
     threshold = SIDEWAYS_SHARE * math.sqrt(float((shares * surplus**2).sum()))
@@ -143,6 +188,28 @@ def component_names(means: Floats, weights: Floats) -> Indices:
     if not (names[inner] == sideways).any():
         names[inner[np.argmin(np.abs(surplus[inner]))]] = sideways
     return names.astype(np.int64)
+
+
+def drift_scores(means: Floats) -> Floats:
+    """Mean return in units of volatility, (r21 / sqrt 21 + r63 / sqrt 63) / v.
+
+    Parameters
+    ----------
+    means : (K, d)
+        Unscaled, columns as in ``FEATURES``.
+
+    Returns
+    -------
+    (K,)
+
+    Examples
+    --------
+    >>> means = [[0.03 * math.sqrt(21), 0.01, 0.02 * math.sqrt(63), 0.0]]
+    >>> drift_scores(np.array(means)).round(12).tolist()
+    [5.0]
+    """
+    scores: Floats = (means[:, 0] / math.sqrt(21) + means[:, 2] / math.sqrt(63)) / means[:, 1]
+    return scores
 
 
 def _observations(used: Floats, settings: Settings) -> Floats:

@@ -77,6 +77,38 @@ def initial_state(n_symbols: int) -> RegimeState:
     return RegimeState(simplex.uniform(n_symbols, len(REGIMES)), np.zeros(n_symbols, np.int64))
 
 
+def squared_distances(scaled: Floats, means: Floats, precisions_cholesky: Floats) -> Floats:
+    """Squared Mahalanobis distance of each row from each component, |(z - m_k) P_k|^2.
+
+    Parameters
+    ----------
+    scaled : (n, d)
+    means : (K, d)
+    precisions_cholesky : (K, d, d)
+        Upper factors P with precision = P P'.
+
+    Returns
+    -------
+    (n, K)
+        A row's bits depend on the row alone.
+
+    Examples
+    --------
+    >>> twice = 2.0 * np.eye(2)[None]
+    >>> squared_distances(np.array([[1.0, 2.0]]), np.array([[1.0, 1.0]]), twice).tolist()
+    [[4.0]]
+    """
+    centred = scaled[:, None, :] - means
+    squares = np.zeros(centred.shape[:2])
+    # Sums over features run in a fixed order: a product by BLAS may depend on the number of rows.
+    for column in range(centred.shape[2]):
+        projected = np.zeros(centred.shape[:2])
+        for row in range(centred.shape[2]):
+            projected += centred[:, :, row] * precisions_cholesky[:, row, column]
+        squares += projected * projected
+    return squares
+
+
 def responsibilities(model: RegimeModel, features: Floats) -> Floats:
     """Probability of each component given the features of one bar.
 
@@ -95,14 +127,7 @@ def responsibilities(model: RegimeModel, features: Floats) -> Floats:
         Rows on the simplex.
     """
     scaled = (features - model.scaler_mean) / model.scaler_scale
-    centred = scaled[:, None, :] - model.means
-    squares = np.zeros(centred.shape[:2])
-    # Sums over features run in a fixed order: a product by BLAS may depend on the number of rows.
-    for column in range(centred.shape[2]):
-        projected = np.zeros(centred.shape[:2])
-        for row in range(centred.shape[2]):
-            projected += centred[:, :, row] * model.precisions_cholesky[:, row, column]
-        squares += projected * projected
+    squares = squared_distances(scaled, model.means, model.precisions_cholesky)
     return simplex.softmax(model.log_constants - 0.5 * squares)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.mixture import BayesianGaussianMixture
 
-from models.errors import HistoryTooShort
+from models.errors import HistoryTooShort, NotFitted
 from models.regime import mixture, posterior
 from models.regime.posterior import REGIMES, RegimeModel
 
@@ -65,6 +65,48 @@ def test_fit_when_repeated_then_gives_the_same_bytes(
     again = mixture.fit(planted[0], columns=COLUMNS, seed=0)
     for first, second in zip(model, again, strict=True):
         assert np.asarray(first).tobytes() == np.asarray(second).tobytes()
+
+
+def test_fit_when_warm_then_keeps_the_scaler_and_is_not_random(
+    model: RegimeModel, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """A warm start has no k-means in it: any seed gives the same bytes."""
+    first, second = (
+        mixture.fit(planted[0][100:], columns=COLUMNS, seed=seed, previous=model) for seed in (1, 2)
+    )
+    assert first.scaler_mean.tobytes() == model.scaler_mean.tobytes()
+    assert first.scaler_scale.tobytes() == model.scaler_scale.tobytes()
+    for left, right in zip(first, second, strict=True):
+        assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
+
+
+def test_fit_when_warm_without_updates_to_make_then_stays_where_it_was(
+    model: RegimeModel, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """From a converged model the same rows lead back to it: the used means hardly move."""
+    again = mixture.fit(planted[0], columns=COLUMNS, seed=0, previous=model)
+    used = model.weights > 0.05
+    assert again.means[used] == pytest.approx(model.means[used], abs=0.02)
+
+
+def test_fit_when_the_previous_model_has_another_size_then_refuses(
+    model: RegimeModel, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Eight components cannot start four."""
+    with pytest.raises(NotFitted, match="needs 4 components, the previous model has 8"):
+        mixture.fit(
+            planted[0],
+            columns=COLUMNS,
+            seed=0,
+            settings=mixture.Settings(components=4),
+            previous=model,
+        )
+
+
+def test_drift_scores_when_means_are_given_then_follow_the_formula() -> None:
+    """Returns of 0.06 and 0.12 at 1 % a bar: 6 / sqrt 21 + 12 / sqrt 63."""
+    scores = mixture.drift_scores(np.array([[0.06, 0.01, 0.12, -0.5]]))
+    assert scores == pytest.approx([6.0 / np.sqrt(21) + 12.0 / np.sqrt(63)])
 
 
 def test_fit_when_few_rows_are_finite_then_says_how_many_are_needed() -> None:

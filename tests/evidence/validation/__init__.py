@@ -1,0 +1,1 @@
+"""Validation documents, written by the measurements that they report."""

@@ -48,6 +48,8 @@ def table(of: dict[int, list[Walk]]) -> dict[str, dict[str, Any]]:
             "max_drawdown": _drawdown(of, arm),
             "vs_hard": ratios[arm][0] - ratios[HARD][0],
             "vs_hard_interval": measures.interval(ratios[arm][1] - ratios[HARD][1]),
+            "vs_served": ratios[arm][0] - ratios[SERVED][0],
+            "vs_served_interval": measures.interval(ratios[arm][1] - ratios[SERVED][1]),
             "vs_constant": ratios[arm][0] - ratios[CONSTANT][0],
             "vs_constant_interval": measures.interval(ratios[arm][1] - ratios[CONSTANT][1]),
         }

@@ -38,22 +38,24 @@ def walk(market: Market, seed: int) -> Walk:
     n_bars, n_symbols = market.close.shape
     start = first_usable() + FIRST_FIT_BARS
     empty = np.full((n_bars, n_symbols, len(posterior.REGIMES)), np.nan)
-    raw, smoothed, chain, jumps, cut = (empty.copy() for _ in range(5))
+    raw, smoothed, anew, chain, jumps, cut = (empty.copy() for _ in range(6))
     model, state = None, posterior.initial_state(n_symbols)
     n_refused, n_fits = 0, 0
     for begin in range(start, n_bars, REFIT_BARS):
         past, end = features[:begin], min(begin + REFIT_BARS, n_bars)
-        model, refused = refitted(past, seed, model, MIXTURE)
+        fitted = mixture.fit(past, columns=COLUMNS, seed=seed, settings=MIXTURE, previous=model)
+        model, refused = served_after(model, fitted, past)
         n_refused, n_fits = n_refused + refused, n_fits + 1
         for bar in range(begin, end):
             raw[bar] = posterior.posterior(model, features[bar][:, COLUMNS])
+            anew[bar] = posterior.posterior(fitted, features[bar][:, COLUMNS])
             rows = np.arange(n_symbols)
             state, regime = posterior.step(model, state, rows, features[bar])
             smoothed[bar] = regime[:, :3]
         window = features[begin - _RUN_UP_BARS : end]
         new = slice(_RUN_UP_BARS, None)
-        fitted = hmm.fit(past, columns=COLUMNS, seed=seed)
-        chain[begin:end] = hmm.filtered(fitted, window)[new]
+        states = hmm.fit(past, columns=COLUMNS, seed=seed)
+        chain[begin:end] = hmm.filtered(states, window)[new]
         try:
             centres = jump.fit(past, columns=COLUMNS, seed=seed)
         except NotFitted:
@@ -65,6 +67,7 @@ def walk(market: Market, seed: int) -> Walk:
         "DPGMM argmax (hard)": hard(raw),
         "DPGMM posterior, raw": raw,
         "DPGMM posterior, smoothed": smoothed,
+        "DPGMM smoothed, named anew": eased(anew, start),
         "HMM filtered argmax": hard(chain),
         "HMM filtered, smoothed": eased(chain, start),
         "jump model, online": jumps,
@@ -75,11 +78,10 @@ def walk(market: Market, seed: int) -> Walk:
     return Walk(market, start, arms, n_refused, n_fits)
 
 
-def refitted(
-    past: Floats, seed: int, model: posterior.RegimeModel | None, settings: mixture.Settings
+def served_after(
+    model: posterior.RegimeModel | None, fitted: posterior.RegimeModel, past: Floats
 ) -> tuple[posterior.RegimeModel, bool]:
-    """Fit anew, warm and with the names carried; the old model stays if that is refused."""
-    fitted = mixture.fit(past, columns=COLUMNS, seed=seed, settings=settings, previous=model)
+    """Give the refit the old names, or keep the old model if they cannot be carried."""
     if model is None:
         return fitted, False
     try:

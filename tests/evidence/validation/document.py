@@ -1,5 +1,7 @@
 """How a validation document is put together and where it goes."""
 
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,7 @@ def verdicts(results: Mapping[str, tuple[Measurement, Result]]) -> str:
             [
                 f"`tradewind evidence {name}`",
                 f"{result.value:g}",
-                measurement.unit,
+                measurement.unit.replace("|", "\\|"),
                 measurement.target.replace("|", "\\|"),
                 f"{result.n:,}",
                 "holds" if result.holds else "**missed**",
@@ -77,6 +79,31 @@ def settings_line(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"`{name}` {value}" for name, value in settings.items())
 
 
+def reflowed(block: str) -> str:
+    r"""Break the lines of prose and lists anew; headings and tables stay.
+
+    Examples
+    --------
+    >>> print(reflowed("1. one\n   two\n2. three"))
+    1. one two
+    2. three
+    """
+    if block.startswith(("|", "#", "<")):
+        return block
+    items: list[str] = []
+    for line in block.split("\n"):
+        starts = not items or re.match(r"- |\d+\. ", line)
+        if starts:
+            items.append(line.strip())
+        else:
+            items[-1] += " " + line.strip()
+    wrapped = []
+    for item in items:
+        indent = " " * len(match[0]) if (match := re.match(r"- |\d+\. ", item)) else ""
+        wrapped.append(textwrap.fill(item, 100, subsequent_indent=indent, break_on_hyphens=False))
+    return "\n".join(wrapped)
+
+
 def write(name: str, command: str, sections: Iterable[str]) -> Path:
     """Write the document, with its command and the machine in its first lines."""
     here = machine()
@@ -86,5 +113,6 @@ def write(name: str, command: str, sections: Iterable[str]) -> Path:
     )
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / name
-    path.write_text(head + "\n" + "\n\n".join(sections) + "\n")
+    blocks = "\n\n".join(sections).split("\n\n")
+    path.write_text(head + "\n" + "\n\n".join(map(reflowed, blocks)) + "\n")
     return path

@@ -7,6 +7,7 @@ long no clock ran.
 
 import asyncio
 import logging
+from itertools import count
 
 from streams.clock import wall_ns
 from streams.epochs import Epoch
@@ -16,6 +17,9 @@ log = logging.getLogger("tradewind.clock")
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
+
+# The epoch is said again now and then, so that its announcement never leaves the topic by age.
+_ANNOUNCE_EVERY = 64
 
 
 async def run_clock(clock: Clock, epoch: Epoch, *, number: int, digest: str) -> None:
@@ -28,7 +32,9 @@ async def run_clock(clock: Clock, epoch: Epoch, *, number: int, digest: str) -> 
     bar = (wall_ns() - lateness_ns) // epoch.timeframe_ns
     await clock.announce(number, digest, bar * epoch.timeframe_ns)
     log.info("epoch %d (%s) announced; bars of %s", number, digest[:12], epoch.timeframe)
-    while True:
+    for beats in count(1):
+        if beats % _ANNOUNCE_EVERY == 0:
+            await clock.announce(number, digest, bar * epoch.timeframe_ns)
         due_ns = bar * epoch.timeframe_ns + lateness_ns
         await asyncio.sleep(max(0.0, (due_ns - wall_ns()) / _NS_PER_S))
         await clock.beat(due_ns, n=bar, meant_ns=due_ns)

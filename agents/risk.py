@@ -5,6 +5,7 @@ barrier without effect and is not passed as progress until its bar is decided.
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class _Waiting(NamedTuple):
     """A slice that waits for the others of its bar."""
 
     slice_: Slice
+    rows: list[tuple[Row, Reasons]]
     headers: Headers
     checksum: int
 
@@ -81,6 +83,7 @@ class RiskFold:
             slice_ = Slice.decode(record.value or b"")
             loaded = self.epochs.load(slice_.meta.epoch_digest)
             account = self._account(loaded, (record.key or b"").decode())
+            rows = _checked(account.rules, slice_)
         except (RecordError, UnicodeDecodeError) as error:
             refused = (
                 error if isinstance(error, RecordError) else RecordError("BAD_KEY", str(error))
@@ -90,7 +93,7 @@ class RiskFold:
         meta = slice_.meta
         bar = (meta.close_ns, meta.rank)
         place = (meta.partition, meta.chunk)
-        waiting = _Waiting(slice_, record.headers, zlib.crc32(record.value or b""))
+        waiting = _Waiting(slice_, rows, record.headers, zlib.crc32(record.value or b""))
         standing = account.barrier.held(bar, place)
         if standing is not None and standing.checksum != waiting.checksum:
             raise SliceConflict(f"risk: slice {slice_.key} of {place} came again with other bytes")
@@ -127,7 +130,8 @@ class RiskFold:
             account.epoch_digest = loaded.digest
         reasons = {}
         rows = []
-        for row, reason in sorted(_rows(slices), key=lambda pair: pair[0].symbol):
+        pairs = (pair for held in waiting for pair in held.rows)
+        for row, reason in sorted(pairs, key=lambda pair: pair[0].symbol):
             rows.append(row)
             reasons[row.symbol] = reason
         account.state, outcome = decide(account.state, account.rules, bar[0], rows)
@@ -201,17 +205,26 @@ def _slot(loaded: LoadedEpoch, portfolio: Portfolio) -> Slot:
     return Slot(portfolio, epoch.timeframe, 0, 0, digests, lot_sizes)
 
 
-def _rows(slices: list[Slice]) -> Iterator[tuple[Row, Reasons]]:
-    for slice_ in slices:
-        if slice_.n_rows == 0:
-            continue
-        columns = ("close", "fill_price", "confidence", "target_fraction")
-        numbers = zip(*(slice_.floats(name).tolist() for name in columns), strict=True)
-        features, regime, weights = (
-            slice_.matrix(name).tolist() for name in ("features", "regime", "weights")
-        )
-        for i, (symbol, values) in enumerate(zip(slice_.symbols(), numbers, strict=True)):
-            yield Row(symbol, *values), Reasons(NAMES, features[i], regime[i], weights[i])
+def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:
+    """Return a slice's rows, read once; what a decision could not be made of is refused here."""
+    if slice_.n_rows == 0:
+        return []
+    columns = ("close", "fill_price", "confidence", "target_fraction")
+    numbers = zip(*(slice_.floats(name).tolist() for name in columns), strict=True)
+    features, regime, weights = (
+        slice_.matrix(name).tolist() for name in ("features", "regime", "weights")
+    )
+    symbols = slice_.symbols()
+    unknown = set(symbols) - set(rules.symbols)
+    if unknown:
+        raise RecordError("UNKNOWN_SYMBOL", f"{min(unknown)!r} is not in the portfolio's universe")
+    widths = (len(features[0]), len(regime[0]), len(weights[0]))
+    if widths != (len(NAMES), 4, 3):
+        raise RecordError("BAD_COLUMN", f"lists of {widths}; expected {(len(NAMES), 4, 3)}")
+    rows = [Row(symbol, *values) for symbol, values in zip(symbols, numbers, strict=True)]
+    if not all(math.isfinite(row.close) and row.close > 0 for row in rows):
+        raise RecordError("BAD_PRICE", "a close is not a positive number")
+    return [(row, Reasons(NAMES, features[i], regime[i], weights[i])) for i, row in enumerate(rows)]
 
 
 def _origins(slices: list[Slice]) -> Headers:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 import faust
@@ -28,6 +29,9 @@ _QUEUE_BATCHES = 8
 # bar on its way through the chain; without a pause it is taken after so many steps all the same.
 _PAUSE_S = 0.1
 _STEPS_WITHOUT_PAUSE = 64
+
+# However little was folded, progress is never older than this: far below every topic's retention.
+_OLDEST_PROGRESS_S = 600.0
 
 
 class Output(NamedTuple):
@@ -154,6 +158,7 @@ class _PartitionTask:
         self.event = event
         self.dirty = False
         self.steps_due = 0
+        self.dirty_since_s = 0.0
         self.fold = stage.new_fold(self.tp.partition, self._read)
         self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
         self.task.add_done_callback(self._on_done)
@@ -195,6 +200,14 @@ class _PartitionTask:
                     return await self.queue.get()
             except TimeoutError:
                 await self._persist()
+        while self.dirty:
+            left_s = self.dirty_since_s + _OLDEST_PROGRESS_S - clock.monotonic_s()
+            if left_s <= 0:
+                await self._persist()
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    return await self.queue.get()
         return await self.queue.get()
 
     def _take(self, event: EventT[Any]) -> list[Record]:
@@ -212,7 +225,8 @@ class _PartitionTask:
         started = clock.monotonic_s()
         outputs = [output for record in records for output in self.fold.apply(record)]
         folded = clock.monotonic_s()
-        self.dirty = True
+        if not self.dirty:
+            self.dirty, self.dirty_since_s = True, started
         await self.stage.send(outputs)
         metrics.STEP_SECONDS.labels(name).observe(folded - started)
         metrics.SEND_SECONDS.labels(name).observe(clock.monotonic_s() - folded)

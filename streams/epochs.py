@@ -29,7 +29,7 @@ _LARGEST_BPS = 10_000
 _LONGEST_ID = 64
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can be traded; ``lot_size`` is a decimal text in units of the instrument."""
 
     id: str
@@ -48,7 +48,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return lot_size_e8
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits of one portfolio; fractions are of its equity."""
 
     max_asset_fraction: float = 0.25
@@ -58,14 +58,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     min_trade_fraction: float = 0.005
 
 
-class Costs(msgspec.Struct, frozen=True, kw_only=True):
+class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a paper fill costs, in basis points of its notional."""
 
     slippage_bps: float = 1.0
     fee_bps: float = 0.5
 
 
-class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
+class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An account that decides and trades on paper."""
 
     id: str
@@ -88,7 +88,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
         return cash_e16
 
 
-class Epoch(msgspec.Struct, frozen=True, kw_only=True):
+class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The document of an epoch; its digest is its identity."""
 
     timeframe: str

@@ -8,6 +8,7 @@ import os
 import tomllib
 from importlib import resources
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, Self
 
 import msgspec
@@ -18,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from streams.epochs import Instrument, Portfolio
 from streams.errors import SettingsError
@@ -69,17 +71,34 @@ class Settings(BaseSettings):
         """
         _check_environment(set(cls.model_fields))
         try:
-            return cls()
+            settings = cls()
+        except (TOMLDecodeError, SourceError) as error:
+            raise SettingsError(f"the settings cannot be read: {error}") from error
         except ValidationError as error:
             found = error.errors()[0]
             where = ".".join(str(part) for part in found["loc"])
             raise SettingsError(
                 f"setting {where} was {found.get('input')!r}: {found['msg']}"
             ) from error
+        for table in (settings.instruments, settings.portfolios):
+            _check_names(table)
+        return settings
 
 
 # Variables of ours that are no settings: where data lies, and where the file of settings is.
 _PLACES = frozenset({"TRADEWIND_CONFIG", "TRADEWIND_DATA", "TRADEWIND_HOME"})
+
+
+def _check_names(table: dict[str, dict[str, Any]]) -> None:
+    """Refuse names that differ in case only: a variable's name arrives in lower case."""
+    seen: dict[str, str] = {}
+    for name in sorted(table):
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise SettingsError(
+                f"{other!r} and {name!r} differ in case only; a TRADEWIND_ variable arrives in "
+                "lower case, so set this one in the file"
+            )
 
 
 def _check_environment(fields: set[str]) -> None:

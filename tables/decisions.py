@@ -115,7 +115,7 @@ def void_event(slot: Slot, symbol: str, reason: str) -> Decision:
         allowed_quantity=0,
         rejection_reasons=[Rejection("INPUT_VOID", f"the slice could not be used: {reason}")],
         regime_probs=RegimeProbs(_THIRD, _THIRD, _THIRD),
-        entropy_bits=0.0,
+        entropy_bits=math.log2(3),
         strategy_weights=StrategyWeights(_THIRD, _THIRD, _THIRD),
         target_fraction=0.0,
         features={},

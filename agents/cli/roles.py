@@ -16,7 +16,7 @@ from streams.brokers.processes import Launch, Process, birth_of, start
 from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
 from streams.epochs import Epoch
-from streams.errors import WorkerFailedError
+from streams.errors import SettingsError, WorkerFailedError
 from streams.settings import Settings, instruments_of, portfolios_of
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
@@ -67,8 +67,14 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         pipeline_version=PIPELINE_VERSION,
         pipeline_digest=pipeline_digest(),
     )
-    digest = Epochs(artifacts).put(epoch)
+    epochs = Epochs(artifacts)
+    digest = epochs.put(epoch)
     plan = LivePlan.of(home)
+    if plan is not None and epochs.load(plan.epochs[-1]).epoch.layout() != epoch.layout():
+        raise SettingsError(
+            "these models or settings change the grid, the universe or an account that is live; "
+            "start them as a stack of their own with --name"
+        )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
         plan = LivePlan([], label, free_port(settings.web_host), free_port(settings.web_host))
@@ -94,6 +100,7 @@ class RolePart:
     home: Path
     arguments: tuple[str, ...]
     port: int = 0
+    host: str = "127.0.0.1"
 
     @property
     def _file(self) -> Path:
@@ -112,7 +119,9 @@ class RolePart:
                 folder.mkdir(parents=True, exist_ok=True)
             command = [sys.executable, "-m", "agents", *self.arguments]
             environment = dict(os.environ)
-            process = start(Launch(command, Path.cwd(), self._log, environment, tethered=False))
+            process = start(
+                Launch(command, Path.cwd(), self._log, environment, tethered=False, append=True)
+            )
             state = _State(process.pid, process.birth, self.arguments)
             self._file.write_bytes(msgspec.json.encode(state))
             self._await_ready(process)
@@ -131,7 +140,7 @@ class RolePart:
         if not self.port:
             return True
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.host, self.port)) == 0
 
     def stop(self) -> str | None:
         """End the role and say so; None if it did not run."""
@@ -153,7 +162,7 @@ class RolePart:
             provider="own",
             running=True,
             why=f"log in {self._log}",
-            address=f"http://127.0.0.1:{self.port}/" if self.port else None,
+            address=f"http://{self.host}:{self.port}/" if self.port else None,
             pid=process.pid,
             uptime_s=round(wall_ns() / 1e9 - details.create_time(), 1),
             memory_mb=round(details.memory_info().rss / _MB, 1),
@@ -170,7 +179,7 @@ class RolePart:
         return process if birth_of(state.pid) == state.birth else None
 
 
-def roles_of(home: Path, plan: LivePlan, bootstrap: str) -> list[RolePart]:
+def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[RolePart]:
     """Return the live roles in the order in which they start."""
     artifacts = f"--artifacts={home / 'artifacts'}"
     servers = f"--bootstrap={bootstrap}"
@@ -193,10 +202,11 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str) -> list[RolePart]:
         servers,
         f"--port={plan.web_port}",
         f"--label={plan.label}",
-        f"--stats-url=http://127.0.0.1:{plan.worker_port}/",
+        f"--stats-url=http://{host}:{plan.worker_port}/",
+        f"--host={host}",
     )
     return [
-        RolePart("worker", home, worker, plan.worker_port),
+        RolePart("worker", home, worker, plan.worker_port, host),
         RolePart("clock", home, clock),
-        RolePart("web", home, web, plan.web_port),
+        RolePart("web", home, web, plan.web_port, host),
     ]

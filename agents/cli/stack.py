@@ -63,7 +63,9 @@ def up(
             asyncio.run(declare_live(servers, Settings.read()))
             if history is not None:
                 _warm_up(home, servers, plan, history, is_new=before is None)
-            started += [role.start() for role in roles_of(home, plan, servers)]
+            started += [
+                role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)
+            ]
     _print_parts(name, started)
 
 
@@ -112,7 +114,7 @@ def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new:
 
 def _roles(home: Path) -> list[RolePart]:
     plan = LivePlan.of(home)
-    return [] if plan is None else roles_of(home, plan, "")
+    return [] if plan is None else roles_of(home, plan, "", Settings.read().web_host)
 
 
 def _print_parts(name: str, states: Sequence[PartState]) -> None:

@@ -72,7 +72,8 @@ def models_for(
         If the stretch is too short; the message says how many bars are missing.
     """
     wanted = {
-        "source": tape.name,
+        "source": tape.identity,
+        "first_close_ns": min(c for c in tape.closes_ns() if c >= stretch.first_close_ns),
         "timeframe": tape.timeframe,
         "pipeline_digest": pipeline_digest(),
         "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
@@ -88,5 +89,5 @@ def models_for(
 
     history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
     fitted = fit(history, timeframe=tape.timeframe, seed=SEED, progress=progress)
-    metadata = {**fitted.metadata, "source": tape.name}
+    metadata = {**fitted.metadata, "source": tape.identity}
     return artifacts.put_models(fitted._replace(metadata=metadata)), True

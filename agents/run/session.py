@@ -95,8 +95,8 @@ class Session:
             f"Models {digest[:12]} {'fitted now' if is_new else 'loaded'}, on bars from "
             f"{format_ns(planned.fitted.first_close_ns)} to "
             f"{format_ns(planned.fitted.last_close_ns)}. Shown: from "
-            f"{format_ns(planned.shown_from_ns)} on, out of sample; the {WARMUP_BARS} bars before "
-            "warm the features up."
+            f"{format_ns(planned.shown_from_ns)} on, {_sample(planned)}; the {WARMUP_BARS} bars "
+            "before warm the features up."
         )
         return digest
 
@@ -163,6 +163,13 @@ class Session:
                 time.sleep(_POLL_S)
         except KeyboardInterrupt:
             self.console.print("Ending.")
+
+
+def _sample(planned: Plan) -> str:
+    fitted_until_ns = planned.fitted.last_close_ns
+    if planned.shown_from_ns > fitted_until_ns:
+        return "out of sample"
+    return f"IN SAMPLE until {format_ns(fitted_until_ns)}: the models were fitted on these bars"
 
 
 def verify_run(run: Run, watch: Observer) -> dict[str, Findings]:

@@ -93,7 +93,12 @@ def initial_state(cash: int, lot_sizes: dict[str, int], rules: AccountRules) -> 
 def decide(
     state: AccountState, rules: AccountRules, close_ns: int, rows: Sequence[Row]
 ) -> tuple[AccountState, Outcome]:
-    """Fold one bar of all partitions; ``rows`` are in symbol order, one per symbol at most."""
+    """Fold one bar of all partitions; ``rows`` are in symbol order, one per symbol at most.
+
+    A boundary at which nothing traded is no bar of the account: no order ages over a weekend.
+    """
+    if not rows:
+        return state, Outcome((), ())
     executions = _settle(state, rules, {row.symbol: row.fill_price for row in rows})
     mark(state.book, {row.symbol: row.close for row in rows})
     state = _remember(state, rules, rows)
@@ -131,8 +136,6 @@ def _settle(
 
 
 def _remember(state: AccountState, rules: AccountRules, rows: Sequence[Row]) -> AccountState:
-    if not rows:
-        return state
     index = {symbol: i for i, symbol in enumerate(rules.symbols)}
     returns = np.full(len(rules.symbols), np.nan)
     last_close = state.last_close.copy()

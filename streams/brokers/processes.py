@@ -87,6 +87,8 @@ class Launch:
         All variables of the new process.
     inherit
         File descriptors that the new process keeps.
+    append
+        Whether earlier output stays: the log of a crash outlives the restart.
     tethered
         Whether the process dies with this one, even if this one is killed.
     """
@@ -97,6 +99,7 @@ class Launch:
     environment: Mapping[str, str]
     inherit: tuple[int, ...] = ()
     tethered: bool = True
+    append: bool = False
 
 
 def start(launch: Launch) -> Process:
@@ -112,7 +115,7 @@ def start(launch: Launch) -> Process:
 
 def _keep(launch: Launch, started: "Future[Process]") -> None:
     try:
-        with launch.output.open("wb") as output:
+        with launch.output.open("ab" if launch.append else "wb") as output:
             child = subprocess.Popen(  # noqa: S603  our own command, as a list
                 [*_tether(launch), *launch.command],
                 cwd=launch.folder,

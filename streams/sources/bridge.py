@@ -51,6 +51,7 @@ class BridgeTape:
         self.closes: FloatArray = prices[list(self.symbols)].to_numpy(dtype=np.float64)
         days = prices.index.to_numpy().astype("datetime64[ns]").astype(np.int64)
         self._days_ns: list[int] = days.tolist()
+        self.identity = f"{NAME}; seed {seed}, {ticks_per_day} ticks a day"
         self._seed = seed
         self._n = ticks_per_day
 

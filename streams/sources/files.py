@@ -5,6 +5,7 @@ its ticks. Values are not judged here: crossed quotes and prices of zero are wha
 market, and the bars stage answers for them.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import pairwise, repeat
 from pathlib import Path
@@ -31,6 +32,8 @@ class FileTape:
     ----------
     name
         File name, number of rows, and the notes.
+    identity
+        SHA-256 of the file.
     timeframe
         Length of a bar.
     symbols
@@ -48,6 +51,8 @@ class FileTape:
         self.notes = found.notes
         what = f"{file.path.name}: {found.n_rows:,} {layout.kind.plural}"
         self.name = "; ".join((what, *found.notes))
+        with file.path.open("rb") as content:
+            self.identity = hashlib.file_digest(content, "sha256").hexdigest()
 
     def closes_ns(self) -> list[int]:
         """Return the close of every bar that has events, in time order."""

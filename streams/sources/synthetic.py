@@ -106,6 +106,7 @@ class SyntheticTape:
                 f"the grid of {timeframe}"
             )
         self.name = f"synthetic market with planted regimes, seed {seed}: simulated trades"
+        self.identity = f"{self.name}; {symbols} symbols, {ticks_per_bar} ticks a bar, {start_ns}"
         self.symbols = tuple(f"SYN{n:0{len(str(symbols - 1))}d}" for n in range(symbols))
         self._start_ns, self._seed, self._n_ticks = start_ns, seed, ticks_per_bar
         self.regimes: IntArray = _chain(self._draws(_CHAIN), bars)

@@ -30,6 +30,11 @@ class Tape(Protocol):
         ...
 
     @property
+    def identity(self) -> str:
+        """What the events are, by content: models fitted on one tape are not another's."""
+        ...
+
+    @property
     def timeframe(self) -> str:
         """Base timeframe of its bars."""
         ...

@@ -137,3 +137,39 @@ def test_read_when_all_is_well_then_gives_the_settings(file: Path) -> None:
     """The file that the environment names is read."""
     assert file.exists()
     assert Settings.read().partitions == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[portfolios.main.limits]\nmax_asset_fractoin = 0.05", "max_asset_fractoin"),
+        ("[portfolios.main.costs]\nfee_bp = 9", "fee_bp"),
+    ],
+)
+def test_portfolios_when_a_nested_key_is_mistyped_then_are_refused(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit that is not read is a limit that does not hold."""
+    path = tmp_path / "typo.toml"
+    path.write_text(text)
+    monkeypatch.setenv("TRADEWIND_CONFIG", str(path))
+    with pytest.raises(SettingsError, match=said):
+        portfolios_of(Settings.read())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("lateness_ms =", "cannot be read"),
+        ("[portfolios.Growth]\n[portfolios.growth]", "differ in case only"),
+    ],
+)
+def test_read_when_the_file_is_wrong_then_says_so(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is no TOML, or names two accounts alike, is refused in one line."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    monkeypatch.setenv("TRADEWIND_CONFIG", str(path))
+    with pytest.raises(SettingsError, match=said):
+        Settings.read()

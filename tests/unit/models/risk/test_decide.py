@@ -68,7 +68,9 @@ def test_decide_when_the_next_bar_has_a_price_then_fills_the_order_first() -> No
 def test_decide_when_there_is_no_fill_price_then_waits_and_expires() -> None:
     """An order that finds no price for three bars ends unfilled and frees its room."""
     rules = rules_of(SYMBOLS, expiry=3)
-    outcomes = run(rules, [[row()], [], [row("BBB", 0.0)], [row(target=0.0)], [row()]])
+    outcomes = run(
+        rules, [[row()], [row("CCC", 0.0)], [row("BBB", 0.0)], [row(target=0.0)], [row()]]
+    )
     assert [len(o.executions) for o in outcomes] == [0, 0, 0, 1, 0]
     order, fill = outcomes[3].executions[0]
     assert (order.lots, order.bars_waited, fill) == (2, 3, None)
@@ -178,15 +180,15 @@ def test_decide_when_there_is_no_equity_then_buys_nothing(cash: int) -> None:
     assert [(v.row.symbol, v.lots) for v in outcome.verdicts] == [("BBB", -1), ("AAA", 0)]
 
 
-def test_decide_when_nothing_came_then_only_orders_age() -> None:
-    """A bar without rows moves no window and marks no price."""
+def test_decide_when_nothing_came_then_nothing_changes() -> None:
+    """A boundary without rows, as at a weekend, moves no window, no price and ages no order."""
     rules = rules_of(SYMBOLS)
     state, _ = decide(opened(rules), rules, 1, [row()])
     window = state.window.copy()
     after, outcome = decide(state, rules, 2, [])
     assert outcome == Outcome((), ())
     np.testing.assert_array_equal(after.window, window)
-    assert after.reservations.orders[0].bars_waited == 1
+    assert after.reservations.orders[0].bars_waited == 0
 
 
 def test_decide_when_bars_follow_then_remembers_log_returns() -> None:

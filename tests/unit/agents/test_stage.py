@@ -281,6 +281,19 @@ async def test_run_when_the_fold_is_due_then_keeps_its_state_in_the_pause(world:
     assert world.sent()[-1] == [b"more"]
 
 
+async def test_run_when_little_was_folded_then_progress_is_kept_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quiet topic's state is durable long before its log is cut off by age."""
+    monkeypatch.setattr("agents.stage._OLDEST_PROGRESS_S", 0.05)
+    world.feed(0, b"one")
+    await asyncio.sleep(0.3)
+    assert [entry[0] for entry in world.log] == ["sent", "kept", "progress"]
+    world.feed(1, b"more")
+    await world.settle()
+    assert world.sent()[-1] == [b"more"]
+
+
 async def test_run_when_there_is_no_pause_then_keeps_its_state_all_the_same(world: World) -> None:
     """Records without an end do not put a due snapshot off for ever."""
     for offset in range(200):

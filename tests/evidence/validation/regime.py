@@ -272,7 +272,8 @@ Two fits from scratch a month apart, named by the rule alone, agree on
 {parts["spx_cold_by_rule_mean"]:.3f} of the bars on average and on
 {parts["spx_cold_by_rule_min"]:.3f} at worst ({parts["n_cold"]} pairs): labels of a refit
 from scratch are not to be relied on. The column on order says how often the
-mean return over 63 bars still falls from bull to sideways to bear after a refit, the last one how many bars the naming rule would call the same: names that
+mean return over 63 bars still falls from bull to sideways to bear after a refit, the last one
+how many bars the naming rule would call the same: names that
 are carried for decades stay on the same bars, but do not always keep their meaning, and which
 components the first fit found (its seed) decides how far they go."""
 

@@ -70,6 +70,14 @@ lint: $(STAMP) ## Correct what the linter and the formatter can correct themselv
 evidence: $(STAMP) ## Measure every number that the documents state (minutes to hours)
 	$(BIN)/tradewind evidence --all $(ARGS)
 
+.PHONY: bench
+bench: $(STAMP) ## Measure the chain's latency and tick rate beside their peers (8 minutes)
+	$(BIN)/tradewind evidence chain-latency tick-rate $(ARGS)
+
+.PHONY: chaos
+chaos: $(STAMP) ## Kill, interrupt and poison a running chain; compare with an undisturbed one
+	$(BIN)/pytest tests/e2e/test_kill.py tests/integration/test_chain.py tests/integration/test_stamped.py $(ARGS)
+
 .PHONY: up
 up: $(STAMP) ## Start the stack in the background
 	$(BIN)/tradewind up $(ARGS)

@@ -15,19 +15,29 @@ from streams.brokers import open_broker, stack_home
 from streams.brokers.embedded import find_embedded
 from streams.brokers.given import given_servers
 from streams.clock import monotonic_s
-from streams.errors import BrokerFailedError
+from streams.errors import BrokerFailedError, SettingsError
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
+from streams.sources.synthetic import SyntheticTape
+from streams.sources.tape import Tape
 from streams.timestamps import parse_ns
 
 # The demo's models end with 2017, so that everything shown is out of sample.
 _FIT_UNTIL = "2017-12-31T00:00:00Z"
 _SHOW_FROM = "2018-01-03T00:00:00Z"
 
+# The first half is fitted on, the second is shown.
+_SYNTHETIC_BARS = 1_700
+_SYNTHETIC_SEED = 7
+
 _File = Annotated[Path | None, typer.Option("--file", help="CSV or Parquet of ticks or bars.")]
 _Timeframe = Annotated[str | None, typer.Option(help="Base timeframe of a file's bars.")]
 _From = Annotated[str | None, typer.Option("--from", help="First close to show, RFC 3339.")]
 _Name = Annotated[str, typer.Option("--name", help="The stack.")]
+_Synthetic = Annotated[
+    str | None,
+    typer.Option(help="Simulated market with planted regimes: SYMBOLSxTICKS a second, as 200x5."),
+]
 _Once = Annotated[
     bool, typer.Option("--once", help="Exit at the end; the status tells the result.")
 ]
@@ -44,6 +54,7 @@ def demo(
     timeframe: _Timeframe = None,
     show_from: _From = None,
     name: _Name = "demo",
+    synthetic: _Synthetic = None,
     *,
     once: _Once = False,
 ) -> None:
@@ -51,9 +62,10 @@ def demo(
     started_s = monotonic_s()
     with _in_order() as console:
         home = stack_home(name)
-        tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
-        fit_until_ns = parse_ns(_FIT_UNTIL) if file is None else None
-        if show_from is None and file is None:
+        tape = _tape(file, timeframe, synthetic)
+        is_bridge = isinstance(tape, BridgeTape)
+        fit_until_ns = parse_ns(_FIT_UNTIL) if is_bridge else None
+        if show_from is None and is_bridge:
             show_from = _SHOW_FROM
         session = Session(console, home, tape, fit_until_ns, _ns(show_from), started_s=started_s)
         session.check()
@@ -82,6 +94,23 @@ def replay(
         session.check()
         held = session.run(_running_broker(home), stay=not once)
     raise typer.Exit(0 if held else 1)
+
+
+def _tape(file: Path | None, timeframe: str | None, synthetic: str | None) -> Tape:
+    if synthetic is not None:
+        symbols, _, ticks = synthetic.partition("x")
+        if not (symbols.isdecimal() and ticks.isdecimal() and file is None):
+            raise SettingsError(
+                f"--synthetic was {synthetic!r}; expected SYMBOLSxTICKS as 200x5, and no --file"
+            )
+        return SyntheticTape(
+            symbols=int(symbols),
+            bars=_SYNTHETIC_BARS,
+            ticks_per_bar=int(ticks),
+            seed=_SYNTHETIC_SEED,
+            timeframe=timeframe or "1s",
+        )
+    return BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
 
 
 def _ns(text: str | None) -> int | None:

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from models.execution.fills import price_of
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
 from models.risk.decide import AccountState, Executed, Verdict
 from streams.epochs import SCALE_E8, Portfolio
@@ -141,7 +142,7 @@ def execution_event(slot: Slot, executed: Executed) -> Execution:
         kind="expire" if fill is None else "fill",
         side="BUY" if order.lots > 0 else "SELL",
         quantity=slot.quantity(order.symbol, abs(order.lots)),
-        price=0.0 if fill is None else fill.price_e8 / PRICE_SCALE,
+        price=0.0 if fill is None else price_of(fill),
         fee=0.0 if fill is None else fill.fee / MONEY_SCALE,
         currency=slot.portfolio.currency,
         ts_event=format_ns(slot.close_ns),

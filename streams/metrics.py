@@ -49,3 +49,4 @@ BARRIER_WAITING = Gauge(
     "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
 )
 EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
+ARCHIVED_ROWS = Counter("tradewind_archived_rows_total", "New rows in SQL, by table.", ("table",))

@@ -1,31 +1,20 @@
 """The live roles of a stack: worker, clock and page, each a process that outlives the command."""
 
-import os
-import socket
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import psutil
 
-from agents.cli.parts import PartState
+from agents.cli.role_part import RolePart
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
-from streams.brokers.processes import Launch, Process, birth_of, start
-from streams.brokers.waiting import wait_for
-from streams.clock import wall_ns
 from streams.epochs import Epoch
-from streams.errors import SettingsError, WorkerFailedError
+from streams.errors import SettingsError
 from streams.settings import Settings, instruments_of, portfolios_of
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
+from tables.stores.servers.postgres import is_usable
 
 CLOCK_ID = "live"
-
-_READY_S = 30.0
-_POLL_S = 0.1
-_MB = 2**20
 
 
 class LivePlan(msgspec.Struct):
@@ -84,101 +73,6 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     return plan
 
 
-class _State(msgspec.Struct):
-    """A started role: its process, and with what it was started."""
-
-    pid: int
-    birth: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RolePart:
-    """One live role."""
-
-    name: str
-    home: Path
-    arguments: tuple[str, ...]
-    port: int = 0
-    host: str = "127.0.0.1"
-
-    @property
-    def _file(self) -> Path:
-        return self.home / "parts" / f"{self.name}.json"
-
-    @property
-    def _log(self) -> Path:
-        return self.home / "logs" / f"{self.name}.log"
-
-    def start(self) -> PartState:
-        """Start the role, or find it running as it should; return when it listens."""
-        if self._running() is not None and self._state().arguments != self.arguments:
-            self.stop()
-        if self._running() is None:
-            for folder in (self._file.parent, self._log.parent):
-                folder.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", "agents", *self.arguments]
-            environment = dict(os.environ)
-            process = start(
-                Launch(command, Path.cwd(), self._log, environment, tethered=False, append=True)
-            )
-            state = _State(process.pid, process.birth, self.arguments)
-            self._file.write_bytes(msgspec.json.encode(state))
-            self._await_ready(process)
-        return self.state()
-
-    def _await_ready(self, process: Process) -> None:
-        def settled() -> bool:
-            return not process.alive() or self._listens()
-
-        wait_for(settled, timeout_s=_READY_S, poll_s=_POLL_S)
-        if not process.alive():
-            tail = self._log.read_text(errors="replace")[-2000:]
-            raise WorkerFailedError(f"{self.name} ended by itself; {self._log} ends with:\n{tail}")
-
-    def _listens(self) -> bool:
-        if not self.port:
-            return True
-        with socket.socket() as probe:
-            return probe.connect_ex((self.host, self.port)) == 0
-
-    def stop(self) -> str | None:
-        """End the role and say so; None if it did not run."""
-        process = self._running()
-        if process is None:
-            return None
-        process.end()
-        self._file.unlink(missing_ok=True)
-        return f"{self.name} (pid {process.pid})"
-
-    def state(self) -> PartState:
-        """Say how the role is."""
-        process = self._running()
-        if process is None:
-            return PartState(self.name, "own", running=False, why="start it with `tradewind up`")
-        details = psutil.Process(process.pid)
-        return PartState(
-            name=self.name,
-            provider="own",
-            running=True,
-            why=f"log in {self._log}",
-            address=f"http://{self.host}:{self.port}/" if self.port else None,
-            pid=process.pid,
-            uptime_s=round(wall_ns() / 1e9 - details.create_time(), 1),
-            memory_mb=round(details.memory_info().rss / _MB, 1),
-        )
-
-    def _state(self) -> _State:
-        return msgspec.json.decode(self._file.read_bytes(), type=_State)
-
-    def _running(self) -> Process | None:
-        if not self._file.exists():
-            return None
-        state = self._state()
-        process = Process(state.pid, state.birth)
-        return process if birth_of(state.pid) == state.birth else None
-
-
 def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[RolePart]:
     """Return the live roles in the order in which they start."""
     artifacts = f"--artifacts={home / 'artifacts'}"
@@ -197,6 +91,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         f"--epoch={plan.epochs[-1]}",
         f"--number={len(plan.epochs)}",
     )
+    archive = ("archive", servers, artifacts, f"--name={home.name}")
     web = (
         "web",
         servers,
@@ -208,5 +103,6 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
     return [
         RolePart("worker", home, worker, plan.worker_port, host),
         RolePart("clock", home, clock),
+        *([RolePart("archive", home, archive)] if is_usable(home) else []),
         RolePart("web", home, web, plan.web_port, host),
     ]

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from models.errors import ModelError
 from streams.errors import StreamError
 from tables.stores.artifacts import ArtifactError
+from tables.stores.errors import StoreError
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def spoken_errors() -> Iterator[None]:
     """Say our own errors, which name the way out, and the broker's; exit 1."""
     try:
         yield
-    except (StreamError, ModelError, ArtifactError) as error:
+    except (StreamError, ModelError, ArtifactError, StoreError) as error:
         typer.secho(str(error), fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from error
     except KafkaError as error:

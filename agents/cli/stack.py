@@ -12,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.doctor import Finding, examine
-from agents.cli.parts import PartState, parts_of
-from agents.cli.roles import LivePlan, RolePart, planned, roles_of
+from agents.cli.parts import Part, PartState, parts_of
+from agents.cli.role_part import RolePart
+from agents.cli.roles import LivePlan, planned, roles_of
 from agents.cli.spoken import spoken_errors
+from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
 from agents.run.warm import warm_up
 from streams.brokers import stack_home
@@ -55,7 +57,8 @@ def up(
     """Start the broker in the background, or find it running; with --models the live roles too."""
     with spoken_errors():
         home = stack_home(name)
-        started = [part.start() for part in parts_of(home, port=port)]
+        postgres, tracking = stores_of(name)
+        started = [part.start() for part in (*parts_of(home, port=port), postgres)]
         servers = started[0].address or ""
         before = LivePlan.of(home)
         plan = before if models is None else planned(home, models, Settings.read())
@@ -66,6 +69,8 @@ def up(
             started += [
                 role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)
             ]
+        # Last: it starts slowly, and no role waits for it.
+        started.append(tracking.start())
     _print_parts(name, started)
 
 
@@ -73,7 +78,7 @@ def down(name: _Name = "default") -> None:
     """Stop the stack's parts, the last one first; the data stays."""
     with spoken_errors():
         home = stack_home(name)
-        answers = [part.stop() for part in reversed([*parts_of(home), *_roles(home)])]
+        answers = [part.stop() for part in reversed(_parts(name, home))]
     stopped = [answer for answer in answers if answer is not None]
     typer.echo(f"Stopped {', '.join(stopped)}." if stopped else f"Nothing ran in stack {name}.")
 
@@ -82,7 +87,7 @@ def status(*, name: _Name = "default", as_json: _Json = False) -> None:
     """Say which parts run, where, for how long and how large they are."""
     with spoken_errors():
         home = stack_home(name)
-        states = [part.state() for part in [*parts_of(home), *_roles(home)]]
+        states = [part.state() for part in _parts(name, home)]
     if as_json:
         typer.echo(json.dumps([asdict(state) for state in states]))
     else:
@@ -110,6 +115,11 @@ def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new:
     epoch = Epochs(Artifacts(home / "artifacts")).load(digest).epoch
     tape = open_tape(history, timeframe=epoch.timeframe)
     typer.echo(f"{asyncio.run(warm_up(servers, epoch, digest, tape))} bars of history sent.")
+
+
+def _parts(name: str, home: Path) -> list[Part]:
+    """Return all parts in the order in which they may be needed by the next."""
+    return [*parts_of(home), *stores_of(name), *_roles(home)]
 
 
 def _roles(home: Path) -> list[RolePart]:

@@ -1,6 +1,7 @@
 """The processes of a run: workers and pages that end with the one that started them."""
 
 import os
+import signal
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from streams.brokers.processes import Launch, Process, start
+from streams.brokers.waiting import wait_for
 from streams.errors import WorkerFailedError
 
 _LOG_TAIL_BYTES = 4_000
@@ -30,15 +32,16 @@ class Children:
     environment: dict[str, str] = field(default_factory=dict)
     running: dict[str, Process] = field(default_factory=dict)
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, ask: signal.Signals = signal.SIGTERM) -> None:
         """Start ``tradewind ARGUMENTS``; it dies with this process, however this one ends."""
-        self.start_program(name, sys.executable, "-m", "agents", *arguments)
+        self.start_program(name, sys.executable, "-m", "agents", *arguments, ask=ask)
 
-    def start_program(self, name: str, *command: str) -> None:
-        """Start any program under the same rule."""
+    def start_program(self, name: str, *command: str, ask: signal.Signals = signal.SIGTERM) -> None:
+        """Start any program under the same rule; ``ask`` is the signal that ends it in order."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self.environment}
         self.running[name] = start(
-            Launch(command, Path.cwd(), self.log_of(name), {**os.environ, **self.environment})
+            Launch(command, Path.cwd(), self.log_of(name), environment, ask=ask)
         )
 
     def log_of(self, name: str) -> Path:
@@ -60,6 +63,22 @@ class Children:
                     f"{name} (pid {process.pid}) ended by itself; its log is "
                     f"{self.log_of(name)} and ends with:\n{tail}"
                 )
+
+    def finish(self, name: str, *, timeout_s: float) -> None:
+        """Wait for a child that ends by itself.
+
+        Raises
+        ------
+        WorkerFailedError
+            If it is not done in time.
+        """
+        process = self.running[name]
+        if not wait_for(lambda: not process.alive(), timeout_s=timeout_s):
+            raise WorkerFailedError(
+                f"{name} (pid {process.pid}) was not done within {timeout_s:g} s; its log is "
+                f"{self.log_of(name)}"
+            )
+        del self.running[name]
 
     def stop(self) -> None:
         """Ask every child to end, and see that it does."""

@@ -42,10 +42,14 @@ def birth_of(pid: int) -> str | None:
 
 @dataclass(frozen=True)
 class Process:
-    """A process that leads its own group, known well enough not to hit a stranger."""
+    """A process that leads its own group, known well enough not to hit a stranger.
+
+    ``ask`` is the signal by which it ends in order.
+    """
 
     pid: int
     birth: str
+    ask: signal.Signals = signal.SIGTERM
 
     def alive(self) -> bool:
         """Return whether this very process still runs."""
@@ -53,7 +57,7 @@ class Process:
 
     def end(self, *, term_s: float = _TERM_S) -> None:
         """Ask the group to end, then kill it; return when it is verified gone."""
-        for signal_number, patience_s in ((signal.SIGTERM, term_s), (signal.SIGKILL, _KILL_S)):
+        for signal_number, patience_s in ((self.ask, term_s), (signal.SIGKILL, _KILL_S)):
             if not self.alive():
                 return
             self._signal_group(signal_number)
@@ -91,6 +95,8 @@ class Launch:
         Whether earlier output stays: the log of a crash outlives the restart.
     tethered
         Whether the process dies with this one, even if this one is killed.
+    ask
+        The signal by which the process ends in order.
     """
 
     command: Sequence[str]
@@ -100,6 +106,7 @@ class Launch:
     inherit: tuple[int, ...] = ()
     tethered: bool = True
     append: bool = False
+    ask: signal.Signals = signal.SIGTERM
 
 
 def start(launch: Launch) -> Process:
@@ -126,7 +133,7 @@ def _keep(launch: Launch, started: "Future[Process]") -> None:
                 pass_fds=launch.inherit,
                 start_new_session=True,
             )
-        started.set_result(Process(child.pid, birth_of(child.pid) or "ended at once"))
+        started.set_result(Process(child.pid, birth_of(child.pid) or "ended at once", launch.ask))
     except OSError as error:
         started.set_exception(error)
     else:

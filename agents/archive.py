@@ -1,0 +1,155 @@
+"""``regime-probabilities, strategy-weights -> SQL rows``; a role of its own, off the decision path.
+
+Offsets are committed after the rows are durable, and a row that is there already stays as it was:
+after a crash some records are read again and change nothing. While the database is away the topics
+are the buffer; what cannot be read becomes a dead letter.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from agents.topology import prefix_of
+from streams import metrics, topics
+from streams.dead_letters import DeadLetter, Origin
+from streams.errors import RecordError
+from streams.slices import Slice
+from tables.archive import EPOCHS, Rows, regime_rows, run_name, weight_rows
+from tables.stores.artifacts import Artifacts, canonical_json
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.row_store import RowStore
+
+log = logging.getLogger("tradewind.archive")
+
+STAGE = "archive"
+
+# Records of one transaction: large enough for COPY to pay, small enough to be read again quickly.
+_BATCH_RECORDS = 256
+_POLL_MS = 500
+_WAIT_S_MAX = 30.0
+
+ReadSlice = Callable[[str, Slice], Rows]
+
+SOURCES: Mapping[str, ReadSlice] = {
+    topics.REGIME_PROBABILITIES.name: regime_rows,
+    topics.STRATEGY_WEIGHTS.name: weight_rows,
+}
+
+
+def group_of(run: str) -> str:
+    """Return the consumer group of a run's archive."""
+    return f"{prefix_of(run)}tradewind-{STAGE}"
+
+
+class Archive:
+    """The archive of one run.
+
+    Parameters
+    ----------
+    run
+        Name of the run; empty for the live one.
+    consumer, producer
+        Of the run's topics and for dead letters; started and stopped by the caller.
+    store
+        Where the rows go.
+    artifacts
+        Where the documents of epochs are.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        store: RowStore,
+        artifacts: Artifacts,
+    ) -> None:
+        self._run = run
+        self._consumer = consumer
+        self._producer = producer
+        self._store = store
+        self._artifacts = artifacts
+        self._epochs: set[tuple[int, str]] = set()
+
+    async def work(self) -> None:
+        """Read, keep and commit until cancelled."""
+        while True:
+            fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+            if fetched:
+                await self.keep([record for records in fetched.values() for record in records])
+                await self._consumer.commit(
+                    {where: records[-1].offset + 1 for where, records in fetched.items()}
+                )
+
+    async def keep(self, records: Sequence[ConsumerRecord]) -> None:
+        """Make the rows of some records durable, however long the database is away."""
+        read: list[tuple[ConsumerRecord, list[Rows]]] = []
+        letters: list[DeadLetter] = []
+        for record in records:
+            try:
+                read.append((record, self._rows(record)))
+            except RecordError as error:
+                letters.append(_letter(record, error))
+        try:
+            await self._put([rows for _, batches in read for rows in batches])
+        except StoreConflict:
+            letters.extend([letter async for letter in self._one_by_one(read)])
+        await self._bury(letters)
+
+    async def _one_by_one(
+        self, read: Sequence[tuple[ConsumerRecord, list[Rows]]]
+    ) -> AsyncIterator[DeadLetter]:
+        """Keep what the database takes; yield the rest."""
+        for record, batches in read:
+            try:
+                await self._put(batches)
+            except StoreConflict as error:
+                yield _letter(record, RecordError("REFUSED_BY_SQL", str(error)))
+
+    async def _put(self, batches: Sequence[Rows]) -> None:
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_random_exponential(multiplier=0.5, max=_WAIT_S_MAX),
+            before_sleep=_say,
+        ):
+            with attempt:
+                new = await self._store.put(batches)
+        for table, n_new in new.items():
+            metrics.ARCHIVED_ROWS.labels(table).inc(n_new)
+        for rows in batches:
+            if rows.table is EPOCHS:
+                self._epochs.update((epoch, digest) for _, epoch, digest, _ in rows.values)
+
+    def _rows(self, record: ConsumerRecord) -> list[Rows]:
+        slice_ = Slice.decode(record.value or b"")
+        read = SOURCES[record.topic.removeprefix(prefix_of(self._run))]
+        run = run_name(self._run)
+        rows = [read(run, slice_)] if slice_.n_rows else []
+        epoch = (slice_.meta.epoch, slice_.meta.epoch_digest)
+        if epoch not in self._epochs:
+            document = canonical_json(self._artifacts.load_json(epoch[1])).decode()
+            rows.append(Rows(EPOCHS, [(run, *epoch, document)]))
+        return rows
+
+    async def _bury(self, letters: Sequence[DeadLetter]) -> None:
+        topic = prefix_of(self._run) + topics.DEAD_LETTERS.name
+        for letter in letters:
+            metrics.DEAD_LETTERS.labels(STAGE, letter.reason).inc()
+            log.warning("dead letter %s: %s %s", letter.origin.id(), letter.reason, letter.detail)
+            await self._producer.send_and_wait(
+                topic, letter.raw, key=letter.origin.id().encode(), headers=letter.headers()
+            )
+
+
+def _letter(record: ConsumerRecord, error: RecordError) -> DeadLetter:
+    origin = Origin(record.topic, record.partition, record.offset)
+    return DeadLetter.of(error, origin, STAGE, record.value or b"")
+
+
+def _say(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    wait_s: Any = state.next_action.sleep if state.next_action is not None else 0.0
+    log.warning("the database is away, trying again in %.1f s: %s", wait_s, error)

@@ -1,0 +1,68 @@
+"""``tradewind archive``: one process that keeps what the stages said as SQL rows."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from agents.archive import SOURCES, Archive, group_of
+from agents.cli.spoken import spoken_errors
+from agents.topology import prefix_of
+from streams.brokers import stack_home
+from streams.settings import Settings
+from tables.stores.artifacts import Artifacts
+from tables.stores.row_store import RowStore
+from tables.stores.servers.postgres import server_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(archive)
+
+
+def archive(
+    bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
+    artifacts: Annotated[Path, typer.Option(help="Directory of models and epochs.")],
+    run: Annotated[str, typer.Option(help="Run whose topics are kept; empty: live.")] = "",
+    name: Annotated[
+        str, typer.Option("--name", help="Stack whose PostgreSQL is used.")
+    ] = "default",
+) -> None:
+    """Keep regimes and weights of a run as SQL rows until told to stop."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("tradewind").setLevel(Settings.read().log_level)
+    with (
+        spoken_errors(),
+        contextlib.suppress(asyncio.CancelledError),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(bootstrap, run, Artifacts(artifacts), name))
+
+
+async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> None:
+    me = asyncio.current_task()
+    if me is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    consumer = AIOKafkaConsumer(
+        *(prefix_of(run) + topic for topic in SOURCES),
+        bootstrap_servers=bootstrap,
+        group_id=group_of(run),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    async with contextlib.AsyncExitStack() as stack:
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop)
+        store = await stack.enter_async_context(RowStore(server_of(stack_home(name))))
+        await Archive(run, consumer, producer, store, artifacts).work()

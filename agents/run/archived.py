@@ -1,0 +1,58 @@
+"""Waiting for the archive of a run: everything that was said is a row."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from agents.archive import SOURCES, group_of
+from agents.run.drive import Run
+from streams.clock import monotonic_s
+from tables.archive import TABLES, run_name
+from tables.stores.row_store import RowStore
+from tables.stores.servers.postgres import PostgresServer
+
+_POLL_S = 0.2
+
+
+async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> dict[str, int]:
+    """Wait until the archive has kept all slices of a run; return its rows by table.
+
+    Raises
+    ------
+    TimeoutError
+        If the archive made no progress for ``patience_s``.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=run.bootstrap_servers)
+    await consumer.start()
+    await admin.start()
+    try:
+        ends = await consumer.end_offsets(
+            [
+                TopicPartition(run.prefix + topic, partition)
+                for topic in SOURCES
+                for partition in range(run.epoch.n_partitions)
+            ]
+        )
+        await _caught_up(admin, group_of(run.name), ends, patience_s)
+    finally:
+        await admin.close()
+        await consumer.stop()
+    async with RowStore(server) as store:
+        return {table.name: await store.count(table, run_name(run.name)) for table in TABLES}
+
+
+async def _caught_up(
+    admin: AIOKafkaAdminClient, group: str, ends: dict[TopicPartition, int], patience_s: float
+) -> None:
+    left, since_s = sum(ends.values()), monotonic_s()
+    while left:
+        kept = await admin.list_consumer_group_offsets(group)
+        done = {where: kept[where].offset if where in kept else 0 for where in ends}
+        now = sum(max(end - max(done[where], 0), 0) for where, end in ends.items())
+        if now < left:
+            left, since_s = now, monotonic_s()
+        elif monotonic_s() - since_s > patience_s:
+            raise TimeoutError(f"the archive stands still with {left} slices to keep")
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,33 @@
+"""The database of a command that runs for a while: used if it is there, else started."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from agents.run.workers import Children
+from tables.stores.migrations import bring_up_to_date
+from tables.stores.servers import postgres
+from tables.stores.servers.postgres import PostgresServer
+
+# PostgreSQL ends its clients' connections at SIGINT; at SIGTERM it would wait for them.
+ASK_POSTGRES = signal.SIGINT
+
+
+def database(home: Path, children: Children) -> PostgresServer | None:
+    """Return the stack's database, ready and up to date; None if none is given or installed.
+
+    An embedded server that does not run becomes one of the children.
+
+    Raises
+    ------
+    StoreUnavailable
+        If it does not answer in time.
+    """
+    if not postgres.is_usable(home):
+        return None
+    server = postgres.server_of(home)
+    if server.provider == "embedded" and not asyncio.run(server.answers()):
+        children.start("postgres", "postgres", f"--name={home.name}", ask=ASK_POSTGRES)
+        postgres.wait_until_ready(server)
+    asyncio.run(bring_up_to_date(server))
+    return server

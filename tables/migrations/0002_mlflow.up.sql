@@ -1,0 +1,2 @@
+-- A schema of its own for MLflow, which makes and migrates its tables itself.
+CREATE SCHEMA IF NOT EXISTS mlflow;

@@ -8,17 +8,18 @@ is fitted or chosen on it, and the metrics say how the models do there.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort
-from models.features import catalogue, pipeline
-from models.history import BarHistory, check, next_returns
+from models.features import catalogue
+from models.history import next_returns
 from models.model_set import FIT_VERSION, ModelSet
 from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
+from models.prepared import Prepared
 from models.regime import mixture, posterior
 from models.regime.posterior import RegimeModel
 from models.specialists import network, serving
@@ -26,8 +27,7 @@ from models.specialists import split as splitting
 from models.weights import controller
 from models.weights.controller import ControllerModel
 
-__all__ = ["BarHistory", "ModelSet", "fit"]
-
+Part = TypeVar("Part")
 
 GROSS_BUDGET = 1.0
 """Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
@@ -58,20 +58,42 @@ class Material(NamedTuple):
         return np.flatnonzero(np.isfinite(self.close[bar]))
 
 
+class Keep(Protocol):
+    """Returns a part that was fitted before, or makes it and keeps it."""
+
+    def __call__(self, name: str, kind: type[Part], make: Callable[[], Part]) -> Part:
+        """Return the part called ``name``."""
+        ...
+
+
+def made(name: str, kind: type[Part], make: Callable[[], Part]) -> Part:
+    """Keep nothing: make the part."""
+    del name, kind
+    return make()
+
+
 def fit(
-    history: BarHistory, *, timeframe: str, seed: int, progress: Callable[[str, float], None]
+    prepared: Prepared,
+    *,
+    timeframe: str,
+    seed: int,
+    progress: Callable[[str, float], None],
+    keep: Keep = made,
 ) -> ModelSet:
     """Fit regimes, specialists, controller and calibration, and measure them.
 
     Parameters
     ----------
-    history : BarHistory
+    prepared : Prepared
+        Bars and their features.
     timeframe : str
         Kept in the metadata; a bar is a bar.
     seed : int
         The same seed and history give the same models, byte for byte, on one machine.
     progress : callable
         Called with the stage's name and its finished share in [0, 1].
+    keep : Keep
+        Asked for the parts that take long, so that an interrupted fit goes on where it was.
 
     Returns
     -------
@@ -81,29 +103,31 @@ def fit(
 
     Raises
     ------
-    ShapeError, NotFinite
-        If the history contradicts itself; see ``models.history.check``.
     HistoryTooShort
         Saying how many bars are missing.
     """
-    check(history)
-    progress("features", 0.0)
-    material = _material(history)
-    progress("features", 1.0)
+    history = prepared.history
+    material = _material(prepared)
     columns = np.array([catalogue.NAMES.index(name) for name in mixture.FEATURES], np.int64)
     progress("regime", 0.0)
-    regime_model = mixture.fit(
-        material.features[material.parts.training], columns=columns, seed=seed
+    regime_model = keep(
+        "regime",
+        RegimeModel,
+        lambda: mixture.fit(material.features[material.parts.training], columns=columns, seed=seed),
     )
     regime = _regimes(regime_model, material)
     progress("regime", 1.0)
-    specialists = network.fit(
-        material.features,
-        material.next_returns,
-        regime[..., :3],
-        split=material.parts,
-        seed=seed,
-        progress=progress,
+    specialists = keep(
+        "specialists",
+        serving.Specialists,
+        lambda: network.fit(
+            material.features,
+            material.next_returns,
+            regime[..., :3],
+            split=material.parts,
+            seed=seed,
+            progress=progress,
+        ),
     )
     progress("ensemble", 0.0)
     controller_model = ControllerModel()
@@ -127,9 +151,8 @@ def fit(
     return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)
 
 
-def _material(history: BarHistory) -> Material:
-    splitting.split(min(catalogue.WARMUP_BARS - 1, len(history.close_ns)), len(history.close_ns))
-    features = pipeline.fold(pipeline.Bars(*history[2:]))
+def _material(prepared: Prepared) -> Material:
+    history, features = prepared
     usable = np.flatnonzero(np.any(np.all(np.isfinite(features), axis=2), axis=1))
     if len(usable) == 0:
         raise HistoryTooShort(

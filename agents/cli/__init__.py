@@ -2,7 +2,18 @@
 
 import typer
 
-from agents.cli import clock, demo, evidence, stack, train, web, worker
+from agents.cli import (
+    archive,
+    clock,
+    demo,
+    evidence,
+    models,
+    stack,
+    stores,
+    train,
+    web,
+    worker,
+)
 
 app = typer.Typer(
     name="tradewind",
@@ -11,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, stack, worker, clock, web, evidence):
+for module in (demo, train, models, stack, worker, clock, archive, web, stores, evidence):
     module.register(app)
 
 

@@ -7,15 +7,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from agents.cli.models import registered
 from agents.cli.spoken import spoken_errors
 from agents.run.fit import models_for
 from agents.run.progress import shown
+from agents.run.stores import database
+from agents.run.workers import Children
 from streams.brokers import stack_home
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
 from streams.sources.replay import Stretch
 from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
+from tables.stores.servers import mlflow
 
 
 def register(app: typer.Typer) -> None:
@@ -31,16 +35,31 @@ def train(
     until: Annotated[str | None, typer.Option(help="Last close to fit on, RFC 3339.")] = None,
     name: Annotated[str, typer.Option("--name", help="The stack.")] = "default",
 ) -> None:
-    """Fit models and print their digest, for `tradewind up --models`."""
+    """Fit models, register them as champion, and print their digest for `tradewind up --models`."""
     console = Console(stderr=True, highlight=False)
     with spoken_errors():
         tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
         closes = tape.closes_ns()
         stretch = Stretch(closes[0], closes[-1] if until is None else parse_ns(until))
-        artifacts = Artifacts(stack_home(name) / "artifacts")
+        home = stack_home(name)
+        artifacts = Artifacts(home / "artifacts")
         with shown(console) as progress:
             digest, is_new = models_for(tape, stretch, artifacts, progress)
-    metrics = artifacts.load_models(digest).metadata["metrics"]
-    console.print(f"{'Fitted' if is_new else 'Found'}; measured on bars that were held back:")
-    console.print_json(json.dumps(metrics["held_back"]))
+        metrics = artifacts.load_models(digest).metadata["metrics"]
+        console.print(f"{'Fitted' if is_new else 'Found'}; measured on bars that were held back:")
+        console.print_json(json.dumps(metrics["held_back"]))
+        console.print(_registered(home, digest))
     typer.echo(digest)
+
+
+def _registered(home: Path, digest: str) -> str:
+    """Register the models where a registry is installed, and say so."""
+    if not mlflow.is_usable(home):
+        return f"Not registered: {mlflow.VARIABLE} is not set and MLflow is not installed."
+    children = Children(home / "logs")
+    try:
+        database(home, children)
+        version = registered(home.name, digest)
+    finally:
+        children.stop()
+    return f"Registered as {version.name} version {version.number}: {', '.join(version.aliases)}."

@@ -69,6 +69,18 @@ def start_worker(run: Run, children: Children, web_port: int, instance: str = "0
     )
 
 
+def start_archive(run: Run, children: Children) -> None:
+    """Start the process that keeps the run's slices as SQL rows."""
+    children.start(
+        "archive",
+        "archive",
+        f"--bootstrap={run.bootstrap_servers}",
+        f"--artifacts={run.artifacts}",
+        f"--run={run.name}",
+        f"--name={run.home.name}",
+    )
+
+
 async def declare(run: Run, replication: int) -> None:
     """Create the run's topics and changelogs."""
     await _declare(run.bootstrap_servers, run.name, run.epoch.n_partitions, replication)

@@ -1,17 +1,22 @@
 """Models for a tape: found by what they were fitted on, or fitted now."""
 
+import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
 from models.model_set import FIT_VERSION
+from models.prepared import Prepared, prepare
 from models.specialists.split import split
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
 from tables.history import history_of
-from tables.stores.artifacts import Artifacts
+from tables.stores.artifacts import Artifacts, canonical_json
+from tables.stores.checkpoints import Checkpoints
+from tables.stores.feature_store import FeatureStore
 
 SEED = 7
 
@@ -66,28 +71,56 @@ def models_for(
 ) -> tuple[str, bool]:
     """Return the digest of the models fitted on a stretch, and whether they were fitted now.
 
+    Bars and features are computed once and kept beside the artefacts; a fit that was interrupted
+    goes on where it was.
+
     Raises
     ------
     ModelError
         If the stretch is too short; the message says how many bars are missing.
     """
-    wanted = {
-        "source": tape.identity,
-        "first_close_ns": min(c for c in tape.closes_ns() if c >= stretch.first_close_ns),
-        "timeframe": tape.timeframe,
-        "pipeline_digest": pipeline_digest(),
-        "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
-        "symbols": list(tape.symbols),
-        "seed": SEED,
-        "fit_version": FIT_VERSION,
-    }
+    wanted = {**_bars_of(tape, stretch), "seed": SEED, "fit_version": FIT_VERSION}
     found = artifacts.find(**wanted)
     if found:
         return found[0], False
     # Imported here: only fitting needs PyTorch and scikit-learn, a warm start does without them.
     from models.training import fit  # noqa: PLC0415  heavy
 
-    history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
-    fitted = fit(history, timeframe=tape.timeframe, seed=SEED, progress=progress)
+    prepared = prepared_for(tape, stretch, artifacts.root.parent, progress)
+    key = hashlib.sha256(canonical_json(wanted)).hexdigest()
+    checkpoints = Checkpoints(artifacts.root.parent / "fitting" / key)
+    fitted = fit(
+        prepared, timeframe=tape.timeframe, seed=SEED, progress=progress, keep=checkpoints.keep
+    )
     metadata = {**fitted.metadata, "source": tape.identity}
-    return artifacts.put_models(fitted._replace(metadata=metadata)), True
+    digest = artifacts.put_models(fitted._replace(metadata=metadata))
+    checkpoints.clear()
+    return digest, True
+
+
+def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:
+    """Return bars and features of a stretch: those kept in the stack's home, or made now."""
+    store = FeatureStore(home / "features")
+    key = _bars_of(tape, stretch)
+    prepared = store.get(key)
+    if prepared is None:
+        history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
+        # Said before the features are computed: a history that is too short never will be enough.
+        split(min(WARMUP_BARS - 1, len(history.close_ns)), len(history.close_ns))
+        progress("features", 0.0)
+        prepared = prepare(history)
+        progress("features", 1.0)
+        store.put(key, prepared)
+    return prepared
+
+
+def _bars_of(tape: Tape, stretch: Stretch) -> dict[str, Any]:
+    """Return what names the bars of a stretch and their features."""
+    return {
+        "source": tape.identity,
+        "first_close_ns": min(c for c in tape.closes_ns() if c >= stretch.first_close_ns),
+        "timeframe": tape.timeframe,
+        "pipeline_digest": pipeline_digest(),
+        "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
+        "symbols": list(tape.symbols),
+    }

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agents.run.drive import Run, declare, drive, start_worker
+from agents.run.archived import archived
+from agents.run.drive import Run, declare, drive, start_archive, start_worker
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
+from agents.run.stores import database
 from agents.run.workers import Children, free_port, memory_mb
 from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
 from models.verification import Findings, Terms, verify
@@ -21,8 +23,13 @@ from streams.settings import Settings, instruments_of, portfolios_of
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
+from tables.stores.servers import mlflow
+from tables.stores.servers.postgres import PostgresServer
 
 _POLL_S = 0.5
+
+# The archive is a few seconds behind at most; one that keeps nothing for this long is broken.
+_ARCHIVE_S = 60.0
 
 
 @dataclass
@@ -64,7 +71,8 @@ class Session:
         """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
         planned = self._plan()
         self.console.print(f"Data: {self.tape.name}.")
-        epoch = self._epoch(self._models(planned))
+        digest, is_new = self._models(planned)
+        epoch = self._epoch(digest)
         run = Run(f"run-{run_stamp()}", bootstrap_servers, self.home, epoch)
         children = Children(
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
@@ -72,8 +80,14 @@ class Session:
         watch = Observer(run.bootstrap_servers, run.prefix, len(epoch.portfolios))
         stats_port, page_port = free_port(self._host), free_port(self._host)
         try:
+            server = database(self.home, children)
+            if server is not None:
+                start_archive(run, children)
             asyncio.run(self._play(run, planned, watch, children, stats_port))
             held = self._report(run, watch)
+            if server is not None:
+                self._tell_rows(run, server)
+                self._register(digest, is_new, children)
             if stay:
                 self._serve(run, children, stats_port, page_port)
         finally:
@@ -87,7 +101,7 @@ class Session:
     def _host(self) -> str:
         return self.settings.web_host
 
-    def _models(self, planned: Plan) -> str:
+    def _models(self, planned: Plan) -> tuple[str, bool]:
         artifacts = Artifacts(self.home / "artifacts")
         with shown(self.console) as progress:
             digest, is_new = models_for(self.tape, planned.fitted, artifacts, progress)
@@ -98,7 +112,7 @@ class Session:
             f"{format_ns(planned.shown_from_ns)} on, {_sample(planned)}; the {WARMUP_BARS} bars "
             "before warm the features up."
         )
-        return digest
+        return digest, is_new
 
     def _epoch(self, models: str) -> Epoch:
         settings = self.settings
@@ -141,6 +155,19 @@ class Session:
         findings = verify_run(run, watch)
         self.console.print(verification(findings))
         return bool(findings) and all(found.holds() for found in findings.values())
+
+    def _tell_rows(self, run: Run, server: PostgresServer) -> None:
+        rows = asyncio.run(archived(run, server, patience_s=_ARCHIVE_S))
+        told = ", ".join(f"{name} {n_rows:,}" for name, n_rows in rows.items())
+        self.console.print(f"SQL rows of this run: {told} (PostgreSQL: {server.why}).")
+
+    def _register(self, digest: str, is_new: bool, children: Children) -> None:  # noqa: FBT001  what models_for says
+        """Register fitted models in a process of its own: MLflow takes 250 MB of memory."""
+        if is_new and mlflow.is_usable(self.home):
+            children.start("register", "models", "register", digest, f"--name={self.home.name}")
+            children.finish("register", timeout_s=mlflow.READY_S)
+            said = children.log_of("register").read_text().strip()
+            self.console.print(f"MLflow: {said}.")
 
     def _serve(self, run: Run, children: Children, stats_port: int, page_port: int) -> None:
         stats = f"http://{self._host}:{stats_port}/"

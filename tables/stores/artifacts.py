@@ -80,6 +80,31 @@ class Artifacts:
         """
         return _models_from_bytes(self._load(digest, _MODELS), digest)
 
+    def path_of_models(self, digest: str) -> Path:
+        """Return where the file of a model set is.
+
+        Raises
+        ------
+        ArtifactMissing
+            If the text is no digest.
+        """
+        return self._path(digest, _MODELS)
+
+    def put_file(self, file: Path, digest: str) -> str:
+        """Store the file of a model set that comes from elsewhere; give its digest.
+
+        Raises
+        ------
+        ArtifactCorrupt
+            If its bytes have another digest, or are no model set of this version.
+        """
+        data = file.read_bytes()
+        actual = hashlib.sha256(data).hexdigest()
+        if actual != digest:
+            raise ArtifactCorrupt(f"{file} must have the digest {digest}, was {actual}")
+        _models_from_bytes(data, digest)
+        return self._put(data, _MODELS)
+
     def put_json(self, document: Any) -> str:  # noqa: ANN401  any JSON value
         """Store a JSON document in canonical form; give its SHA-256 in hex."""
         return self._put(canonical_json(document), _DOCUMENTS)
@@ -129,7 +154,7 @@ class Artifacts:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest, kind)
         self.root.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write(data)
         return digest
 
@@ -165,28 +190,32 @@ def canonical_json(document: Any) -> bytes:  # noqa: ANN401  any JSON value
     ).encode()
 
 
+def pack_part(part: Any) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:  # noqa: ANN401  any NamedTuple of numbers and arrays
+    """Split a fitted part into its plain numbers and its arrays, by field."""
+    kinds = get_type_hints(type(part))
+    numbers = {n: v for n, v in part._asdict().items() if kinds[n] in {int, float}}
+    arrays = {
+        n: np.ascontiguousarray(v)
+        for n, v in part._asdict().items()
+        if kinds[n] not in {int, float}
+    }
+    return numbers, arrays
+
+
 def _models_to_bytes(models: ModelSet) -> bytes:
     header: dict[str, Any] = {"format": FORMAT, "metadata": models.metadata}
     tensors: dict[str, np.ndarray[Any, Any]] = {}
-    for part, kind in _parts():
-        numbers = {}
-        for field, value in getattr(models, part)._asdict().items():
-            if get_type_hints(kind)[field] in {int, float}:
-                numbers[field] = value
-            else:
-                tensors[f"{part}.{field}"] = np.ascontiguousarray(value)
-        header[part] = numbers
-    return save_tensors(tensors, {_HEADER_KEY: canonical_json(header).decode()})
+    for part, _ in _parts():
+        header[part], arrays = pack_part(getattr(models, part))
+        tensors |= {f"{part}.{field}": array for field, array in arrays.items()}
+    return part_bytes(header, tensors)
 
 
 def _models_from_bytes(data: bytes, digest: str) -> ModelSet:
     try:
-        length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-        outer = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-        header = json.loads(outer["__metadata__"][_HEADER_KEY])
+        header, tensors = read_part(data)
         if header["format"] != FORMAT:
             raise ArtifactCorrupt(f"{digest} must have the format {FORMAT}, was {header['format']}")
-        tensors = load_tensors(data)
         parts = {
             part: kind(
                 **{
@@ -203,6 +232,24 @@ def _models_from_bytes(data: bytes, digest: str) -> ModelSet:
     return ModelSet(**parts, metadata=header["metadata"])
 
 
+def part_bytes(numbers: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
+    """Encode plain values and arrays as one safetensors file."""
+    return save_tensors(arrays, {_HEADER_KEY: canonical_json(numbers).decode()})
+
+
+def read_part(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """Decode plain values and arrays.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, SafetensorError
+        If the bytes are no such file.
+    """
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    outer = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    return json.loads(outer["__metadata__"][_HEADER_KEY]), load_tensors(data)
+
+
 def _parts() -> Iterator[tuple[str, Any]]:
     for name, kind in get_type_hints(ModelSet).items():
         if hasattr(kind, "_fields"):
@@ -210,7 +257,8 @@ def _parts() -> Iterator[tuple[str, Any]]:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
+def replacing(path: Path) -> Iterator[Any]:
+    """Give a file to write that takes the place of ``path`` when it is whole and on disk."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -11,6 +11,7 @@ from models.features import catalogue
 from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
+from models.prepared import prepare
 from models.specialists import serving
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
@@ -38,7 +39,7 @@ def bars(n_bars: int = N_BARS) -> BarHistory:
 @pytest.fixture(scope="module")
 def models() -> ModelSet:
     """Fit once for the tests of this file."""
-    return training.fit(bars(), timeframe="1d", seed=7, progress=ignore)
+    return training.fit(prepare(bars()), timeframe="1d", seed=7, progress=ignore)
 
 
 def as_bytes(models: ModelSet) -> list[bytes]:
@@ -48,7 +49,7 @@ def as_bytes(models: ModelSet) -> list[bytes]:
 
 def test_fit_when_repeated_then_gives_the_same_bytes(models: ModelSet) -> None:
     """Seed and history determine every array, number and metric."""
-    again = training.fit(bars(), timeframe="1d", seed=7, progress=ignore)
+    again = training.fit(prepare(bars()), timeframe="1d", seed=7, progress=ignore)
     assert as_bytes(again) == as_bytes(models)
     assert again.metadata == models.metadata
 
@@ -58,7 +59,7 @@ def test_fit_when_held_back_bars_differ_then_gives_the_same_models(models: Model
     changed = bars()
     for column in (changed.open, changed.high, changed.low, changed.close, changed.vwap):
         column[-90::2] *= 1.01
-    again = training.fit(changed, timeframe="1d", seed=7, progress=ignore)
+    again = training.fit(prepare(changed), timeframe="1d", seed=7, progress=ignore)
     assert as_bytes(again) == as_bytes(models)
     assert again.metadata["metrics"]["held_back"] != models.metadata["metrics"]["held_back"]
 
@@ -95,7 +96,7 @@ def test_fit_when_the_history_is_too_short_then_says_how_many_bars_are_missing()
     """The features' warm-up counts on top of the 549 bars that three stretches need."""
     missing = catalogue.WARMUP_BARS - 1 + 549 - 600
     with pytest.raises(HistoryTooShort, match=f"^{missing} bars are missing"):
-        training.fit(bars(600), timeframe="1d", seed=7, progress=ignore)
+        training.fit(prepare(bars(600)), timeframe="1d", seed=7, progress=ignore)
 
 
 def test_fit_when_a_symbol_never_lives_long_enough_then_says_what_it_had() -> None:
@@ -104,7 +105,7 @@ def test_fit_when_a_symbol_never_lives_long_enough_then_says_what_it_had() -> No
     for column in history[2:]:
         column[200:] = np.nan
     with pytest.raises(HistoryTooShort, match="was 200 at most"):
-        training.fit(history, timeframe="1d", seed=7, progress=ignore)
+        training.fit(prepare(history), timeframe="1d", seed=7, progress=ignore)
 
 
 def test_fit_when_a_price_is_missing_then_names_its_place() -> None:
@@ -112,16 +113,11 @@ def test_fit_when_a_price_is_missing_then_names_its_place() -> None:
     history = bars()
     history.close[300, 1] = np.nan
     with pytest.raises(NotFinite, match=r"close of row 300 .*column 1 \(BBB\)"):
-        training.fit(history, timeframe="1d", seed=7, progress=ignore)
+        training.fit(prepare(history), timeframe="1d", seed=7, progress=ignore)
 
 
 def test_fit_when_times_are_unsorted_then_refuses() -> None:
     """Training on shuffled time would see the future."""
     history = bars()
     with pytest.raises(ShapeError, match="rise strictly"):
-        training.fit(
-            history._replace(close_ns=history.close_ns[::-1]),
-            timeframe="1d",
-            seed=7,
-            progress=ignore,
-        )
+        prepare(history._replace(close_ns=history.close_ns[::-1]))

@@ -1,0 +1,125 @@
+"""Prepared histories on disk: bars and features, computed once and read by every fit.
+
+One Parquet file for each key; a key names the tape by content, the range, the timeframe and the
+digest of the feature pipeline, so a changed file or pipeline never finds what was made before.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.history import PRICES, BarHistory
+from models.prepared import Prepared
+from streams.clock import wall_ns
+from tables.stores.artifacts import canonical_json
+
+# Twenty symbols over thirty years are 70 MB; the oldest files make room.
+MAX_FILES = 8
+
+_META = b"tradewind"
+_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError, msgspec.MsgspecError)
+
+
+class _Grid(msgspec.Struct):
+    """The axes of a history: symbols and closes, also those without any bar."""
+
+    symbols: list[str]
+    close_ns: list[int]
+
+
+class FeatureStore:
+    """Prepared histories under one directory.
+
+    Parameters
+    ----------
+    root
+        Made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def get(self, key: Mapping[str, Any]) -> Prepared | None:
+        """Return what was kept under a key; None if nothing was, or if its file is damaged."""
+        path = self._path(key)
+        try:
+            # Whole and in one thread: a file that is mapped would be read twice.
+            table = pq.read_table(path, use_threads=False, memory_map=False)
+            return _prepared(table)
+        except FileNotFoundError:
+            return None
+        except _UNREADABLE:
+            # It is made again from the tape: a damaged cache costs time and nothing else.
+            path.unlink(missing_ok=True)
+            return None
+
+    def put(self, key: Mapping[str, Any], prepared: Prepared) -> None:
+        """Keep a prepared history under a key, and let the oldest files go."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self._path(key)
+        draft = path.with_name(f".{path.name}.{wall_ns()}")
+        try:
+            pq.write_table(
+                _table(prepared),
+                draft,
+                compression="lz4",
+                use_dictionary=["symbol"],
+                write_statistics=False,
+            )
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        files = sorted(self.root.glob("*.parquet"), key=lambda each: each.stat().st_mtime_ns)
+        for old in files[:-MAX_FILES]:
+            old.unlink(missing_ok=True)
+
+    def _path(self, key: Mapping[str, Any]) -> Path:
+        return self.root / f"{hashlib.sha256(canonical_json(dict(key))).hexdigest()}.parquet"
+
+
+def _table(prepared: Prepared) -> pa.Table:
+    history, features = prepared
+    width = features.shape[-1]
+    present = np.isfinite(history.close)
+    bar, symbol = np.nonzero(present)
+    columns: dict[str, pa.Array] = {
+        "close_ns": pa.array(history.close_ns[bar]),
+        "symbol": pa.DictionaryArray.from_arrays(
+            pa.array(symbol, pa.int32()), pa.array(history.symbols, pa.utf8())
+        ),
+    }
+    columns |= {name: pa.array(getattr(history, name)[present]) for name in PRICES}
+    flat = pa.array(np.ascontiguousarray(features[present]).reshape(-1))
+    columns["features"] = pa.FixedSizeListArray.from_arrays(flat, width)
+    grid = _Grid(list(history.symbols), history.close_ns.tolist())
+    return pa.table(columns).replace_schema_metadata({_META: msgspec.json.encode(grid)})
+
+
+def _prepared(table: pa.Table) -> Prepared:
+    grid = msgspec.json.decode(table.schema.metadata[_META], type=_Grid)
+    table = table.combine_chunks()
+    close_ns = np.array(grid.close_ns, np.int64)
+    at_bar = np.searchsorted(close_ns, _numbers(table, "close_ns"))
+    symbols = table.column("symbol").chunk(0)
+    order = [grid.symbols.index(symbol) for symbol in symbols.dictionary.to_pylist()]
+    at_symbol = np.array(order, np.int64)[symbols.indices.to_numpy()]
+    shape = (len(close_ns), len(grid.symbols))
+    columns = {}
+    for name in PRICES:
+        columns[name] = np.full(shape, np.nan)
+        columns[name][at_bar, at_symbol] = _numbers(table, name)
+    kept = table.column("features").chunk(0)
+    width = kept.type.list_size
+    features = np.full((*shape, width), np.nan)
+    features[at_bar, at_symbol] = kept.flatten().to_numpy().reshape(-1, width)
+    return Prepared(BarHistory(tuple(grid.symbols), close_ns, **columns), features)
+
+
+def _numbers(table: pa.Table, name: str) -> Any:  # noqa: ANN401  an array of the column's own type
+    return table.column(name).chunk(0).to_numpy()

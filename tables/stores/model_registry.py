@@ -1,0 +1,224 @@
+"""The registry of models: MLflow runs with their metrics, and named versions with an alias.
+
+A version names the digest of a model set; its file is kept with the run. Who deploys asks for the
+version called ``champion`` and checks the bytes against the digest: the registry is believed about
+which model is meant, never about what is in it.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from streams.clock import wall_ns
+from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.servers.mlflow import Tracking
+
+CHAMPION = "champion"
+EXPERIMENT = "tradewind-training"
+
+_DIGEST_TAG = "tradewind.digest"
+_CARD_FILE = "MODEL_CARD.md"
+_MODEL_SUFFIX = ".safetensors"
+
+# MLflow takes at most 1,000 metrics at once.
+_BATCH_METRICS = 1_000
+_NS_PER_MS = 1_000_000
+
+
+class Version(NamedTuple):
+    """One version of a registered model."""
+
+    name: str
+    number: int
+    digest: str
+    run_id: str
+    aliases: tuple[str, ...]
+
+
+class Entry(NamedTuple):
+    """What is registered about a model set.
+
+    Attributes
+    ----------
+    digest : str
+        Of its file in the store of artefacts.
+    parameters : dict
+        How it was fitted; MLflow keeps them as text.
+    metrics : dict
+        Name -> value; what is not finite is left out.
+    series : dict
+        Name -> values by step, as a training writes them.
+    card : str
+        The model card, Markdown.
+    tags : dict
+        Lineage: source, code, ranges.
+    """
+
+    digest: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    series: Mapping[str, Sequence[float]]
+    card: str
+    tags: Mapping[str, str]
+
+
+def model_name(timeframe: str) -> str:
+    """Return what the models of a timeframe are registered as.
+
+    Examples
+    --------
+    >>> model_name("1day")
+    'tradewind-1day'
+    """
+    return f"tradewind-{timeframe}"
+
+
+class ModelRegistry:
+    """Runs and versions at one tracking address.
+
+    Parameters
+    ----------
+    tracking
+        Where.
+    artifacts
+        The store in which model files are found by digest.
+
+    Raises
+    ------
+    StoreUnavailable
+        From every method, if the address does not answer.
+    """
+
+    def __init__(self, tracking: Tracking, artifacts: Artifacts) -> None:
+        # Imported here: it takes three seconds and 200 MB, which only those pay who ask for it.
+        import mlflow  # noqa: PLC0415  see above
+
+        # At every start they tell of tables that are up to date.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._tracking = tracking
+        self._artifacts = artifacts
+        with self._speaking():
+            self._client = mlflow.MlflowClient(tracking.uri)
+
+    def register(self, name: str, entry: Entry) -> Version:
+        """Log a run with the model's file and card, make it a version, and call it champion.
+
+        A digest that is a version already is not logged again; it becomes champion.
+        """
+        with self._speaking():
+            known = [each for each in self._versions(name) if each.digest == entry.digest]
+            number = known[0].number if known else self._new_version(name, entry)
+            self._client.set_registered_model_alias(name, CHAMPION, str(number))
+            return next(each for each in self._versions(name) if each.number == number)
+
+    def versions(self, name: str) -> tuple[Version, ...]:
+        """Return all versions of a model, the newest first; none if it is not registered."""
+        with self._speaking():
+            return tuple(self._versions(name))
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all registered models, sorted."""
+        with self._speaking():
+            return tuple(sorted(model.name for model in self._client.search_registered_models()))
+
+    def champion(self, name: str) -> Version:
+        """Return the version that is called champion.
+
+        Raises
+        ------
+        StoreConflict
+            If no version of this name is.
+        """
+        with self._speaking():
+            for version in self._versions(name):
+                if CHAMPION in version.aliases:
+                    return version
+        raise StoreConflict(
+            f"no version of {name} is called {CHAMPION} at {self._tracking.spoken}: "
+            "register one with `tradewind train`"
+        )
+
+    def fetch(self, version: Version) -> str:
+        """Bring a version's file into the store of artefacts, if need be; return its digest.
+
+        Raises
+        ------
+        StoreConflict
+            If the registry's file has another digest than the version says.
+        """
+        if version.digest in self._artifacts.list_models():
+            return version.digest
+        with self._speaking(), tempfile.TemporaryDirectory() as folder:
+            file = self._client.download_artifacts(
+                version.run_id, f"{version.digest}{_MODEL_SUFFIX}", folder
+            )
+            return self._artifacts.put_file(Path(file), version.digest)
+
+    def _versions(self, name: str) -> Iterator[Version]:
+        found = self._client.search_model_versions(f"name = '{name}'")
+        # A search leaves the aliases out; the model itself has them.
+        aliases: dict[int, list[str]] = {}
+        if found:
+            for alias, number in self._client.get_registered_model(name).aliases.items():
+                aliases.setdefault(int(number), []).append(alias)
+        for each in sorted(found, key=lambda each: -int(each.version)):
+            number = int(each.version)
+            digest = each.tags.get(_DIGEST_TAG, "")
+            called = tuple(sorted(aliases.get(number, [])))
+            yield Version(name, number, digest, each.run_id or "", called)
+
+    def _new_version(self, name: str, entry: Entry) -> int:
+        from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415  see above
+
+        run = self._client.create_run(self._experiment(), run_name=entry.digest[:12])
+        run_id = run.info.run_id
+        now_ms = wall_ns() // _NS_PER_MS
+        metrics = [
+            *(Metric(key, value, now_ms, 0) for key, value in sorted(entry.metrics.items())),
+            *(
+                Metric(key, value, now_ms, step)
+                for key, values in sorted(entry.series.items())
+                for step, value in enumerate(values)
+            ),
+        ]
+        parameters = [Param(key, str(value)) for key, value in sorted(entry.parameters.items())]
+        tags = [RunTag(key, value) for key, value in sorted(entry.tags.items())]
+        self._client.log_batch(run_id, params=parameters, tags=tags)
+        for start in range(0, len(metrics), _BATCH_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[start : start + _BATCH_METRICS])
+        self._client.log_artifact(run_id, str(self._artifacts.path_of_models(entry.digest)))
+        self._client.log_text(run_id, entry.card, _CARD_FILE)
+        self._client.set_terminated(run_id)
+        if name not in {model.name for model in self._client.search_registered_models()}:
+            self._client.create_registered_model(name)
+        tagged = {_DIGEST_TAG: entry.digest}
+        source = run.info.artifact_uri
+        made = self._client.create_model_version(
+            name, source, run_id=run_id, tags=tagged, description=entry.card
+        )
+        return int(made.version)
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return str(found.experiment_id)
+        root = self._tracking.artifact_root
+        return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn what MLflow raises into an error of the store."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  see above
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  see above
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise StoreUnavailable(
+                f"MLflow at {self._tracking.spoken} did not do it: {error}"
+            ) from error

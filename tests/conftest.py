@@ -9,9 +9,12 @@ import pytest
 from hypothesis import settings
 
 from agents.run.fit import models_for
+from agents.run.stores import database
+from agents.run.workers import Children
 from streams.brokers import open_broker
 from streams.sources.replay import Stretch
 from tables.stores.artifacts import Artifacts
+from tables.stores.servers.postgres import PostgresServer
 from tests.runs import FIT_TAPE, Outcome, trial
 
 # The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
@@ -29,6 +32,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     opened = open_broker(tmp_path_factory.mktemp("broker"))
     yield opened.bootstrap_servers
     opened.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Yield one PostgreSQL for the whole run; tests keep apart by names of runs and databases."""
+    home = tmp_path_factory.mktemp("postgres") / "stack"
+    children = Children(home.parent / "logs", {"TRADEWIND_HOME": str(home.parent)})
+    server = database(home, children)
+    if server is None:
+        pytest.fail("no PostgreSQL: `make setup` installs the embedded one")
+    yield server
+    children.stop()
 
 
 @pytest.fixture(scope="session")

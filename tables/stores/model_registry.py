@@ -27,6 +27,7 @@ _MODEL_SUFFIX = ".safetensors"
 # MLflow takes at most 1,000 metrics at once.
 _BATCH_METRICS = 1_000
 _NS_PER_MS = 1_000_000
+_CONNECT_S = 5
 
 
 class Version(NamedTuple):
@@ -103,6 +104,8 @@ class ModelRegistry:
         self._tracking = tracking
         self._artifacts = artifacts
         with self._speaking():
+            if tracking.provider == "embedded":
+                _check_reachable(tracking.uri)
             self._client = mlflow.MlflowClient(tracking.uri)
 
     def register(self, name: str, entry: Entry) -> Version:
@@ -214,11 +217,20 @@ class ModelRegistry:
     def _speaking(self) -> Iterator[None]:
         """Turn what MLflow raises into an error of the store."""
         from mlflow.exceptions import MlflowException  # noqa: PLC0415  see above
+        from psycopg import Error  # noqa: PLC0415  see above
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  see above
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, Error, OSError) as error:
             raise StoreUnavailable(
                 f"MLflow at {self._tracking.spoken} did not do it: {error}"
             ) from error
+
+
+def _check_reachable(uri: str) -> None:
+    """Connect once: MLflow itself would try an absent database for two minutes."""
+    import psycopg  # noqa: PLC0415  the driver of MLflow's database
+
+    address = uri.replace("postgresql+psycopg://", "postgresql://", 1)
+    psycopg.connect(address, connect_timeout=_CONNECT_S).close()

@@ -26,6 +26,10 @@ WITHOUT_TEST = {
     "models/risk/limits.py": "records without logic",
     "tables/stores/artifacts.py": "tests/unit/tables/test_artifacts.py",
     "tables/stores/decision_log.py": "filled and asked in tests/unit/tables/views/test_site.py",
+    "tables/stores/errors.py": "names of errors",
+    "tables/stores/migrations.py": "tests/integration/test_postgres.py",
+    "tables/stores/row_store.py": "tests/integration/test_postgres.py",
+    "tables/stores/model_registry.py": "tests/integration/test_registry.py",
     "agents/topology.py": "tests/contract/test_topology.py",
 }
 # Folders whose modules are tested together, and where.

@@ -1,0 +1,182 @@
+"""The SQL store on a real PostgreSQL: the schema forward and back, rows once, outages."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from agents.run.stores import database
+from agents.run.workers import Children
+from tables.archive import EPOCHS, REGIME_HISTORY, Rows, time_of
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.migrations import Migration, bring_up_to_date, migrate, migrations, roll_back
+from tables.stores.row_store import RowStore
+from tables.stores.servers.postgres import PostgresServer, data_folder
+from tests.builders import MIDNIGHT, MINUTE
+
+pytestmark = pytest.mark.postgres
+
+YEAR = 366 * 24 * 60 * MINUTE
+
+
+def regimes(run: str, *closes_ns: int, bull: float = 0.5) -> Rows:
+    """Build rows of one symbol."""
+    rest = (1.0 - bull) / 2
+    return Rows(
+        REGIME_HISTORY,
+        [(run, "1min", "AAA", time_of(close), 1, bull, rest, rest, 1.5) for close in closes_ns],
+    )
+
+
+@pytest_asyncio.fixture
+async def connection(postgres: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    """Connect to a database of its own."""
+    admin = await asyncpg.connect(postgres.url)
+    await admin.execute("DROP DATABASE IF EXISTS migrated")
+    await admin.execute("CREATE DATABASE migrated")
+    found = await asyncpg.connect(postgres.url, database="migrated")
+    yield found
+    await found.close()
+    await admin.execute("DROP DATABASE migrated")
+    await admin.close()
+
+
+async def schema(connection: asyncpg.Connection) -> list[tuple[str, ...]]:
+    """Describe every column and function of ours."""
+    rows = await connection.fetch(
+        "SELECT table_name, column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'tradewind' UNION ALL "
+        "SELECT routine_name, '', data_type FROM information_schema.routines "
+        "WHERE routine_schema = 'tradewind' ORDER BY 1, 2, 3"
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_migrations_when_applied_and_undone_on_an_empty_database_then_leave_nothing(
+    connection: asyncpg.Connection,
+) -> None:
+    """Forward, back, forward: the second schema is the first."""
+    names = [step.name for step in migrations()]
+    assert await migrate(connection) == names
+    first = await schema(connection)
+    assert await migrate(connection) == []
+    assert await roll_back(connection, names[0]) == names[::-1]
+    assert {table for table, *_ in await schema(connection)} == {"migrations"}
+    assert await migrate(connection) == names
+    assert await schema(connection) == first
+
+
+async def test_migrations_when_undone_on_a_filled_database_then_the_way_back_works(
+    connection: asyncpg.Connection,
+) -> None:
+    """Partitions made by writers go with their table."""
+    await migrate(connection)
+    await connection.execute("SELECT tradewind.ensure_year('regime_history', 2024)")
+    await connection.execute(
+        "INSERT INTO tradewind.regime_history VALUES "
+        "('r', '1min', 'A', '2024-01-01Z', 1, 0.5, 0.25, 0.25, 1.5)"
+    )
+    await roll_back(connection, migrations()[0].name)
+    await migrate(connection)
+    assert await connection.fetchval("SELECT count(*) FROM tradewind.regime_history") == 0
+
+
+async def test_migrate_when_a_step_fails_then_nothing_of_it_stays(
+    connection: asyncpg.Connection,
+) -> None:
+    """A step is a transaction."""
+    broken = Migration("9999_broken", "CREATE TABLE tradewind.half (a int); SELECT 1/0", "")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, (*migrations(), broken))
+    assert "half" not in {table for table, *_ in await schema(connection)}
+    assert await migrate(connection) == []
+
+
+@pytest.mark.parametrize("change", ["edited", "unknown"])
+async def test_migrate_when_the_database_contradicts_the_files_then_refuses(
+    connection: asyncpg.Connection, change: str
+) -> None:
+    """A file edited after it was applied, or a newer program's step, is said."""
+    first, *rest = migrations()
+    await migrate(connection)
+    steps = (first._replace(up=first.up + "-- "), *rest) if change == "edited" else tuple(rest)
+    with pytest.raises(StoreConflict, match=first.name):
+        await migrate(connection, steps)
+
+
+async def test_roll_back_when_the_step_was_never_applied_then_refuses(
+    connection: asyncpg.Connection,
+) -> None:
+    """A mistyped name undoes nothing."""
+    await migrate(connection)
+    with pytest.raises(StoreConflict, match="0000_none"):
+        await roll_back(connection, "0000_none")
+
+
+async def test_put_when_rows_come_twice_then_they_are_there_once(postgres: PostgresServer) -> None:
+    """Read again after a crash, records change nothing; years make their own partitions."""
+    rows = regimes("twice", MIDNIGHT, MIDNIGHT + YEAR)
+    async with RowStore(postgres) as store:
+        assert await store.put([rows]) == {"regime_history": 2}
+        assert await store.put([rows]) == {"regime_history": 0}
+        assert await store.count(REGIME_HISTORY, "twice") == 2
+
+
+async def test_put_when_one_row_breaks_a_check_then_none_is_written(
+    postgres: PostgresServer,
+) -> None:
+    """Probabilities that do not sum to one never enter the history."""
+    bad = regimes("bad", MIDNIGHT)
+    bad.values.append((*bad.values[0][:3], time_of(MIDNIGHT + MINUTE), 1, 0.5, 0.5, 0.5, 1.5))
+    async with RowStore(postgres) as store:
+        with pytest.raises(StoreConflict, match="check"):
+            await store.put([bad])
+        assert await store.count(REGIME_HISTORY, "bad") == 0
+        assert await store.put([regimes("bad", MIDNIGHT)]) == {"regime_history": 1}
+
+
+async def test_put_when_hostile_text_comes_then_it_is_only_text(postgres: PostgresServer) -> None:
+    """Names are data, never SQL."""
+    run = "r'); DROP TABLE tradewind.epochs; --"
+    async with RowStore(postgres) as store:
+        await store.put([Rows(EPOCHS, [(run, 1, "d" * 64, '{"a": "\'; --"}')])])
+        assert await store.count(EPOCHS, run) == 1
+
+
+async def test_put_when_the_server_restarts_then_the_same_call_works_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two batches, the server comes back with all that was acknowledged."""
+    children = Children(tmp_path / "logs", {"TRADEWIND_HOME": str(tmp_path)})
+    home = tmp_path / "stack"
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    server = await asyncio.to_thread(database, home, children)
+    try:
+        assert server is not None
+        async with RowStore(server) as store:
+            await store.put([regimes("restart", MIDNIGHT)])
+            os.kill(children.running["postgres"].pid, signal.SIGKILL)
+            with pytest.raises(StoreUnavailable):
+                await store.put([regimes("restart", MIDNIGHT + MINUTE)])
+            children.running.pop("postgres").end()
+            await asyncio.to_thread(database, home, children)
+            await store.put([regimes("restart", MIDNIGHT + MINUTE)])
+            assert await store.count(REGIME_HISTORY, "restart") == 2
+    finally:
+        children.stop()
+    assert (data_folder(home) / "PG_VERSION").exists()
+    assert not (data_folder(home) / "postmaster.pid").exists()
+
+
+async def test_bring_up_to_date_when_nobody_answers_then_says_so_without_the_password() -> None:
+    """The message names the address and keeps the secret."""
+    server = PostgresServer("postgresql://me:secret@127.0.0.1:1/x", "given", "")
+    with pytest.raises(StoreUnavailable) as told:
+        await bring_up_to_date(server)
+    assert "secret" not in str(told.value)
+    assert "127.0.0.1" in str(told.value)

@@ -1,0 +1,146 @@
+"""The registry on a real MLflow over PostgreSQL: versions by digest, champions, files that fit."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agents.run.registration import entry_of, register
+from tables.stores.artifacts import ArtifactCorrupt, Artifacts
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.migrations import bring_up_to_date
+from tables.stores.model_registry import CHAMPION, ModelRegistry, model_name
+from tables.stores.servers.mlflow import Tracking, database_uri
+from tables.stores.servers.postgres import PostgresServer
+from tests.builders import models
+
+pytestmark = [
+    pytest.mark.postgres,
+    # MLflow and what it imports announce their own deprecations.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+METADATA = {
+    "timeframe": "1min",
+    "pipeline_digest": "p" * 64,
+    "first_close_ns": 0,
+    "last_close_ns": 86_400 * 10**9,
+    "symbols": ["AAA"],
+    "seed": 7,
+    "config": {"regime": {"components": 8}, "split": {"shares": [0.7, 0.15, 0.15]}},
+    "metrics": {"held_back": {"rank_ic": 0.02, "n_rows": 10, "hit_rate": None}},
+    "series": {"episode_return": [0.1, 0.2]},
+}
+
+
+@pytest.fixture(scope="module")
+def tracking(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    """Give MLflow's tables in the database of the run."""
+    asyncio.run(bring_up_to_date(postgres))
+    root = tmp_path_factory.mktemp("mlflow")
+    return Tracking(database_uri(postgres), root.as_uri(), "embedded", "")
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    """Give an empty store of artefacts."""
+    return Artifacts(tmp_path / "artifacts")
+
+
+def put(artifacts: Artifacts, seed: int, timeframe: str) -> str:
+    """Keep a model set and return its digest."""
+    metadata = {**METADATA, "timeframe": timeframe}
+    return artifacts.put_models(models(seed)._replace(metadata=metadata))
+
+
+def test_register_when_two_sets_are_fitted_then_the_last_is_champion(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """Each digest is one version; the alias moves, also back, and logs nothing twice."""
+    registry = ModelRegistry(tracking, artifacts)
+    first, second = put(artifacts, 1, "5min"), put(artifacts, 2, "5min")
+    assert register(registry, artifacts, first).number == 1
+    assert register(registry, artifacts, second).number == 2
+    assert registry.champion(model_name("5min")).digest == second
+    assert register(registry, artifacts, first).number == 1
+    assert registry.champion(model_name("5min")).digest == first
+    found = registry.versions(model_name("5min"))
+    assert [(v.number, v.aliases) for v in found] == [(2, ()), (1, (CHAMPION,))]
+    assert model_name("5min") in registry.names()
+
+
+def test_register_when_looked_up_in_mlflow_then_metrics_and_lineage_are_there(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """What a person sees in MLflow is what the metadata says; what is unknown is left out."""
+    import mlflow  # noqa: PLC0415  three seconds that only this test needs
+
+    version = register(ModelRegistry(tracking, artifacts), artifacts, put(artifacts, 3, "1hour"))
+    client = mlflow.MlflowClient(tracking.uri)
+    run = client.get_run(version.run_id)
+    assert run.data.metrics == {
+        "held_back.rank_ic": 0.02,
+        "held_back.n_rows": 10.0,
+        "episode_return": 0.2,
+    }
+    history = client.get_metric_history(version.run_id, "episode_return")
+    assert [(point.step, point.value) for point in history] == [(0, 0.1), (1, 0.2)]
+    assert run.data.params["regime.components"] == "8"
+    assert run.data.tags["tradewind.last_close"] == "1970-01-02T00:00:00Z"
+    names = {file.path for file in client.list_artifacts(version.run_id)}
+    assert names == {"MODEL_CARD.md", f"{version.digest}.safetensors"}
+
+
+def test_fetch_when_the_store_lacks_the_file_then_brings_the_very_bytes(
+    tracking: Tracking, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """Another machine gets the model by its digest, and checks it."""
+    digest = put(artifacts, 4, "1day")
+    version = register(ModelRegistry(tracking, artifacts), artifacts, digest)
+    elsewhere = Artifacts(tmp_path / "elsewhere")
+    registry = ModelRegistry(tracking, elsewhere)
+    assert registry.fetch(version) == digest
+    assert elsewhere.path_of_models(digest).read_bytes() == (
+        artifacts.path_of_models(digest).read_bytes()
+    )
+    assert registry.fetch(version) == digest
+
+
+def test_fetch_when_the_registrys_file_was_changed_then_refuses_it(
+    tracking: Tracking, artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """The registry says which model is meant; the digest says what it is."""
+    digest = put(artifacts, 5, "10s")
+    version = register(ModelRegistry(tracking, artifacts), artifacts, digest)
+    root = Path(str(tracking.artifact_root).removeprefix("file://"))
+    (file,) = root.rglob(f"{digest}.safetensors")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArtifactCorrupt, match=digest):
+        ModelRegistry(tracking, Artifacts(tmp_path / "elsewhere")).fetch(version)
+
+
+def test_champion_when_nothing_is_registered_then_says_what_to_do(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """The message names the command that registers."""
+    with pytest.raises(StoreConflict, match="tradewind train"):
+        ModelRegistry(tracking, artifacts).champion("tradewind-none")
+
+
+def test_registry_when_the_database_is_away_then_says_where_without_the_password(
+    artifacts: Artifacts,
+) -> None:
+    """An outage is an error of the store, and keeps the secret."""
+    away = Tracking("postgresql+psycopg://me:secret@127.0.0.1:1/x", None, "embedded", "")
+    with pytest.raises(StoreUnavailable) as told:
+        ModelRegistry(away, artifacts).names()
+    assert "127.0.0.1" in str(told.value)
+    assert "secret" not in str(told.value)
+
+
+def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> None:
+    """Lineage: what data, which code, which seed."""
+    entry = entry_of("d" * 64, {**METADATA, "source": "tape"})
+    assert entry.tags["tradewind.source"] == "tape"
+    assert entry.tags["tradewind.seed"] == "7"
+    assert "tradewind.code" in entry.tags

@@ -1,0 +1,138 @@
+"""The archive on a played database: waiting, poison, and what is committed when."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import tenacity
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+
+from agents import archive
+from agents.archive import Archive
+from tables.archive import Rows
+from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.row_store import RowStore
+from tests.builders import MIDNIGHT, MINUTE, bars, epoch, epochs_in, meta
+
+
+class PlayedStore:
+    """A database that is away for some calls, and refuses a symbol for ever."""
+
+    def __init__(self, *, n_away: int = 0, refused: str = "") -> None:
+        self.n_away = n_away
+        self.refused = refused
+        self.rows: dict[str, list[tuple[Any, ...]]] = {}
+
+    async def put(self, batches: Iterable[Rows]) -> dict[str, int]:
+        """Take all rows or none."""
+        if self.n_away:
+            self.n_away -= 1
+            raise StoreUnavailable("played")
+        given = list(batches)
+        if any(self.refused and self.refused in row for rows in given for row in rows.values):
+            raise StoreConflict("played")
+        for rows in given:
+            self.rows.setdefault(rows.table.name, []).extend(rows.values)
+        return {rows.table.name: len(rows.values) for rows in given}
+
+
+class PlayedProducer:
+    """Notes what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, dict[str, bytes]]] = []
+
+    async def send_and_wait(
+        self, topic: str, value: bytes, *, key: bytes, headers: list[tuple[str, bytes]]
+    ) -> None:
+        """Note a record."""
+        del key
+        self.sent.append((topic, value, dict(headers)))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "wait_random_exponential", lambda **_: tenacity.wait_none())
+
+
+@pytest.fixture
+def digest(tmp_path: Path) -> str:
+    """Keep an epoch whose document the archive can find."""
+    return epochs_in(tmp_path, epoch())[1][0]
+
+
+def record(digest: str, offset: int, symbol: str = "AAA") -> ConsumerRecord:
+    """Build a slice of regime probabilities as the consumer hands it out."""
+    slice_ = bars(
+        meta(MIDNIGHT + offset * MINUTE, epoch_digest=digest), {symbol: 1.0}, (symbol,)
+    ).with_columns({"regime": np.array([[0.5, 0.25, 0.25, 1.5]])})
+    return made("r1.regime-probabilities", offset, slice_.encode())
+
+
+def made(topic: str, offset: int, value: bytes) -> ConsumerRecord:
+    """Build a record of a topic."""
+    return cast(
+        "ConsumerRecord", SimpleNamespace(topic=topic, partition=0, offset=offset, value=value)
+    )
+
+
+def opened(root: Path, store: PlayedStore, producer: PlayedProducer) -> Archive:
+    """Open the archive of run r1 on played parts."""
+    return Archive(
+        "r1",
+        cast("AIOKafkaConsumer", None),
+        cast("AIOKafkaProducer", producer),
+        cast("RowStore", store),
+        Artifacts(root),
+    )
+
+
+async def test_keep_when_slices_come_then_makes_rows_and_one_epoch(
+    tmp_path: Path, digest: str
+) -> None:
+    """An epoch's document is kept once, however many slices name it."""
+    store = PlayedStore()
+    kept = opened(tmp_path, store, PlayedProducer())
+    await kept.keep([record(digest, 1)])
+    await kept.keep([record(digest, 2), record(digest, 3)])
+    assert [row[:3] for row in store.rows["regime_history"]] == [("r1", "1min", "AAA")] * 3
+    assert [row[:3] for row in store.rows["epochs"]] == [("r1", 1, digest)]
+
+
+async def test_keep_when_the_database_is_away_then_waits_and_loses_nothing(
+    tmp_path: Path, digest: str
+) -> None:
+    """The call returns, and offsets are committed, only when the rows are durable."""
+    store = PlayedStore(n_away=5)
+    await opened(tmp_path, store, PlayedProducer()).keep([record(digest, 1)])
+    assert len(store.rows["regime_history"]) == 1
+
+
+async def test_keep_when_a_record_is_no_slice_then_it_is_a_dead_letter_and_the_rest_is_kept(
+    tmp_path: Path, digest: str
+) -> None:
+    """Poison stops nothing and does not vanish."""
+    store, producer = PlayedStore(), PlayedProducer()
+    poison = made("r1.regime-probabilities", 7, b"poison")
+    await opened(tmp_path, store, producer).keep([poison, record(digest, 8)])
+    ((topic, value, headers),) = producer.sent
+    assert (topic, value) == ("r1.dead-letters", b"poison")
+    assert headers["reason"] == b"NOT_A_SLICE"
+    assert headers["offset"] == b"7"
+    assert len(store.rows["regime_history"]) == 1
+
+
+async def test_keep_when_sql_refuses_one_record_then_only_that_is_a_dead_letter(
+    tmp_path: Path, digest: str
+) -> None:
+    """A row that breaks a check of the schema does not hold up its neighbours."""
+    store, producer = PlayedStore(refused="BAD"), PlayedProducer()
+    records = [record(digest, 1), record(digest, 2, "BAD"), record(digest, 3)]
+    await opened(tmp_path, store, producer).keep(records)
+    assert [headers["reason"] for _, _, headers in producer.sent] == [b"REFUSED_BY_SQL"]
+    assert len(store.rows["regime_history"]) == 2
+    assert len(store.rows["epochs"]) >= 1

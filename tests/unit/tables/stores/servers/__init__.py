@@ -1,0 +1,1 @@
+"""Tests of how the servers behind the stores are chosen and started."""

@@ -15,6 +15,7 @@ from streams.brokers.given import VARIABLE, given_servers, open_given
 from streams.brokers.java import JAVA_REMEDY, MAVEN_REMEDY, find_java, find_maven
 from streams.brokers.kafka_jars import KAFKA_VERSION, jar_folder, jars_cached
 from streams.errors import BrokerUnreachableError, ToolMissingError
+from tables.stores.servers import mlflow, postgres
 
 State = Literal["ok", "missing", "optional"]
 
@@ -147,6 +148,24 @@ def torch() -> Finding:
     return Finding("torch", "optional", "not installed: no training", f"{_SETUP} LOCK=all")
 
 
+def postgresql() -> Finding:
+    """Say which PostgreSQL a stack would use; the chain runs without, and keeps no SQL rows."""
+    server = postgres.server_of(stack_home())
+    if server.provider == "given":
+        return Finding("PostgreSQL", "ok", f"given: {postgres.VARIABLE} is set")
+    if postgres.installed() is not None:
+        return Finding("PostgreSQL", "ok", f"embedded: {postgres.VARIABLE} is not set")
+    return Finding("PostgreSQL", "optional", f"{postgres.PACKAGE} is not installed", _SETUP)
+
+
+def registry() -> Finding:
+    """Say where models are registered; training works without, and registers nothing."""
+    tracking = mlflow.tracking_of(stack_home())
+    if not mlflow.installed():
+        return Finding("MLflow", "optional", f"{mlflow.PACKAGE} is not installed", _SETUP)
+    return Finding("MLflow", "ok", f"{tracking.provider}: {tracking.why}")
+
+
 def chromium() -> Finding:
     """Check the browser with which the page is tested."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
@@ -170,6 +189,8 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     faust_compiled,
     uvloop,
     torch,
+    postgresql,
+    registry,
     chromium,
 )
 

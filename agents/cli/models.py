@@ -11,9 +11,10 @@ from rich.table import Table
 from agents.cli.spoken import spoken_errors
 from agents.run import registration
 from streams.brokers import stack_home
+from streams.errors import SettingsError
 from tables.stores.artifacts import Artifacts
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import ModelRegistry, Version
+from tables.stores.model_registry import ModelRegistry, Version, model_name
 from tables.stores.servers.mlflow import tracking_of
 from tables.stores.servers.postgres import server_of
 
@@ -63,6 +64,22 @@ def registered(name: str, digest: str) -> Version:
     artifacts = Artifacts(stack_home(name) / "artifacts")
     artifacts.load_models(digest)
     return registration.register(opened(name), artifacts, digest)
+
+
+def champion(name: str, asked: str) -> str:
+    """Return the digest of the champion asked for, its file in the stack's store.
+
+    ``champion`` will do where models of one timeframe are registered, else ``champion:1day``.
+    """
+    registry = opened(name)
+    known = registry.names()
+    _, _, timeframe = asked.partition(":")
+    if not timeframe and len(known) != 1:
+        raise SettingsError(
+            f"--models was {asked!r}; expected champion:TIMEFRAME, because the registry has "
+            f"{', '.join(known) or 'no models'}"
+        )
+    return registry.fetch(registry.champion(model_name(timeframe) if timeframe else known[0]))
 
 
 def opened(name: str) -> ModelRegistry:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.doctor import Finding, examine
+from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
 from agents.cli.roles import LivePlan, planned, roles_of
@@ -25,6 +26,7 @@ from streams.settings import Settings
 from streams.sources.files import open_tape
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
+from tables.stores.model_registry import CHAMPION
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
 _Port = Annotated[
@@ -32,7 +34,8 @@ _Port = Annotated[
     typer.Option("--port", min=1, max=65_535, help="Port of the embedded broker; default: free."),
 ]
 _Models = Annotated[
-    str | None, typer.Option("--models", help="Digest of the models to go live with.")
+    str | None,
+    typer.Option("--models", help="Digest to go live with, or champion, or champion:TIMEFRAME."),
 ]
 _History = Annotated[
     Path | None, typer.Option("--history", help="File whose last bars warm the features up.")
@@ -61,7 +64,10 @@ def up(
         started = [part.start() for part in (*parts_of(home, port=port), postgres)]
         servers = started[0].address or ""
         before = LivePlan.of(home)
-        plan = before if models is None else planned(home, models, Settings.read())
+        plan = before
+        if models is not None:
+            digest = champion(name, models) if models.startswith(CHAMPION) else models
+            plan = planned(home, digest, Settings.read())
         if plan is not None:
             asyncio.run(declare_live(servers, Settings.read()))
             if history is not None:

@@ -2,6 +2,7 @@
 
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
+from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
@@ -9,6 +10,7 @@ from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
 from tests.evidence.tick_rate import TICK_RATE
+from tests.evidence.train_speedup import TRAIN_SPEEDUP
 
 CATALOGUE = {
     measurement.name: measurement
@@ -23,5 +25,7 @@ CATALOGUE = {
         FEATURE_PARITY,
         FEATURE_LOOKAHEAD,
         FEATURE_SPEED,
+        FEATURE_DISK,
+        TRAIN_SPEEDUP,
     )
 }

@@ -185,17 +185,25 @@ def test_field_tables_when_compared_then_have_every_field_once() -> None:
     assert sorted(names("Decision field")) == sorted(Decision.__struct_fields__)
 
 
+def verbs(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  typer is not annotated
+    """Yield every command with its whole name, those of groups too."""
+    if not hasattr(command, "commands"):
+        yield name, command
+        return
+    for verb, inner in command.commands.items():
+        yield from verbs(f"{name} {verb}", inner)
+
+
 def test_command_table_when_compared_then_has_every_command_and_option() -> None:
     """What the program offers is what the README lists."""
-    commands: Any = get_command(app)
     offered = {
-        f"tradewind {name}": sorted(
+        name: sorted(
             option
             for parameter in command.params
             for option in parameter.opts
             if option.startswith("--") and option != "--help"
         )
-        for name, command in commands.commands.items()
+        for name, command in verbs("tradewind", get_command(app))
     }
     said = {row[0].strip("`"): sorted(_CODE.findall(row[2])) for row in table("Command")}
     assert said == offered

@@ -33,6 +33,7 @@ from streams.errors import RecordError
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 _META = b"tradewind"
 _UNREADABLE = (

@@ -15,7 +15,7 @@ from agents.run.stores import database
 from agents.run.workers import Children
 from streams.brokers import stack_home
 from streams.sources.bridge import BridgeTape
-from streams.sources.files import open_tape
+from streams.sources.files import FileTape, open_tape
 from streams.sources.replay import Stretch
 from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
@@ -38,7 +38,7 @@ def train(
     """Fit models, register them as champion, and print their digest for `tradewind up --models`."""
     console = Console(stderr=True, highlight=False)
     with spoken_errors():
-        tape = BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
+        tape = BridgeTape() if file is None else _vetted(file, timeframe)
         closes = tape.closes_ns()
         stretch = Stretch(closes[0], closes[-1] if until is None else parse_ns(until))
         home = stack_home(name)
@@ -50,6 +50,12 @@ def train(
         console.print_json(json.dumps(metrics["held_back"]))
         console.print(_registered(home, digest))
     typer.echo(digest)
+
+
+def _vetted(file: Path, timeframe: str | None) -> FileTape:
+    tape = open_tape(file, timeframe=timeframe)
+    tape.vet()
+    return tape
 
 
 def _registered(home: Path, digest: str) -> str:

@@ -20,6 +20,7 @@ from streams.sources.layouts import SEQ, Layout, layout_of
 from streams.sources.rows import Rows, rows_of
 from streams.sources.survey import Survey, close_only, survey, timeframe_of
 from streams.sources.tape import Interval
+from streams.sources.vetting import vet
 
 _FIELDS = Tick.__struct_fields__
 _DEFAULTS = dict(zip(reversed(_FIELDS), reversed(Tick.__struct_defaults__), strict=False))
@@ -58,6 +59,16 @@ class FileTape:
         """Return the close of every bar that has events, in time order."""
         closes: list[int] = self._found.closes_ns.tolist()
         return closes
+
+    def vet(self) -> None:
+        """Refuse a file of which a replay would leave out a row: no model shall be fitted on it.
+
+        Raises
+        ------
+        TapeError
+            With the column, the 1-based row, the value and what was expected.
+        """
+        vet(self._file, self._layout, self.timeframe)
 
     def intervals(self, first_close_ns: int, last_close_ns: int) -> Iterator[Interval]:
         """Yield the intervals whose close lies between the two, both included.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.errors import TapeError
-from streams.slices import IntArray
+from streams.slices import BoolArray, IntArray
 from streams.sources.batches import TableFile
 from streams.sources.columns import times_ns
 from streams.sources.layouts import SEQ, Layout
@@ -213,7 +213,7 @@ class _Found:
         return notes
 
 
-def close_only(rows: Rows) -> IntArray:
+def close_only(rows: Rows) -> BoolArray:
     """Return which bars have a close and neither open, high nor low, as a mask."""
     missing = [np.isnan(rows.numbers[name]) for name in ("open", "high", "low")]
     return np.asarray(np.all(missing, axis=0) & ~np.isnan(rows.numbers["close"]))

@@ -1,0 +1,75 @@
+"""The archive beside a run: killed, and its database killed, every row is there once in the end."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from agents.run.archived import archived
+from agents.run.drive import start_archive
+from agents.run.stores import database
+from models.features.catalogue import WARMUP_BARS
+from tables.stores.servers.postgres import PostgresServer
+from tests.runs import TAPE, Outcome, Trial, trial
+
+pytestmark = [pytest.mark.broker, pytest.mark.postgres]
+
+_N_ROWS = len(TAPE.symbols) * len(TAPE.closes_ns())
+_PATIENCE_S = 60.0
+
+
+async def archive_killed(run: Trial) -> None:
+    """Kill the archive between any two of its steps and start it again."""
+    process = run.children.running.pop("archive")
+    os.kill(process.pid, signal.SIGKILL)
+    await run.until(lambda: not process.alive(), "archive gone")
+    start_archive(run.run, run.children)
+
+
+async def database_killed(run: Trial) -> None:
+    """Kill the database under the archive; it comes back a little later."""
+    process = run.children.running.pop("postgres")
+    os.kill(process.pid, signal.SIGKILL)
+    await run.until(lambda: not process.alive(), "database gone")
+    await asyncio.sleep(1.0)
+    await asyncio.to_thread(database, run.run.home, run.children)
+
+
+async def rows_by_slot(server: PostgresServer, run: str) -> list[asyncpg.Record]:
+    """Read what is kept of a run."""
+    connection = await asyncpg.connect(server.url)
+    try:
+        return await connection.fetch(
+            "SELECT regime.*, weights.bull_score, weights.bull_specialist + "
+            "weights.bear_specialist + weights.sideways_specialist AS sum "
+            "FROM tradewind.regime_history AS regime JOIN tradewind.weight_decisions AS weights "
+            "USING (run, timeframe, symbol, bar_close) WHERE run = $1 ORDER BY bar_close, symbol",
+            run,
+        )
+    finally:
+        await connection.close()
+
+
+async def test_archive_when_it_and_its_database_are_killed_then_keeps_every_slot_once(
+    broker: str, home: Path, fitted: str, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are complete, joinable and sane, and no decision noticed."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(home.parent))
+    async with trial(broker, home, fitted, "archived") as run:
+        server = await asyncio.to_thread(database, home, run.children)
+        assert server is not None
+        run.start()
+        start_archive(run.run, run.children)
+        moments = {60: archive_killed, 120: database_killed, 200: archive_killed}
+        await run.feed(moments)
+        kept = await archived(run.run, server, patience_s=_PATIENCE_S)
+        assert kept == {"epochs": 1, "regime_history": _N_ROWS, "weight_decisions": _N_ROWS}
+        rows = await rows_by_slot(server, "archived")
+        assert not (await run.outcome()).differs(undisturbed)
+    assert len(rows) == _N_ROWS
+    assert all(abs(row["sum"] - 1.0) <= 1e-9 for row in rows)
+    warm = [row for row in rows if row["bull_score"] is not None]
+    assert len(warm) == len(TAPE.symbols) * (len(TAPE.closes_ns()) - WARMUP_BARS + 1)

@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -20,11 +22,13 @@ from streams.clock import wall_ns
 from streams.sources.synthetic import SyntheticTape
 from streams.timestamps import NS_PER_SECOND, format_ns
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
 # The least that fitting accepts, and its last bars as history.
 _BARS = 810
 _SYMBOLS = 3
+
+_N_LIVE_ROWS = "SELECT count(*) FROM tradewind.regime_history WHERE run = 'live'"
 
 
 class Stack:
@@ -40,7 +44,7 @@ class Stack:
             env={**os.environ, "TRADEWIND_HOME": str(self.home), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
@@ -72,8 +76,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def live(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Train, go live with history, and take everything down at the end."""
     stack = Stack(tmp_path_factory.mktemp("home"))
-    digest = stack.run("train", f"--file={file}").split()[-1]
-    said = stack.run("up", f"--models={digest}", f"--history={file}")
+    stack.run("train", f"--file={file}")
+    said = stack.run("up", "--models=champion", f"--history={file}")
     assert f"{HISTORY_BARS} bars of history sent" in said
     yield stack
     stack.run("down")
@@ -113,7 +117,8 @@ async def trade(servers: str, n_seconds: float, decisions: dict[str, set[bytes]]
 def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: Stack) -> None:
     """The first live bars are decided warm; a killed worker goes on where it was, byte for byte."""
     parts = live.parts()
-    assert all(parts[name]["running"] for name in ("broker", "worker", "clock", "web"))
+    roles = ("broker", "postgres", "mlflow", "worker", "clock", "archive", "web")
+    assert all(parts[name]["running"] for name in roles)
     servers = str(parts["broker"]["address"])
     decisions: dict[str, set[bytes]] = {}
     asyncio.run(trade(servers, 6, decisions))
@@ -125,6 +130,37 @@ def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: S
     warm = [one for one in said if one["note"] == ""]
     assert len({one["timestamp"] for one in warm}) >= 5
     assert {one["portfolio"] for one in said} == {"main"}
+
+
+def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack) -> None:
+    """The live run's regimes are SQL rows soon after their bars."""
+    address = str(live.parts()["postgres"]["address"])
+
+    async def wait() -> None:
+        connection = await asyncpg.connect(address)
+        try:
+            async with asyncio.timeout(30):
+                while await connection.fetchval(_N_LIVE_ROWS) < HISTORY_BARS * _SYMBOLS:
+                    await asyncio.sleep(0.5)
+        finally:
+            await connection.close()
+
+    asyncio.run(wait())
+
+
+def test_models_when_listed_then_the_trained_set_is_champion(live: Stack) -> None:
+    """What went live is what the registry calls champion, and its MLflow answers."""
+    (digest,) = (live.home / "default" / "artifacts").glob("*.safetensors")
+    (version,) = json.loads(live.run("models", "list", "--json"))
+    assert (version["digest"], version["aliases"]) == (digest.stem, ["champion"])
+    address = str(live.parts()["mlflow"]["address"])
+    with urllib.request.urlopen(f"{address}health", timeout=10) as answer:  # noqa: S310  loopback
+        assert answer.status == 200
+
+
+def test_up_when_a_timeframe_has_no_champion_then_says_what_to_do(live: Stack) -> None:
+    """The message names the command that makes one."""
+    assert "tradewind train" in live.run("up", "--models=champion:1day", status=1)
 
 
 def test_live_when_history_comes_late_then_is_refused(live: Stack, file: Path) -> None:

@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 _BARS = 810
 _SYMBOLS = 3
 
+_N_HISTORY = HISTORY_BARS * _SYMBOLS
 _N_LIVE_ROWS = "SELECT count(*) FROM tradewind.regime_history WHERE run = 'live'"
 
 
@@ -140,7 +141,7 @@ def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack
         connection = await asyncpg.connect(address)
         try:
             async with asyncio.timeout(30):
-                while await connection.fetchval(_N_LIVE_ROWS) < HISTORY_BARS * _SYMBOLS:
+                while await connection.fetchval(_N_LIVE_ROWS) < _N_HISTORY:  # noqa: ASYNC110  rows come from another process
                     await asyncio.sleep(0.5)
         finally:
             await connection.close()

@@ -21,7 +21,7 @@ from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.regime import mixture, posterior
 from models.regime.posterior import RegimeModel
-from models.specialists import network, serving
+from models.specialists import fitting, network, serving, window
 from models.specialists import split as splitting
 from models.weights import controller
 from models.weights.controller import ControllerModel
@@ -97,10 +97,10 @@ def fit(
     )
     regime = _regimes(regime_model, material)
     progress("regime", 1.0)
-    specialists = network.fit(
-        material.features,
-        material.next_returns,
-        regime[..., :3],
+    specialists = fitting.fit(
+        fitting.Lessons(
+            material.features, material.next_returns, regime[..., :3], np.isfinite(material.close)
+        ),
         split=material.parts,
         seed=seed,
         progress=progress,
@@ -151,9 +151,15 @@ def _regimes(model: RegimeModel, material: Material) -> Floats:
 
 
 def _scores(specialists: serving.Specialists, material: Material) -> Floats:
-    n_bars, n_symbols, n_features = material.features.shape
-    scores = serving.score(specialists, material.features.reshape(-1, n_features))
-    return scores.reshape(n_bars, n_symbols, -1)
+    n_bars, n_symbols = material.close.shape
+    scores = np.full((n_bars, n_symbols, len(posterior.REGIMES)), np.nan)
+    state = window.initial_state(n_symbols)
+    for bar in range(n_bars):
+        rows = material.rows(bar)
+        state, scores[bar, rows] = serving.step(
+            specialists, state, rows, material.features[bar, rows]
+        )
+    return scores
 
 
 def _weights(model: ControllerModel, material: Material, regime: Floats, scores: Floats) -> Floats:
@@ -239,12 +245,16 @@ def _config() -> dict[str, Any]:
     return {
         "regime": dataclasses.asdict(mixture.DEFAULTS),
         "specialists": {
+            "members": fitting.MEMBERS,
+            "window_bars": window.LENGTH_BARS,
+            "attended": list(window.ATTENDED),
+            "context": network.CONTEXT,
             "hidden": list(network.HIDDEN),
-            "epochs": network.EPOCHS,
-            "patience": network.PATIENCE,
-            "batch_rows": network.BATCH_ROWS,
-            "learning_rate": network.LEARNING_RATE,
-            "weight_decay": network.WEIGHT_DECAY,
+            "epochs": fitting.EPOCHS,
+            "patience": fitting.PATIENCE,
+            "batch_rows": fitting.BATCH_ROWS,
+            "learning_rate": fitting.LEARNING_RATE,
+            "weight_decay": fitting.WEIGHT_DECAY,
         },
         "split": {
             "shares": list(splitting.SHARES),

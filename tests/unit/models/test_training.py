@@ -11,7 +11,7 @@ from models.features import catalogue
 from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
-from models.specialists import serving
+from models.specialists import serving, window
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
 
@@ -84,7 +84,7 @@ def test_fit_when_done_then_models_serve_a_slice(models: ModelSet) -> None:
     features = np.random.default_rng(102).normal(size=(5, len(catalogue.NAMES)))
     features = features * models.specialists.scale + models.specialists.mean
     features[:, models.ensemble.volatility_column] = 0.01
-    scores = serving.score(models.specialists, features)
+    _, scores = serving.step(models.specialists, window.initial_state(5), np.arange(5), features)
     weights = np.full((5, 3), 1 / 3)
     confidence, _, target = ensemble.predict(models.ensemble, features, scores, weights)
     assert ((confidence >= 0.5) & (confidence <= 1.0)).all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,10 @@ PATIENCE = 3
 
 BATCH_ROWS = 1024
 
+ATTENTION_RATE = 1e-2
+"""Learning rate of what decides where attention goes, without decay: at the rate of the rest it
+would hardly move away from equal attention to all bars in so few passes."""
+
 LEARNING_RATE = 1e-3
 
 WEIGHT_DECAY = 1e-2
@@ -36,6 +40,9 @@ WEIGHT_DECAY = 1e-2
 
 CLIP = 5.0
 """Standardised inputs are held within plus and minus this many scales."""
+
+ASKING = ("attention.query", "attention.key", "attention.lag")
+"""Names of the parameters that decide where attention goes."""
 
 CONSTANT = 1e-12
 """A column whose spread is below this share of its mean is constant but for rounding."""
@@ -214,11 +221,17 @@ def prepare(lessons: Lessons, split: Split) -> Prepared:
 
 
 def trained(
-    network: nn.Module, prepared: Prepared, regime: int, progress: Callable[[float], None]
+    network: nn.Module,
+    prepared: Prepared,
+    regime: int,
+    progress: Callable[[float], None],
+    attention_rate: float = ATTENTION_RATE,
 ) -> None:
     """Train a network in place for one regime, and keep its best state on the validation rows."""
     past, training, validation = prepared[:3]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(
+        _groups(network, attention_rate), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
+    )
     best_skill, best_epoch, best = -np.inf, 0, network.state_dict()
     for epoch in range(EPOCHS):
         order = torch.randperm(len(training.inputs))
@@ -237,6 +250,14 @@ def trained(
             break
     network.load_state_dict(best)
     progress(1.0)
+
+
+def _groups(network: nn.Module, attention_rate: float) -> list[dict[str, Any]]:
+    asking: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        (asking if name.startswith(ASKING) else others).append(parameter)
+    return [{"params": others}, {"params": asking, "lr": attention_rate, "weight_decay": 0.0}]
 
 
 def _scaling(known: Floats) -> tuple[Floats, Floats]:
@@ -310,8 +331,26 @@ def _check_stretch(name: str, usable: Mask, next_returns: Floats, probabilities:
         raise HistoryTooShort(f"no bar of the {name} stretch has all features and a next bar")
     if not np.isfinite(probabilities[usable]).all():
         raise NotFinite(f"a usable bar of the {name} stretch has no regime probabilities: NaN")
-    if not next_returns[usable].any():
+    check_moves(name, next_returns[usable])
+
+
+def check_moves(stretch: str, next_returns: Floats) -> None:
+    """Refuse a stretch in which no price moves; NaN returns are left out.
+
+    Raises
+    ------
+    NotFitted
+        Naming the stretch and the number of its rows.
+
+    Examples
+    --------
+    >>> check_moves("training", np.array([0.0, np.nan]))
+    Traceback (most recent call last):
+    models.errors.NotFitted: none of the 1 rows of the training stretch moves to another price: ...
+    """
+    known = next_returns[np.isfinite(next_returns)]
+    if not known.any():
         raise NotFitted(
-            f"none of the {int(usable.sum())} rows of the {name} stretch moves to another price: "
+            f"none of the {len(known)} rows of the {stretch} stretch moves to another price: "
             "expected ups and downs to learn from"
         )

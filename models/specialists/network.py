@@ -33,8 +33,9 @@ class Attention(nn.Module):
 
     def weights(self, inputs: torch.Tensor, past: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         """Map (n, F) inputs and their (n, L, 8) bars to (n, L), zero where not ``seen``."""
-        likeness = torch.matmul(self.key(past), self.query(inputs)[:, :, None]).squeeze(2)
-        likeness = likeness / math.sqrt(CONTEXT) + self.lag
+        # q (W x) = (q W) x: one product for all bars of the window instead of one each.
+        asked = torch.matmul(self.query(inputs), self.key.weight)
+        likeness = torch.matmul(past, asked[:, :, None]).squeeze(2) / math.sqrt(CONTEXT) + self.lag
         return torch.softmax(likeness.masked_fill(~seen, -torch.inf), dim=1)
 
     def forward(self, inputs: torch.Tensor, past: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:

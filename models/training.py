@@ -85,6 +85,8 @@ def fit(
         If the history contradicts itself; see ``models.history.check``.
     HistoryTooShort
         Saying how many bars are missing.
+    NotFitted
+        If no price moves in a stretch.
     """
     check(history)
     progress("features", 0.0)
@@ -121,6 +123,8 @@ def fit(
         "last_close_ns": int(history.close_ns[-1]),
         "seed": seed,
         "fit_version": FIT_VERSION,
+        "code": None,
+        "stretches": _stretches(history, material.parts),
         "config": _config(),
         "metrics": metrics,
     }
@@ -137,7 +141,10 @@ def _material(history: BarHistory) -> Material:
             f"was {int(np.isfinite(history.close).sum(axis=0).max(initial=0))} at most"
         )
     parts = splitting.split(int(usable[0]), len(history.close_ns))
-    return Material(history.close, features, next_returns(history), parts)
+    returns = next_returns(history)
+    fitting.check_moves("training", returns[parts.training])
+    fitting.check_moves("validation", returns[parts.validation])
+    return Material(history.close, features, returns, parts)
 
 
 def _regimes(model: RegimeModel, material: Material) -> Floats:
@@ -241,6 +248,17 @@ def _metrics(
     return measured
 
 
+def _stretches(history: BarHistory, parts: splitting.Split) -> dict[str, dict[str, int]]:
+    return {
+        name: {
+            "first_close_ns": int(history.close_ns[part][0]),
+            "last_close_ns": int(history.close_ns[part][-1]),
+            "n_bars": part.stop - part.start,
+        }
+        for name, part in parts._asdict().items()
+    }
+
+
 def _config() -> dict[str, Any]:
     return {
         "regime": dataclasses.asdict(mixture.DEFAULTS),
@@ -254,6 +272,7 @@ def _config() -> dict[str, Any]:
             "patience": fitting.PATIENCE,
             "batch_rows": fitting.BATCH_ROWS,
             "learning_rate": fitting.LEARNING_RATE,
+            "attention_rate": fitting.ATTENTION_RATE,
             "weight_decay": fitting.WEIGHT_DECAY,
         },
         "split": {

@@ -13,6 +13,8 @@ from models.errors import NotFitted
 
 UNKNOWN = "not recorded"
 
+_Row = Mapping[str, Any]
+
 STRETCHES = {
     "training": "to learn from",
     "validation": "to stop and to calibrate by, so it flatters",
@@ -91,18 +93,18 @@ def card(metadata: Mapping[str, Any], *, digest: str = "") -> str:
 
 
 def _data(metadata: Mapping[str, Any]) -> str:
-    first, last = (_day(metadata[name]) for name in ("first_close_ns", "last_close_ns"))
+    first, last = (_time(metadata[name]) for name in ("first_close_ns", "last_close_ns"))
     symbols = ", ".join(metadata["symbols"])
     lines = [f"Bars of {metadata['timeframe']}, closes {first} to {last}: {symbols}."]
-    stretches = metadata.get("stretches", {})
+    stretches = _in_time_order(metadata.get("stretches", {}))
     if stretches:
         rows = [
             [
                 name.replace("_", " "),
-                _day(row["first_close_ns"]),
-                _day(row["last_close_ns"]),
+                _time(row["first_close_ns"]),
+                _time(row["last_close_ns"]),
                 f"{row['n_bars']:,}",
-                STRETCHES[name],
+                STRETCHES.get(name, UNKNOWN),
             ]
             for name, row in stretches.items()
         ]
@@ -110,7 +112,14 @@ def _data(metadata: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+def _in_time_order(by_stretch: Mapping[str, _Row]) -> dict[str, _Row]:
+    """Sort what stored metadata give by name."""
+    known = {name: by_stretch[name] for name in STRETCHES if name in by_stretch}
+    return {**known, **by_stretch}
+
+
+def _metrics(by_stretch: Mapping[str, _Row]) -> str:
+    metrics = _in_time_order(by_stretch)
     names = list(dict.fromkeys(name for row in metrics.values() for name in row))
     rows = [
         [name.replace("_", " "), *(_number(row.get(name)) for row in metrics.values())]
@@ -150,5 +159,5 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
-def _day(close_ns: int) -> str:
-    return f"{np.datetime64(close_ns, 'ns').astype('datetime64[m]')}Z"
+def _time(close_ns: int) -> str:
+    return f"{np.datetime64(close_ns, 'ns').astype('datetime64[s]')}Z"

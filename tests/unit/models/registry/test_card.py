@@ -65,9 +65,19 @@ def test_card_when_metrics_differ_by_stretch_then_each_has_its_column() -> None:
 
 def test_card_when_stretches_are_known_then_says_when_each_began() -> None:
     """Bar 252 of a daily history that began with 1970 closes on 10 September."""
-    assert "| training | 1970-09-10T00:00Z | 1971-11-10T00:00Z | 426 | to learn from |" in card(
-        metadata()
+    assert (
+        "| training | 1970-09-10T00:00:00Z | 1971-11-10T00:00:00Z | 426 | to learn from |"
+        in card(metadata())
     )
+
+
+def test_card_when_the_store_sorted_the_names_then_time_orders_them_again() -> None:
+    """Metadata come back from the store with their keys in alphabetical order."""
+    row = metadata()["stretches"]["training"]
+    names = ("held_back", "training", "validation")
+    lines = card(metadata(stretches=dict.fromkeys(names, row))).splitlines()
+    shown = [line.split(" | ")[0] for line in lines if line.endswith(" |") and "1970" in line]
+    assert shown == ["| training", "| validation", "| held back"]
 
 
 def test_card_when_lineage_is_incomplete_then_says_so() -> None:

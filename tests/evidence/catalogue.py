@@ -5,9 +5,11 @@ from tests.evidence.demo import DEMO_MEMORY, DEMO_START
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
+from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.tick_rate import TICK_RATE
 
 CATALOGUE = {
@@ -23,5 +25,7 @@ CATALOGUE = {
         FEATURE_PARITY,
         FEATURE_LOOKAHEAD,
         FEATURE_SPEED,
+        SPECIALIST_SKILL,
+        INFERENCE_ROW,
     )
 }

@@ -1,30 +1,45 @@
 """``regime-probabilities -> strategy-weights``: the specialists' scores and their weights."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from agents.slice_stage import SliceSpec, route_to
 from models.model_set import ModelSet
-from models.specialists.serving import score
-from models.weights.controller import ControllerState, initial_state, step
+from models.specialists import serving, window
+from models.specialists.window import WindowState
+from models.weights import controller
+from models.weights.controller import ControllerState
 from streams.slices import FloatArray, Slice
 from streams.topics import STRATEGY_WEIGHTS
 
 
+class WeightsState(NamedTuple):
+    """What the specialists look back on, and what the controller remembers."""
+
+    window: WindowState
+    controller: ControllerState
+
+
+def _initial_state(n_symbols: int) -> WeightsState:
+    return WeightsState(window.initial_state(n_symbols), controller.initial_state(n_symbols))
+
+
 def _step(
-    models: ModelSet, state: ControllerState, slice_: Slice
-) -> tuple[ControllerState, Mapping[str, FloatArray]]:
-    scores = score(models.specialists, slice_.matrix("features"))
-    state, weights = step(
+    models: ModelSet, state: WeightsState, slice_: Slice
+) -> tuple[WeightsState, Mapping[str, FloatArray]]:
+    rows = slice_.rows()
+    looked_back, scores = serving.step(
+        models.specialists, state.window, rows, slice_.matrix("features")
+    )
+    remembered, weights = controller.step(
         models.controller,
-        state,
-        slice_.rows(),
+        state.controller,
+        rows,
         slice_.matrix("regime"),
         scores,
         slice_.floats("close"),
     )
-    return state, {"scores": scores, "weights": weights}
+    return WeightsState(looked_back, remembered), {"scores": scores, "weights": weights}
 
 
-WEIGHTS = SliceSpec(
-    "weights", ControllerState, initial_state, _step, route_to(STRATEGY_WEIGHTS.name)
-)
+WEIGHTS = SliceSpec("weights", WeightsState, _initial_state, _step, route_to(STRATEGY_WEIGHTS.name))

@@ -15,14 +15,14 @@ import numpy as np
 from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort
 from models.features import catalogue
-from models.history import next_returns
+from models.history import BarHistory, next_returns
 from models.model_set import FIT_VERSION, ModelSet
 from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.prepared import Prepared
 from models.regime import mixture, posterior
 from models.regime.posterior import RegimeModel
-from models.specialists import network, serving
+from models.specialists import fitting, network, serving, window
 from models.specialists import split as splitting
 from models.weights import controller
 from models.weights.controller import ControllerModel
@@ -105,6 +105,8 @@ def fit(
     ------
     HistoryTooShort
         Saying how many bars are missing.
+    NotFitted
+        If no price moves in a stretch.
     """
     history = prepared.history
     material = _material(prepared)
@@ -120,10 +122,13 @@ def fit(
     specialists = keep(
         "specialists",
         serving.Specialists,
-        lambda: network.fit(
-            material.features,
-            material.next_returns,
-            regime[..., :3],
+        lambda: fitting.fit(
+            fitting.Lessons(
+                material.features,
+                material.next_returns,
+                regime[..., :3],
+                np.isfinite(material.close),
+            ),
             split=material.parts,
             seed=seed,
             progress=progress,
@@ -145,6 +150,8 @@ def fit(
         "last_close_ns": int(history.close_ns[-1]),
         "seed": seed,
         "fit_version": FIT_VERSION,
+        "code": None,
+        "stretches": _stretches(history, material.parts),
         "config": _config(),
         "metrics": metrics,
     }
@@ -160,7 +167,10 @@ def _material(prepared: Prepared) -> Material:
             f"was {int(np.isfinite(history.close).sum(axis=0).max(initial=0))} at most"
         )
     parts = splitting.split(int(usable[0]), len(history.close_ns))
-    return Material(history.close, features, next_returns(history), parts)
+    returns = next_returns(history)
+    fitting.check_moves("training", returns[parts.training])
+    fitting.check_moves("validation", returns[parts.validation])
+    return Material(history.close, features, returns, parts)
 
 
 def _regimes(model: RegimeModel, material: Material) -> Floats:
@@ -174,9 +184,15 @@ def _regimes(model: RegimeModel, material: Material) -> Floats:
 
 
 def _scores(specialists: serving.Specialists, material: Material) -> Floats:
-    n_bars, n_symbols, n_features = material.features.shape
-    scores = serving.score(specialists, material.features.reshape(-1, n_features))
-    return scores.reshape(n_bars, n_symbols, -1)
+    n_bars, n_symbols = material.close.shape
+    scores = np.full((n_bars, n_symbols, len(posterior.REGIMES)), np.nan)
+    state = window.initial_state(n_symbols)
+    for bar in range(n_bars):
+        rows = material.rows(bar)
+        state, scores[bar, rows] = serving.step(
+            specialists, state, rows, material.features[bar, rows]
+        )
+    return scores
 
 
 def _weights(model: ControllerModel, material: Material, regime: Floats, scores: Floats) -> Floats:
@@ -258,16 +274,32 @@ def _metrics(
     return measured
 
 
+def _stretches(history: BarHistory, parts: splitting.Split) -> dict[str, dict[str, int]]:
+    return {
+        name: {
+            "first_close_ns": int(history.close_ns[part][0]),
+            "last_close_ns": int(history.close_ns[part][-1]),
+            "n_bars": part.stop - part.start,
+        }
+        for name, part in parts._asdict().items()
+    }
+
+
 def _config() -> dict[str, Any]:
     return {
         "regime": dataclasses.asdict(mixture.DEFAULTS),
         "specialists": {
+            "members": fitting.MEMBERS,
+            "window_bars": window.LENGTH_BARS,
+            "attended": list(window.ATTENDED),
+            "context": network.CONTEXT,
             "hidden": list(network.HIDDEN),
-            "epochs": network.EPOCHS,
-            "patience": network.PATIENCE,
-            "batch_rows": network.BATCH_ROWS,
-            "learning_rate": network.LEARNING_RATE,
-            "weight_decay": network.WEIGHT_DECAY,
+            "epochs": fitting.EPOCHS,
+            "patience": fitting.PATIENCE,
+            "batch_rows": fitting.BATCH_ROWS,
+            "learning_rate": fitting.LEARNING_RATE,
+            "attention_rate": fitting.ATTENTION_RATE,
+            "weight_decay": fitting.WEIGHT_DECAY,
         },
         "split": {
             "shares": list(splitting.SHARES),

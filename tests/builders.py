@@ -14,6 +14,7 @@ from models.model_set import ModelSet
 from models.prediction.ensemble import EnsembleModel
 from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
+from models.specialists.window import ATTENDED, LENGTH_BARS
 from models.weights.controller import ControllerModel
 from streams.dead_letters import DeadLetter
 from streams.epochs import Epoch, Instrument, Portfolio
@@ -51,20 +52,32 @@ def models(seed: int = 1) -> ModelSet:
             feature_columns=np.array([5, 38, 6, 52]),
             half_life_bars=5.0,
         ),
-        specialists=Specialists(
-            mean=np.zeros(n_features),
-            scale=np.ones(n_features),
-            clip=5.0,
-            weights_1=rng.normal(size=(3, n_features, 64)) / 8,
-            biases_1=rng.normal(size=(3, 64)),
-            weights_2=rng.normal(size=(3, 64, 32)) / 8,
-            biases_2=rng.normal(size=(3, 32)),
-            weights_3=rng.normal(size=(3, 32)),
-            biases_3=np.array([0.0, 0.1, -0.1]),
-        ),
+        specialists=specialists(rng)._replace(mean=np.zeros(n_features), scale=np.ones(n_features)),
         controller=ControllerModel(),
         ensemble=EnsembleModel(slope=1.0, intercept=0.0, volatility_column=38),
         metadata={"timeframe": "1min"},
+    )
+
+
+def specialists(rng: np.random.Generator, n_members: int = 2) -> Specialists:
+    """Draw networks of the served size."""
+    n_features, n, context, m = len(NAMES), 3 * n_members, 8, len(ATTENDED)
+    return Specialists(
+        mean=rng.normal(size=n_features),
+        scale=rng.uniform(0.1, 3.0, n_features),
+        clip=5.0,
+        query_weights=rng.normal(size=(n, n_features, context)) / 4,
+        query_biases=rng.normal(size=(n, context)),
+        key_weights=rng.normal(size=(n, m, context)) / 2,
+        lag_biases=rng.normal(size=(n, LENGTH_BARS)),
+        value_weights=rng.normal(size=(n, m, context)),
+        value_biases=rng.normal(size=(n, context)),
+        weights_1=rng.normal(size=(n, n_features + context, 64)) / 8,
+        biases_1=rng.normal(size=(n, 64)),
+        weights_2=rng.normal(size=(n, 64, 32)) / 8,
+        biases_2=rng.normal(size=(n, 32)),
+        weights_3=rng.normal(size=(n, 32)),
+        biases_3=rng.normal(size=n),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.run.lineage import code
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
 from models.model_set import FIT_VERSION
 from models.prepared import Prepared, prepare
@@ -92,7 +93,7 @@ def models_for(
     fitted = fit(
         prepared, timeframe=tape.timeframe, seed=SEED, progress=progress, keep=checkpoints.keep
     )
-    metadata = {**fitted.metadata, "source": tape.identity}
+    metadata = {**fitted.metadata, "source": tape.identity, "code": code()}
     digest = artifacts.put_models(fitted._replace(metadata=metadata))
     checkpoints.clear()
     return digest, True

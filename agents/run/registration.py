@@ -1,12 +1,11 @@
 """What the registry is told about a model set, from the set's own metadata."""
 
 import math
-import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from models.features.catalogue import PIPELINE_VERSION
+from models.registry.card import card
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.model_registry import Entry, ModelRegistry, Version, model_name
@@ -29,7 +28,7 @@ def entry_of(digest: str, metadata: Mapping[str, Any]) -> Entry:
             if isinstance(value, int | float) and math.isfinite(value)
         },
         series=metadata.get("series", {}),
-        card=card(digest, metadata),
+        card=card(metadata, digest=digest),
         tags={
             "tradewind.timeframe": metadata["timeframe"],
             "tradewind.source": str(metadata.get("source", "")),
@@ -37,32 +36,8 @@ def entry_of(digest: str, metadata: Mapping[str, Any]) -> Entry:
             "tradewind.last_close": format_ns(metadata["last_close_ns"]),
             "tradewind.pipeline": f"{PIPELINE_VERSION} {metadata['pipeline_digest']}",
             "tradewind.seed": str(metadata["seed"]),
-            "tradewind.code": code(),
+            "tradewind.code": str(metadata.get("code") or ""),
         },
-    )
-
-
-def card(digest: str, metadata: Mapping[str, Any]) -> str:
-    """Return the model card."""
-    return f"# {digest}\n{metadata['timeframe']}"
-
-
-def code() -> str:
-    """Return the commit of the program, with ``+`` if files differ from it; empty if unknown."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(folder), *arguments]
-        try:
-            return subprocess.run(  # noqa: S603  a fixed command
-                command, capture_output=True, text=True, check=True, timeout=10
-            ).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return ""
-
-    commit = git("rev-parse", "HEAD")
-    return (
-        f"{commit}+" if commit and git("status", "--porcelain", "--untracked-files=no") else commit
     )
 
 

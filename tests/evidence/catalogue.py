@@ -6,9 +6,11 @@ from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
+from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.tick_rate import TICK_RATE
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
 
@@ -27,5 +29,7 @@ CATALOGUE = {
         FEATURE_SPEED,
         FEATURE_DISK,
         TRAIN_SPEEDUP,
+        SPECIALIST_SKILL,
+        INFERENCE_ROW,
     )
 }

@@ -22,6 +22,9 @@ pytestmark = [
 
 METADATA = {
     "timeframe": "1min",
+    "pipeline_version": "v1.0.0",
+    "fit_version": 4,
+    "code": "abc",
     "pipeline_digest": "p" * 64,
     "first_close_ns": 0,
     "last_close_ns": 86_400 * 10**9,
@@ -143,4 +146,5 @@ def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> Non
     entry = entry_of("d" * 64, {**METADATA, "source": "tape"})
     assert entry.tags["tradewind.source"] == "tape"
     assert entry.tags["tradewind.seed"] == "7"
-    assert "tradewind.code" in entry.tags
+    assert entry.tags["tradewind.code"] == "abc"
+    assert entry.card.startswith("# Model card")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.weights import WEIGHTS
-from models.specialists.serving import score
+from models.specialists import serving, window
 from streams.slices import Slice
 from tests.builders import bars, meta, models
 
@@ -28,7 +28,9 @@ def test_step_when_features_are_ready_then_gives_scores_and_weights() -> None:
     """Scores are the specialists' own; weights are positive and sum to one."""
     slice_ = with_regime({"AAA": 1.0, "BBB": 2.0}, 0.5)
     _, columns = WEIGHTS.step(models(), WEIGHTS.initial(2), slice_)
-    expected = score(models().specialists, np.full((2, 60), 0.5))
+    _, expected = serving.step(
+        models().specialists, window.initial_state(2), np.arange(2), np.full((2, 60), 0.5)
+    )
     np.testing.assert_array_equal(columns["scores"], expected)
     np.testing.assert_allclose(columns["weights"].sum(axis=1), 1.0, atol=1e-12)
     assert (columns["weights"] > 0).all()

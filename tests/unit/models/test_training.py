@@ -1,18 +1,22 @@
 """The whole fit on seeded bars: reproducible, honest about its split, clear in its refusals."""
 
 import json
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models import training
-from models.errors import HistoryTooShort, NotFinite, ShapeError
+from models.errors import HistoryTooShort, NotFinite, NotFitted, ShapeError
 from models.features import catalogue
 from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
 from models.prepared import prepare
-from models.specialists import serving
+from models.registry.card import card
+from models.specialists import serving, window
+from tables.stores.artifacts import Artifacts
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
 
@@ -73,6 +77,7 @@ def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> N
     assert metadata["pipeline_digest"] == catalogue.pipeline_digest()
     assert metadata["symbols"] == list(SYMBOLS)
     assert metadata["last_close_ns"] == (N_BARS - 1) * 86_400_000_000_000
+    assert metadata["code"] is None
     for stretch in ("validation", "held_back"):
         row = metadata["metrics"][stretch]
         assert row["n_bars"] > 0
@@ -80,12 +85,44 @@ def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> N
         assert row["hit_rate_always_up"] is not None
 
 
+def test_fit_when_done_then_stretches_say_what_was_used_for_what(models: ModelSet) -> None:
+    """In time order, a gap of 22 bars between them, and the last bar without a label."""
+    stretches = models.metadata["stretches"]
+    assert list(stretches) == ["training", "validation", "held_back"]
+    day_ns = 86_400_000_000_000
+    assert stretches["training"]["first_close_ns"] == (catalogue.WARMUP_BARS - 1) * day_ns
+    assert stretches["held_back"]["last_close_ns"] == (N_BARS - 2) * day_ns
+    for earlier, later in pairwise(stretches.values()):
+        assert later["first_close_ns"] - earlier["last_close_ns"] == (22 + 1) * day_ns
+
+
+def test_fit_when_done_then_its_metadata_make_a_card(models: ModelSet) -> None:
+    """Whoever registers the models has all that a card needs."""
+    text = card(models.metadata)
+    assert "# Model card: 4 symbols, 1d" in text
+    assert "| held back | " in text
+    assert "`attended`" in text
+
+
+def test_fit_when_reloaded_then_scores_are_the_same_bits(models: ModelSet, tmp_path: Path) -> None:
+    """What is stored and loaded gives the very output that was measured."""
+    store = Artifacts(tmp_path)
+    again = store.load_models(store.put_models(models))
+    rng = np.random.default_rng(103)
+    rows, first, second = np.arange(5), window.initial_state(5), window.initial_state(5)
+    for _ in range(20):
+        features = rng.normal(size=(5, len(catalogue.NAMES))) * models.specialists.scale
+        first, expected = serving.step(models.specialists, first, rows, features)
+        second, scores = serving.step(again.specialists, second, rows, features)
+        assert scores.tobytes() == expected.tobytes()
+
+
 def test_fit_when_done_then_models_serve_a_slice(models: ModelSet) -> None:
     """Scores and predictions of the fitted set are finite and within their ranges."""
     features = np.random.default_rng(102).normal(size=(5, len(catalogue.NAMES)))
     features = features * models.specialists.scale + models.specialists.mean
     features[:, models.ensemble.volatility_column] = 0.01
-    scores = serving.score(models.specialists, features)
+    _, scores = serving.step(models.specialists, window.initial_state(5), np.arange(5), features)
     weights = np.full((5, 3), 1 / 3)
     confidence, _, target = ensemble.predict(models.ensemble, features, scores, weights)
     assert ((confidence >= 0.5) & (confidence <= 1.0)).all()
@@ -113,6 +150,16 @@ def test_fit_when_a_price_is_missing_then_names_its_place() -> None:
     history = bars()
     history.close[300, 1] = np.nan
     with pytest.raises(NotFinite, match=r"close of row 300 .*column 1 \(BBB\)"):
+        training.fit(prepare(history), timeframe="1d", seed=7, progress=ignore)
+
+
+@pytest.mark.parametrize(("from_bar", "stretch"), [(0, "training"), (600, "validation")])
+def test_fit_when_prices_stand_still_then_says_where(from_bar: int, stretch: str) -> None:
+    """Constant features have no scale, and labels that are all one half teach nothing."""
+    history = bars()
+    for column in history[2:]:
+        column[from_bar:] = np.where(np.isnan(column[from_bar:]), np.nan, 100.0)
+    with pytest.raises(NotFitted, match=f"rows of the {stretch} stretch moves"):
         training.fit(prepare(history), timeframe="1d", seed=7, progress=ignore)
 
 

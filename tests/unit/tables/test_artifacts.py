@@ -11,10 +11,10 @@ import pytest
 from models.model_set import ModelSet
 from models.prediction.ensemble import EnsembleModel
 from models.regime.posterior import RegimeModel
-from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 from tables.stores import artifacts
 from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
+from tests.builders import specialists
 
 
 def models(seed: int = 1, timeframe: str = "1d") -> ModelSet:
@@ -32,17 +32,7 @@ def models(seed: int = 1, timeframe: str = "1d") -> ModelSet:
             feature_columns=np.array([5, 38, 6, 52]),
             half_life_bars=5.0,
         ),
-        specialists=Specialists(
-            mean=rng.normal(size=6),
-            scale=rng.uniform(1, 2, 6),
-            clip=5.0,
-            weights_1=rng.normal(size=(3, 6, 64)),
-            biases_1=rng.normal(size=(3, 64)),
-            weights_2=rng.normal(size=(3, 64, 32)),
-            biases_2=rng.normal(size=(3, 32)),
-            weights_3=rng.normal(size=(3, 32)),
-            biases_3=rng.normal(size=3),
-        ),
+        specialists=specialists(rng),
         controller=ControllerModel(),
         ensemble=EnsembleModel(slope=0.1 + 0.2, intercept=-1e-17, volatility_column=38),
         metadata={"timeframe": timeframe, "seed": seed, "metrics": {"rank_ic": None, "n": 3}},

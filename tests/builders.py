@@ -14,7 +14,7 @@ from models.model_set import ModelSet
 from models.prediction.ensemble import EnsembleModel
 from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
-from models.weights.controller import ControllerModel
+from models.weights.controller import OPTIONS, ControllerModel
 from streams.dead_letters import DeadLetter
 from streams.epochs import Epoch, Instrument, Portfolio
 from streams.partitions import partition_of
@@ -62,7 +62,11 @@ def models(seed: int = 1) -> ModelSet:
             weights_3=rng.normal(size=(3, 32)),
             biases_3=np.array([0.0, 0.1, -0.1]),
         ),
-        controller=ControllerModel(),
+        controller=ControllerModel(
+            policy=OPTIONS,
+            selection=rng.normal(size=(3, 8)),
+            termination=rng.normal(size=(3, 8)),
+        ),
         ensemble=EnsembleModel(slope=1.0, intercept=0.0, volatility_column=38),
         metadata={"timeframe": "1min"},
     )

@@ -24,7 +24,7 @@ from models.regime import mixture, posterior
 from models.regime.posterior import RegimeModel
 from models.specialists import fitting, network, serving, window
 from models.specialists import split as splitting
-from models.weights import controller
+from models.weights import choice, controller, policy_gradient
 from models.weights.controller import ControllerModel
 
 Part = TypeVar("Part")
@@ -134,9 +134,10 @@ def fit(
             progress=progress,
         ),
     )
-    progress("ensemble", 0.0)
-    controller_model = ControllerModel()
     scores = _scores(specialists, material)
+    chosen = _controller(material, regime, scores, seed, progress)
+    controller_model = chosen.model
+    progress("ensemble", 0.0)
     weights = _weights(controller_model, material, regime, scores)
     ensemble_model = _ensemble(material, scores, weights)
     metrics = _metrics(ensemble_model, material, scores, weights)
@@ -153,6 +154,7 @@ def fit(
         "code": None,
         "stretches": _stretches(history, material.parts),
         "config": _config(),
+        "controller": chosen.report,
         "metrics": metrics,
     }
     return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)
@@ -193,6 +195,38 @@ def _scores(specialists: serving.Specialists, material: Material) -> Floats:
             specialists, state, rows, material.features[bar, rows]
         )
     return scores
+
+
+def _controller(
+    material: Material,
+    regime: Floats,
+    scores: Floats,
+    seed: int,
+    progress: Callable[[str, float], None],
+) -> choice.Choice:
+    """Train the controller on the books that the specialists would hold alone, without shorts.
+
+    The bets are calibrated and sized on the training bars: the validation bars are kept for the
+    choice between the learned controller and Hedge.
+    """
+    parts = material.parts
+    early = material._replace(parts=parts._replace(validation=parts.training))
+    model = _ensemble(early, scores, np.full(scores.shape, 1.0 / scores.shape[2]))
+    features = material.features.reshape(-1, material.features.shape[2])
+    rows = scores.reshape(-1, scores.shape[2])
+    alone = [
+        ensemble.predict(model, features, rows, np.tile(vertex, (len(rows), 1)))[2]
+        for vertex in np.eye(scores.shape[2])
+    ]
+    positions = np.maximum(np.stack(alone, axis=1), 0.0).reshape(scores.shape)
+    past = choice.Past(regime, scores, material.close, positions, material.next_returns)
+    return choice.fit(
+        past,
+        parts.training,
+        parts.validation,
+        seed=seed,
+        progress=lambda share: progress("controller", share),
+    )
 
 
 def _weights(model: ControllerModel, material: Material, regime: Floats, scores: Floats) -> Floats:
@@ -301,6 +335,7 @@ def _config() -> dict[str, Any]:
             "attention_rate": fitting.ATTENTION_RATE,
             "weight_decay": fitting.WEIGHT_DECAY,
         },
+        "controller": dataclasses.asdict(policy_gradient.DEFAULTS),
         "split": {
             "shares": list(splitting.SHARES),
             "label_bars": splitting.LABEL_BARS,

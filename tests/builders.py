@@ -15,7 +15,7 @@ from models.prediction.ensemble import EnsembleModel
 from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.specialists.window import ATTENDED, LENGTH_BARS
-from models.weights.controller import ControllerModel
+from models.weights.controller import OPTIONS, ControllerModel
 from streams.dead_letters import DeadLetter
 from streams.epochs import Epoch, Instrument, Portfolio
 from streams.partitions import partition_of
@@ -53,7 +53,11 @@ def models(seed: int = 1) -> ModelSet:
             half_life_bars=5.0,
         ),
         specialists=specialists(rng)._replace(mean=np.zeros(n_features), scale=np.ones(n_features)),
-        controller=ControllerModel(),
+        controller=ControllerModel(
+            policy=OPTIONS,
+            selection=rng.normal(size=(3, 8)),
+            termination=rng.normal(size=(3, 8)),
+        ),
         ensemble=EnsembleModel(slope=1.0, intercept=0.0, volatility_column=38),
         metadata={"timeframe": "1min"},
     )

@@ -7,6 +7,8 @@ from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.inference_row import INFERENCE_ROW
+from tests.evidence.meta_planted import META_PLANTED
+from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
@@ -24,6 +26,10 @@ CATALOGUE = {
         REGIME_SUM,
         REGIME_ALIGNMENT,
         REGIME_DISRUPTION,
+        META_DISRUPTION,
+        META_VS_ROUTING,
+        META_VS_HEDGE,
+        META_PLANTED,
         FEATURE_PARITY,
         FEATURE_LOOKAHEAD,
         FEATURE_SPEED,

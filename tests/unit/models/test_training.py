@@ -16,6 +16,8 @@ from models.prediction import ensemble
 from models.prepared import prepare
 from models.registry.card import card
 from models.specialists import serving, window
+from models.weights.controller import HEDGE, OPTIONS
+from models.weights.policy_gradient import DEFAULTS
 from tables.stores.artifacts import Artifacts
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
@@ -78,6 +80,11 @@ def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> N
     assert metadata["symbols"] == list(SYMBOLS)
     assert metadata["last_close_ns"] == (N_BARS - 1) * 86_400_000_000_000
     assert metadata["code"] is None
+    report = metadata["controller"]
+    assert report["policy"] == ("options", "hedge")[models.controller.policy == HEDGE]
+    assert report["training"]["episodes"] == DEFAULTS.updates * DEFAULTS.episodes
+    assert report["validation"]["n_bars"] > 0
+    assert models.controller.policy in {HEDGE, OPTIONS}
     for stretch in ("validation", "held_back"):
         row = metadata["metrics"][stretch]
         assert row["n_bars"] > 0

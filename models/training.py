@@ -24,7 +24,7 @@ from models.regime import mixture, posterior
 from models.regime.posterior import RegimeModel
 from models.specialists import fitting, network, serving, window
 from models.specialists import split as splitting
-from models.weights import choice, controller, policy_gradient
+from models.weights import choice, controller, episodes, policy_gradient
 from models.weights.controller import ControllerModel
 
 Part = TypeVar("Part")
@@ -155,6 +155,7 @@ def fit(
         "stretches": _stretches(history, material.parts),
         "config": _config(),
         "controller": chosen.report,
+        "series": episodes.series(chosen.episodes, policy_gradient.DEFAULTS.episodes),
         "metrics": metrics,
     }
     return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)

@@ -1,11 +1,12 @@
 """Models for a tape: found by what they were fitted on, or fitted now."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.run.lineage import code
+from agents.run.progress import Progress
+from agents.run.timings import Timings
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
 from models.model_set import FIT_VERSION
 from models.prepared import Prepared, prepare
@@ -20,8 +21,6 @@ from tables.stores.checkpoints import Checkpoints
 from tables.stores.feature_store import FeatureStore
 
 SEED = 7
-
-Progress = Callable[[str, float], None]
 
 
 class Plan(NamedTuple):
@@ -87,15 +86,17 @@ def models_for(
     # Imported here: only fitting needs PyTorch and scikit-learn, a warm start does without them.
     from models.training import fit  # noqa: PLC0415  heavy
 
-    prepared = prepared_for(tape, stretch, artifacts.root.parent, progress)
+    home, timings = artifacts.root.parent, Timings(progress)
+    prepared = prepared_for(tape, stretch, home, timings)
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
-    checkpoints = Checkpoints(artifacts.root.parent / "fitting" / key)
+    checkpoints = Checkpoints(home / "fitting" / key)
     fitted = fit(
-        prepared, timeframe=tape.timeframe, seed=SEED, progress=progress, keep=checkpoints.keep
+        prepared, timeframe=tape.timeframe, seed=SEED, progress=timings, keep=checkpoints.keep
     )
     metadata = {**fitted.metadata, "source": tape.identity, "code": code()}
     digest = artifacts.put_models(fitted._replace(metadata=metadata))
     checkpoints.clear()
+    timings.keep(home, digest, metadata["controller"]["training"]["episodes"])
     return digest, True
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from agents.run.timings import kept
 from models.features.catalogue import PIPELINE_VERSION
 from models.registry.card import card
 from streams.timestamps import format_ns
@@ -14,11 +15,12 @@ from tables.stores.model_registry import Entry, ModelRegistry, Version, model_na
 def register(registry: ModelRegistry, artifacts: Artifacts, digest: str) -> Version:
     """Register a model set of the store and make it champion of its timeframe."""
     metadata = artifacts.load_models(digest).metadata
-    return registry.register(model_name(metadata["timeframe"]), entry_of(digest, metadata))
+    entry = entry_of(digest, metadata, kept(artifacts.root.parent, digest))
+    return registry.register(model_name(metadata["timeframe"]), entry)
 
 
-def entry_of(digest: str, metadata: Mapping[str, Any]) -> Entry:
-    """Return what is registered: configuration, metrics, lineage and card."""
+def entry_of(digest: str, metadata: Mapping[str, Any], timings: Mapping[str, float]) -> Entry:
+    """Return what is registered: configuration, metrics, timings, lineage and card."""
     return Entry(
         digest=digest,
         parameters=dict(_flat(metadata["config"])),
@@ -26,8 +28,12 @@ def entry_of(digest: str, metadata: Mapping[str, Any]) -> Entry:
             name: float(value)
             for name, value in _flat(metadata["metrics"])
             if isinstance(value, int | float) and math.isfinite(value)
+        }
+        | dict(timings),
+        series={
+            name: [(step, value) for step, value in enumerate(values) if value is not None]
+            for name, values in metadata.get("series", {}).items()
         },
-        series=metadata.get("series", {}),
         card=card(metadata, digest=digest),
         tags={
             "tradewind.timeframe": metadata["timeframe"],

@@ -102,3 +102,38 @@ def summary(episodes: Sequence[Episode]) -> dict[str, float | int | None]:
         "win_fraction": float(np.mean([episode.win_fraction for episode in episodes[-most:]])),
         **ratios,
     }
+
+
+def series(episodes: Sequence[Episode], n_each: int) -> dict[str, list[float | None]]:
+    """Give the course of a training, one value for every ``n_each`` episodes.
+
+    Parameters
+    ----------
+    episodes : sequence of Episode
+        In the order of training.
+    n_each : int
+        Episodes of one update; what is left over at the end is left out.
+
+    Returns
+    -------
+    dict
+        ``episode_return``, ``episode_length_bars`` and ``episode_win_rate`` as means over the update,
+        ``episode_sharpe_10``, ``_50`` and ``_100`` after its last episode, None while too few.
+
+    Examples
+    --------
+    >>> two = [Episode(0.25, 10, 0.5), Episode(0.75, 20, 1.0)]
+    >>> series(two, 2)["episode_return"], series(two, 2)["episode_sharpe_10"]
+    ([0.5], [None])
+    """
+    n_updates = len(episodes) // n_each
+    table = np.array(episodes[: n_updates * n_each]).reshape(
+        n_updates, n_each, len(Episode._fields)
+    )
+    names = ("episode_return", "episode_length_bars", "episode_win_rate")
+    found: dict[str, list[float | None]] = {
+        name: table[:, :, column].mean(axis=1).tolist() for column, name in enumerate(names)
+    }
+    for window in WINDOWS:
+        found[f"episode_sharpe_{window}"] = rolling_sharpe(episodes, window)[n_each - 1 :: n_each]
+    return found

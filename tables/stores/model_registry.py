@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     metrics : dict
         Name -> value; what is not finite is left out.
     series : dict
-        Name -> values by step, as a training writes them.
+        Name -> (step, value), as a training writes them.
     card : str
         The model card, Markdown.
     tags : dict
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
     digest: str
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]
-    series: Mapping[str, Sequence[float]]
+    series: Mapping[str, Sequence[tuple[int, float]]]
     card: str
     tags: Mapping[str, str]
 
@@ -186,7 +186,7 @@ class ModelRegistry:
             *(
                 Metric(key, value, now_ms, step)
                 for key, values in sorted(entry.series.items())
-                for step, value in enumerate(values)
+                for step, value in values
             ),
         ]
         parameters = [Param(key, str(value)) for key, value in sorted(entry.parameters.items())]

@@ -143,8 +143,9 @@ def test_registry_when_the_database_is_away_then_says_where_without_the_password
 
 def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> None:
     """Lineage: what data, which code, which seed."""
-    entry = entry_of("d" * 64, {**METADATA, "source": "tape"})
+    entry = entry_of("d" * 64, {**METADATA, "source": "tape"}, {"episodes_per_hour": 7.0})
     assert entry.tags["tradewind.source"] == "tape"
     assert entry.tags["tradewind.seed"] == "7"
     assert entry.tags["tradewind.code"] == "abc"
+    assert entry.metrics["episodes_per_hour"] == 7.0
     assert entry.card.startswith("# Model card")

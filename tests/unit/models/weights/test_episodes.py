@@ -1,5 +1,7 @@
 """Figures of training episodes, by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,28 @@ def test_summary_when_training_was_short_then_has_no_long_ratios() -> None:
     found = episodes.summary([Episode(0.01 * k, 20, 0.5) for k in range(12)])
     assert found["sharpe_10"] is not None
     assert found["sharpe_50"] is found["sharpe_100"] is None
+
+
+def test_series_when_updates_have_two_episodes_then_is_their_mean_and_the_ratio_after_them() -> (
+    None
+):
+    """Twelve episodes in updates of two: the ratio of ten is known from the fifth update on."""
+    gains = [0.01 * (1 + n % 3) for n in range(12)]
+    found = episodes.series([Episode(gain, 5, 0.5) for gain in gains], 2)
+    assert found["episode_return"] == pytest.approx(
+        [(gains[n] + gains[n + 1]) / 2 for n in range(0, 12, 2)]
+    )
+    assert found["episode_length_bars"] == [5.0] * 6
+    ratios = found["episode_sharpe_10"]
+    assert ratios[:4] == [None] * 4
+    last = gains[2:12]
+    mean = sum(last) / 10
+    deviation = math.sqrt(sum((gain - mean) ** 2 for gain in last) / 9)
+    assert ratios[5] == pytest.approx(mean / deviation)
+    assert found["episode_sharpe_50"] == [None] * 6
+
+
+def test_series_when_an_update_is_incomplete_then_it_is_left_out() -> None:
+    """A training that was cut short has no half values."""
+    assert episodes.series([Episode(1.0, 5, 0.5)] * 3, 2)["episode_return"] == [1.0]
+    assert episodes.series([], 2)["episode_return"] == []

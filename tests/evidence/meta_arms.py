@@ -25,7 +25,10 @@ _GRID = 10
 
 
 class Walk(NamedTuple):
-    """One seed's arms on one set of specialists: weights (n_bars, n_symbols, 3) by arm."""
+    """One seed's arms on one set of specialists: weights (n_bars, n_symbols, 3) by arm.
+
+    ``seconds``: how long the controller took to train and to be chosen, None if not by itself.
+    """
 
     seed: int
     past: Past
@@ -36,6 +39,7 @@ class Walk(NamedTuple):
     report: dict[str, Any]
     use: dict[str, Any]
     best_single: int
+    seconds: float | None = None
 
 
 def walk(seed: int, past: Past, hard: Floats, parts: tuple[slice, slice], learned: Any) -> Walk:  # noqa: ANN401  a Choice, or a model with its report

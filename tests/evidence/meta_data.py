@@ -3,6 +3,7 @@
 Three simple ones, stated in full, and the system's own three networks with their sized bets.
 """
 
+import time
 from functools import cache
 from typing import NamedTuple
 
@@ -74,8 +75,11 @@ def simple_walk(seed: int) -> Walk:
     )
     raw, regime = _regimes(model, features())
     past = Past(regime, *_simple(), next_returns(closes()))
+    began = time.perf_counter()
     learned = choice.fit(past, parts.training, parts.validation, seed=seed)
-    return walk(seed, past, raw, (parts.training, parts.test), learned)
+    seconds = time.perf_counter() - began
+    walked = walk(seed, past, raw, (parts.training, parts.test), learned)
+    return walked._replace(seconds=seconds)
 
 
 def own_walk(seed: int) -> Walk:

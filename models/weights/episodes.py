@@ -127,9 +127,8 @@ def series(episodes: Sequence[Episode], n_each: int) -> dict[str, list[float | N
     ([0.5], [None])
     """
     n_updates = len(episodes) // n_each
-    table = np.array(episodes[: n_updates * n_each]).reshape(
-        n_updates, n_each, len(Episode._fields)
-    )
+    whole = np.array(episodes[: n_updates * n_each])
+    table = whole.reshape(n_updates, n_each, len(Episode._fields))
     names = ("episode_return", "episode_length_bars", "episode_win_rate")
     found: dict[str, list[float | None]] = {
         name: table[:, :, column].mean(axis=1).tolist() for column, name in enumerate(names)

@@ -15,8 +15,9 @@ from models.features.catalogue import NAMES
 from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
+from models.prepared import prepare
 from models.regime import mixture, posterior
-from models.specialists import serving
+from models.specialists import serving, window
 from models.specialists.split import EMBARGO_BARS
 from models.weights import choice
 from models.weights.choice import Past
@@ -85,15 +86,14 @@ def simple_walk(seed: int) -> Walk:
 def own_walk(seed: int) -> Walk:
     """Fit the whole system on the stocks' bars before 2008, and follow all arms."""
     parts, close = stretches(), stocks().close
-    models = training.fit(
-        _history(parts.validation.stop), timeframe="1day", seed=seed, progress=lambda *_: None
-    )
+    history = prepare(_history(parts.validation.stop))
+    models = training.fit(history, timeframe="1day", seed=seed, progress=lambda *_: None)
     known = features_of(stocks().name)
     raw, regime = _regimes(models.regime, known)
+    scores = _own_scores(models.specialists, known)
     flat = known.reshape(-1, known.shape[2])
-    scores = serving.score(models.specialists, flat)
-    positions = _bets(models, flat, scores).reshape(*close.shape, 3)
-    past = Past(regime, scores.reshape(positions.shape), close, positions, next_returns(close))
+    positions = _bets(models, flat, scores.reshape(-1, 3)).reshape(*close.shape, 3)
+    past = Past(regime, scores, close, positions, next_returns(close))
     learned = choice.Choice(models.controller, [], models.metadata["controller"])
     return walk(seed, past, raw, (parts.training, parts.test), learned)
 
@@ -115,6 +115,15 @@ def _simple() -> tuple[Floats, Floats, Floats]:
     unknown = ~np.isfinite(average) | ~np.isfinite(stretch)
     views[unknown] = np.nan
     return FULL_SCORE * views, close, np.maximum(views, 0.0)
+
+
+def _own_scores(specialists: serving.Specialists, known: Floats) -> Floats:
+    n_bars, n_symbols, _ = known.shape
+    scores, rows = np.full((n_bars, n_symbols, 3), np.nan), np.arange(n_symbols)
+    state = window.initial_state(n_symbols)
+    for bar in range(n_bars):
+        state, scores[bar] = serving.step(specialists, state, rows, known[bar])
+    return scores
 
 
 def _bets(models: ModelSet, flat: Floats, scores: Floats) -> Floats:

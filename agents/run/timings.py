@@ -27,7 +27,7 @@ class Timings:
         return {step: last - first for step, (first, last) in self._heard_s.items()}
 
     def keep(self, home: Path, digest: str, n_episodes: int) -> None:
-        """Write seconds by step and the controller's episodes per hour beside the stack's models."""
+        """Write seconds by step and the controller's episodes per hour into the stack's home."""
         found = {f"fit_seconds.{step}": round(s, 3) for step, s in self.seconds().items()}
         controller_s = self.seconds().get("controller", 0.0)
         if controller_s > 0.0:

@@ -117,7 +117,7 @@ def series(episodes: Sequence[Episode], n_each: int) -> dict[str, list[float | N
     Returns
     -------
     dict
-        ``episode_return``, ``episode_length_bars`` and ``episode_win_rate`` as means over the update,
+        Means over the update: ``episode_return``, ``episode_length_bars``, ``episode_win_rate``;
         ``episode_sharpe_10``, ``_50`` and ``_100`` after its last episode, None while too few.
 
     Examples

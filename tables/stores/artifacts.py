@@ -129,6 +129,9 @@ class Artifacts:
     def find(self, **wanted: Any) -> tuple[str, ...]:  # noqa: ANN401  any JSON value
         """List the digests of the model sets whose metadata has all these entries, sorted.
 
+        A model set that another version of the program fitted has other metadata, and is passed
+        over.
+
         Raises
         ------
         ArtifactCorrupt
@@ -137,7 +140,7 @@ class Artifacts:
         return tuple(digest for digest in self.list_models() if self._matches(digest, wanted))
 
     def _matches(self, digest: str, wanted: dict[str, Any]) -> bool:
-        metadata = self.load_models(digest).metadata
+        metadata = _header(self._load(digest, _MODELS), digest)["metadata"]
         return all(key in metadata and metadata[key] == value for key, value in wanted.items())
 
     def _path(self, digest: str, kind: str) -> Path:
@@ -213,9 +216,8 @@ def _models_to_bytes(models: ModelSet) -> bytes:
 
 def _models_from_bytes(data: bytes, digest: str) -> ModelSet:
     try:
-        header, tensors = read_part(data)
-        if header["format"] != FORMAT:
-            raise ArtifactCorrupt(f"{digest} must have the format {FORMAT}, was {header['format']}")
+        header = _header(data, digest)
+        _, tensors = read_part(data)
         parts = {
             part: kind(
                 **{
@@ -232,6 +234,25 @@ def _models_from_bytes(data: bytes, digest: str) -> ModelSet:
     return ModelSet(**parts, metadata=header["metadata"])
 
 
+def _header(data: bytes, digest: str) -> dict[str, Any]:
+    """Read the plain values of a model file: metadata and numbers, without its arrays."""
+    try:
+        header = _plain(data)
+        found = header["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactCorrupt(f"{digest} is no file of models: {error!r}") from error
+    if found != FORMAT:
+        raise ArtifactCorrupt(f"{digest} must have the format {FORMAT}, was {found}")
+    return header
+
+
+def _plain(data: bytes) -> dict[str, Any]:
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    outer = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    plain: dict[str, Any] = json.loads(outer["__metadata__"][_HEADER_KEY])
+    return plain
+
+
 def part_bytes(numbers: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> bytes:
     """Encode plain values and arrays as one safetensors file."""
     return save_tensors(arrays, {_HEADER_KEY: canonical_json(numbers).decode()})
@@ -245,9 +266,7 @@ def read_part(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, An
     KeyError, TypeError, ValueError, SafetensorError
         If the bytes are no such file.
     """
-    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
-    outer = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-    return json.loads(outer["__metadata__"][_HEADER_KEY]), load_tensors(data)
+    return _plain(data), load_tensors(data)
 
 
 def _parts() -> Iterator[tuple[str, Any]]:

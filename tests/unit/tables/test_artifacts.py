@@ -1,5 +1,6 @@
 """The store of fitted models: same bytes in, same bytes out, or a refusal by name."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -7,13 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from models.model_set import ModelSet
 from models.prediction.ensemble import EnsembleModel
 from models.regime.posterior import RegimeModel
 from models.weights.controller import ControllerModel
 from tables.stores import artifacts
-from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
+from tables.stores.artifacts import (
+    FORMAT,
+    ArtifactCorrupt,
+    ArtifactMissing,
+    Artifacts,
+    canonical_json,
+)
 from tests.builders import specialists
 
 
@@ -189,3 +197,14 @@ def test_load_models_when_imported_alone_then_needs_no_training_library() -> Non
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == ""
+
+
+def test_find_when_a_set_of_another_program_is_there_then_passes_it_over(store: Artifacts) -> None:
+    """An upgrade must not make the store of the version before a damaged one."""
+    header = {"format": FORMAT, "metadata": {"fit_version": 1}, "specialists": {"gone": 1}}
+    data = save({"specialists.old": np.zeros(3)}, {"tradewind": canonical_json(header).decode()})
+    digest = hashlib.sha256(data).hexdigest()
+    store.root.mkdir(parents=True, exist_ok=True)
+    (store.root / f"{digest}.safetensors").write_bytes(data)
+    assert store.find(fit_version=2) == ()
+    assert store.find(fit_version=1) == (digest,)

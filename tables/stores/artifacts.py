@@ -240,7 +240,7 @@ def _header(data: bytes, digest: str) -> dict[str, Any]:
         header = _plain(data)
         found = header["format"]
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactCorrupt(f"{digest} is no file of models: {error!r}") from error
+        raise ArtifactCorrupt(f"{digest} is no model set of this version: {error!r}") from error
     if found != FORMAT:
         raise ArtifactCorrupt(f"{digest} must have the format {FORMAT}, was {found}")
     return header

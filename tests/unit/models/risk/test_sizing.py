@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.risk.limits import RiskLimits
 from models.risk.sizing import is_worth_trading, lots_for
-from tests.oracles import account_of
+from tests.oracles import FREE, account_of
 
-LIMITS = RiskLimits(0.25, 1.5, 0.8, 4, 0.005)
+LIMITS = FREE
 
 
 @pytest.mark.parametrize(

@@ -277,7 +277,7 @@ def check(account: Account, order: Order) -> tuple[list[Finding], int]:
         room = found.room_lots if control.binds_reductions else max(found.room_lots, free)
         allowed = room if allowed is None else min(allowed, room)
         if lots > room:
-            breaches.append(found._replace(room_lots=room))
-        if found.code == "NO_PRICE":
-            break
+            breaches.append(found)
+            if found.code == "NO_PRICE":
+                break
     return breaches, allowed or 0

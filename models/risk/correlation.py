@@ -32,9 +32,9 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
     1.0
     """
-    a = first - math.fsum(first.tolist()) / len(first)
-    b = second - math.fsum(second.tolist()) / len(second)
-    spread = math.sqrt(math.fsum((a * a).tolist()) * math.fsum((b * b).tolist()))
+    a = first - first.sum() / len(first)
+    b = second - second.sum() / len(second)
+    spread = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
     if spread == 0.0:
         return 0.0
-    return max(-1.0, min(1.0, math.fsum((a * b).tolist()) / spread))
+    return max(-1.0, min(1.0, float((a * b).sum()) / spread))

@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
-
 from models.portfolio.ledger import MONEY_SCALE
 from models.risk.account import FRACTION_SCALE, Account, scaled
 from models.risk.correlation import correlation
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 from models.risk.sessions import DAY_NS
-from models.risk.var import historical_room, historical_var, normal_room, normal_var
+from models.risk.var import Variance, historical_room, historical_var, normal_var
 
 # A symbol that misses some bars of the window can still be judged; one that misses more cannot.
 SEEN_SHARE = 0.75
@@ -32,7 +30,7 @@ class AtRisk:
         scale = horizon(account.rules.bar_ns)
         self.n_bars = n_bars
         self.historical = scale * historical_var(scenarios.earned, n_bars)
-        self.normal = scale * normal_var(scenarios.earned, scenarios.ew, n_bars)
+        self.normal = scale * normal_var(scenarios.earned, n_bars)
 
 
 def horizon(bar_ns: int) -> float:
@@ -61,15 +59,13 @@ def value_at_risk(account: Account, order: Order) -> Finding:
     edge, unit = account.edge(order.symbol, side), account.book.notional(order.symbol, 1)
     rest = scenarios.rest(order.symbol)
     each = (side * unit / MONEY_SCALE) * scenarios.returns[scenarios.index[order.symbol]]
-    after = rest + float(edge + abs(order.lots)) * each
-    worst = max(historical_var(after, n_bars), normal_var(after, scenarios.ew, n_bars))
+    reached, start = edge + abs(order.lots), max(edge, 0)
+    variance = Variance.of(rest, each, n_bars)
+    historical = historical_var(rest + float(reached) * each, n_bars)
+    worst = max(historical, variance.var(reached))
     limit = limits.max_var_fraction
     money = limit * (max(account.equity, 0) / MONEY_SCALE) / scale
-    start = max(edge, 0)
-    most = min(
-        historical_room(rest, each, start, money, n_bars),
-        normal_room(rest, each, start, money, scenarios.ew, n_bars),
-    )
+    most = min(historical_room(rest, each, start, money, n_bars), variance.room(start, money))
     actual = account.of_equity(round(worst * scale * MONEY_SCALE))
     message = f"one-day VaR at 95 % would be {actual:.4f} of equity; the limit is {limit}"
     room = most - edge if most > start else 0
@@ -83,7 +79,7 @@ def book_correlation(account: Account, order: Order) -> Finding:
     if scenarios.is_alone(symbol):
         return Finding("MAX_CORRELATION", "nothing else is held", limit, 0.0, UNBOUNDED_LOTS)
     at = scenarios.index[symbol]
-    seen = int(np.isfinite(scenarios.window[at, -n_bars:]).sum())
+    seen = scenarios.seen_lately(symbol, n_bars)
     n_needed = math.ceil(n_bars * SEEN_SHARE)
     if seen < n_needed:
         message = f"{symbol} has {seen} returns in {n_bars} bars; expected {n_needed} at least"

@@ -12,7 +12,6 @@ import numpy as np
 from models.portfolio.ledger import MONEY_SCALE
 from models.risk.correlation import FloatArray, book_returns
 from models.risk.exposure import Stake
-from models.risk.var import ew_weights
 
 
 class Scenarios:
@@ -37,7 +36,6 @@ class Scenarios:
     ) -> None:
         self.symbols = symbols
         self.index = {symbol: i for i, symbol in enumerate(symbols)}
-        self.ew = ew_weights(window.shape[1])
         self.window = window
         self._look(stakes)
         if earned is not None:
@@ -56,6 +54,16 @@ class Scenarios:
         self.weights = np.array([weight_of(stakes.get(s)) for s in self.symbols], np.float64)
         self.earned = book_returns(self.returns, self.weights)
         self._shortest: int | None = None
+        self._recent: dict[tuple[int, int], int] = {}
+
+    def seen_lately(self, symbol: str, n_bars: int) -> int:
+        """Return how many of the newest ``n_bars`` returns of a symbol are known."""
+        key = (self.index[symbol], n_bars)
+        found = self._recent.get(key)
+        if found is None:
+            found = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
+            self._recent[key] = found
+        return found
 
     def move(self, symbol: str, stake: Stake) -> None:
         """Take a symbol's new stake into the running vector."""

@@ -1,14 +1,16 @@
 """Value at risk at 95 %: historical simulation, and a normal one of weighted variance.
 
 Both look at what today's book would have earned in each bar of the window, so a check costs one
-pass over the window, however many positions there are. Losses are positive. Sums run in time order
-with ``math.fsum`` or ``cumsum``; no result depends on the order of the symbols.
+pass over the window, however many positions there are. Losses are positive. Sums run over time, in
+numpy's fixed pairwise order.
 
 References: historical simulation as in Hendricks (1996), "Evaluation of value-at-risk models using
 historical data"; weights and zero mean as in J.P. Morgan and Reuters (1996), RiskMetrics.
 """
 
 import math
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -72,33 +74,44 @@ def ew_weights(n_window: int, decay: float = EW_DECAY) -> Floats:
     return np.ascontiguousarray(weights)
 
 
-def known_weight(weights: Floats, n_bars: int) -> float:
-    """Return the weight of the newest ``n_bars``, by which a short history is scaled up."""
-    return math.fsum(weights[max(len(weights) - n_bars, 0) :].tolist())
+@cache
+def known_weights(n_window: int, decay: float = EW_DECAY) -> tuple[float, ...]:
+    """Return the weight of the newest 0, 1, ... n_window bars, by which short histories scale.
+
+    Examples
+    --------
+    >>> known_weights(3, 0.5)
+    (0.0, 0.5, 0.75, 0.875)
+    """
+    newest_first = ew_weights(n_window, decay)[::-1].tolist()
+    return tuple(math.fsum(newest_first[:n]) for n in range(n_window + 1))
 
 
-def ew_covariance(first: Floats, second: Floats, weights: Floats, n_bars: int) -> float:
+def ew_covariance(first: Floats, second: Floats, n_bars: int) -> float:
     """Return the exponentially weighted covariance of two series with mean zero.
 
     Parameters
     ----------
     first, second : (n_window,)
         No NaN; 0 where nothing is known.
-    weights : (n_window,)
-        As :func:`ew_weights` gives them.
     n_bars
         Bars that are known; the weights of these are scaled to sum to one.
     """
-    known = known_weight(weights, n_bars)
+    n_window = len(first)
+    known = known_weights(n_window)[min(n_bars, n_window)]
     if known <= 0.0:
         return 0.0
-    return math.fsum((weights * first * second).tolist()) / known
+    return float((_weights(n_window) * first * second).sum()) / known
 
 
-def normal_var(earned: Floats, weights: Floats, n_bars: int) -> float:
+@cache
+def _weights(n_window: int) -> Floats:
+    return ew_weights(n_window)
+
+
+def normal_var(earned: Floats, n_bars: int) -> float:
     """Return 1.645 standard deviations of exponentially weighted variance, in money."""
-    variance = ew_covariance(earned, earned, weights, n_bars)
-    return NORMAL_QUANTILE * math.sqrt(max(variance, 0.0))
+    return NORMAL_QUANTILE * math.sqrt(max(ew_covariance(earned, earned, n_bars), 0.0))
 
 
 def historical_room(rest: Floats, each: Floats, start: int, limit: float, n_bars: int) -> int:
@@ -122,13 +135,7 @@ def historical_room(rest: Floats, each: Floats, start: int, limit: float, n_bars
 
     if breaks(start + 1):
         return start
-    falling, rising = each < 0.0, each > 0.0
-    worse = np.sort((rest[falling] + limit) / -each[falling])
-    better = np.sort((-limit - rest[rising]) / each[rising])
-    always = int(np.count_nonzero((each == 0.0) & (rest < -limit)))
-    still = len(better) - np.searchsorted(better, worse, side="right")
-    n_bad = always + np.arange(1, len(worse) + 1) + still
-    for threshold in worse[(n_bad > allowed) & (worse >= start)].tolist():
+    for threshold in _crossings(rest, each, start, limit, allowed):
         if threshold >= _FARTHEST:
             break
         for lots in (math.floor(threshold), math.floor(threshold) + 1, math.floor(threshold) + 2):
@@ -137,28 +144,67 @@ def historical_room(rest: Floats, each: Floats, start: int, limit: float, n_bars
     return UNBOUNDED_LOTS
 
 
-def normal_room(
-    rest: Floats, each: Floats, start: int, limit: float, weights: Floats, n_bars: int
-) -> int:
-    """Return the most lots x >= start that keep the normal VaR of ``rest + x * each`` at limit.
+def _crossings(rest: Floats, each: Floats, start: int, limit: float, allowed: int) -> list[float]:
+    """Return, rising, the lots beyond ``start`` just behind which too many bars lose too much."""
+    now = rest + float(start) * each
+    bad, falling = now < -limit, each < 0.0
+    sinking = falling & ~bad
+    worse = (rest[sinking] + limit) / -each[sinking]
+    n_bad = int(np.count_nonzero(bad))
+    if n_bad <= allowed and not (n_bad and (each[bad] > 0.0).any()):
+        spare = allowed - n_bad
+        return [float(np.partition(worse, spare)[spare])] if spare < len(worse) else []
+    recovering = bad & (each > 0.0)
+    worse = np.sort(worse)
+    better = np.sort((-limit - rest[recovering]) / each[recovering])
+    counts = n_bad + np.arange(1, len(worse) + 1) - np.searchsorted(better, worse, side="left")
+    crossings: list[float] = worse[counts > allowed].tolist()
+    return crossings
 
-    The variance is a parabola that opens upwards: from the first lot that passes on, all pass up to
-    one and none after it, so bisection finds it.
-    """
-    a = ew_covariance(each, each, weights, n_bars)
-    b = ew_covariance(rest, each, weights, n_bars)
-    c = ew_covariance(rest, rest, weights, n_bars)
-    most = (limit / NORMAL_QUANTILE) ** 2
 
-    def passes(lots: int) -> bool:
-        return c + lots * (2.0 * b + lots * a) <= most
+class Variance(NamedTuple):
+    """The weighted variance of ``rest + x * each``, a parabola in x: ``c + 2 b x + a x^2``."""
 
-    if not passes(start + 1):
-        return start
-    low, high = start + 1, _FARTHEST
-    if passes(high):
-        return UNBOUNDED_LOTS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if passes(middle) else (low, middle)
-    return low
+    a: float
+    b: float
+    c: float
+
+    @classmethod
+    def of(cls, rest: Floats, each: Floats, n_bars: int) -> "Variance":
+        """Return the parabola of two series over the window."""
+        return cls(
+            ew_covariance(each, each, n_bars),
+            ew_covariance(rest, each, n_bars),
+            ew_covariance(rest, rest, n_bars),
+        )
+
+    def at(self, lots: int) -> float:
+        """Return the variance at so many lots."""
+        return self.c + lots * (2.0 * self.b + lots * self.a)
+
+    def var(self, lots: int) -> float:
+        """Return the normal value at risk at so many lots."""
+        return NORMAL_QUANTILE * math.sqrt(max(self.at(lots), 0.0))
+
+    def room(self, start: int, limit: float) -> int:
+        """Return the most lots x >= start that keep the normal VaR at limit.
+
+        The parabola opens upwards: from the first lot that passes on, all pass up to one and none
+        after it. The root says where, and the integers beside it are tried exactly.
+        """
+        most = (limit / NORMAL_QUANTILE) ** 2
+        if self.at(start + 1) > most:
+            return start
+        low, high = start + 1, _FARTHEST
+        if self.at(high) <= most:
+            return UNBOUNDED_LOTS
+        root = (-self.b + math.sqrt(max(self.b**2 - self.a * (self.c - most), 0.0))) / self.a
+        near = math.floor(min(root, float(_FARTHEST)))
+        if low < near - 1 and self.at(near - 1) <= most:
+            low = near - 1
+        if low < near + 2 < high and self.at(near + 2) > most:
+            high = near + 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.at(middle) <= most else (low, middle)
+        return low

@@ -6,7 +6,7 @@ import pytest
 from models.portfolio.ledger import MONEY_SCALE
 from models.risk.exposure import NOTHING, Stake
 from models.risk.scenarios import Scenarios, weight_of
-from models.risk.var import ew_covariance, historical_var
+from models.risk.var import ew_covariance, ew_weights, historical_var
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 
@@ -31,8 +31,8 @@ def test_scenarios_when_a_year_of_bars_and_orders_passed_then_equal_the_exact_re
     assert historical_var(scenarios.earned, 250) == pytest.approx(
         np.quantile(-exact, 0.95, method="inverted_cdf"), rel=1e-12
     )
-    assert ew_covariance(scenarios.earned, scenarios.earned, scenarios.ew, 250) == pytest.approx(
-        np.average(exact**2, weights=scenarios.ew), rel=1e-12
+    assert ew_covariance(scenarios.earned, scenarios.earned, 250) == pytest.approx(
+        np.average(exact**2, weights=ew_weights(250)), rel=1e-12
     )
 
 

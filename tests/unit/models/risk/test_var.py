@@ -13,13 +13,13 @@ from models.risk.limits import UNBOUNDED_LOTS
 from models.risk.var import (
     EW_DECAY,
     NORMAL_QUANTILE,
+    Variance,
     ew_covariance,
     ew_weights,
     exceedances,
     historical_room,
     historical_var,
-    known_weight,
-    normal_room,
+    known_weights,
     normal_var,
 )
 
@@ -52,8 +52,8 @@ def test_weights_when_made_then_fall_by_the_decay() -> None:
     weights = ew_weights(250)
     assert weights[-1] == pytest.approx(1 - EW_DECAY)
     np.testing.assert_allclose(weights[1:] * EW_DECAY, weights[:-1], rtol=1e-12)
-    assert known_weight(weights, 250) == pytest.approx(1 - EW_DECAY**250, abs=1e-12)
-    assert known_weight(weights, 10) == pytest.approx(1 - EW_DECAY**10, abs=1e-12)
+    assert known_weights(250)[250] == pytest.approx(1 - EW_DECAY**250, abs=1e-12)
+    assert known_weights(250)[10] == pytest.approx(1 - EW_DECAY**10, abs=1e-12)
 
 
 def test_covariance_when_followed_bar_by_bar_then_is_the_recursion() -> None:
@@ -64,18 +64,18 @@ def test_covariance_when_followed_bar_by_bar_then_is_the_recursion() -> None:
     for a, b in zip(first, second, strict=True):
         recursive = EW_DECAY * recursive + (1 - EW_DECAY) * a * b
     exact = recursive / (1 - EW_DECAY**400)
-    found = ew_covariance(first, second, ew_weights(400), 400)
+    found = ew_covariance(first, second, 400)
     assert found == pytest.approx(exact, rel=1e-12)
-    assert normal_var(first, ew_weights(400), 400) == pytest.approx(
-        NORMAL_QUANTILE * math.sqrt(ew_covariance(first, first, ew_weights(400), 400)), rel=1e-12
+    assert normal_var(first, 400) == pytest.approx(
+        NORMAL_QUANTILE * math.sqrt(ew_covariance(first, first, 400)), rel=1e-12
     )
 
 
 def test_covariance_when_the_history_is_short_then_is_scaled_up() -> None:
     """Ten known bars of one size have that variance, however long the window is."""
     known = np.concatenate([np.zeros(90), np.full(10, 3.0)])
-    assert ew_covariance(known, known, ew_weights(100), 10) == pytest.approx(9.0, rel=1e-12)
-    assert ew_covariance(known, known, ew_weights(100), 0) == 0.0
+    assert ew_covariance(known, known, 10) == pytest.approx(9.0, rel=1e-12)
+    assert ew_covariance(known, known, 0) == 0.0
 
 
 def historical_passes(rest: Floats, each: Floats, lots: int, limit: float) -> bool:
@@ -106,16 +106,19 @@ def test_normal_room_when_any_then_is_tight_to_the_lot(
     """The largest quantity passes by the variance itself, and one lot more does not."""
     rest = np.array(moves)
     steps = st.lists(st.integers(-20, 20).map(float), min_size=len(moves), max_size=len(moves))
-    each, weights = np.array(data.draw(steps)), ew_weights(len(moves))
-    most = normal_room(rest, each, start, float(limit), weights, len(rest))
+    each = np.array(data.draw(steps))
+    parabola = Variance.of(rest, each, len(rest))
+    most = parabola.room(start, float(limit))
 
     def var(lots: int) -> float:
-        return normal_var(rest + lots * each, weights, len(rest))
+        return normal_var(rest + lots * each, len(rest))
 
     if most > start and most < UNBOUNDED_LOTS:
         assert var(most) <= limit * (1 + 1e-9)
     if most < UNBOUNDED_LOTS:
         assert var(most + 1) >= limit * (1 - 1e-9)
+        assert parabola.var(most + 1) > limit
+        assert parabola.var(most + 1) == pytest.approx(var(most + 1), rel=1e-6, abs=1e-3)
 
 
 def test_rooms_when_the_symbol_does_not_move_then_are_unbounded() -> None:
@@ -123,8 +126,8 @@ def test_rooms_when_the_symbol_does_not_move_then_are_unbounded() -> None:
     rest, each = np.full(40, -1.0), np.zeros(40)
     assert historical_room(rest, each, 0, 1.0, 40) == UNBOUNDED_LOTS
     assert historical_room(rest, each, 0, 0.5, 40) == 0
-    assert normal_room(rest, each, 0, 2.0, ew_weights(40), 40) == UNBOUNDED_LOTS
-    assert normal_room(rest, each, 7, 0.5, ew_weights(40), 40) == 7
+    assert Variance.of(rest, each, 40).room(0, 2.0) == UNBOUNDED_LOTS
+    assert Variance.of(rest, each, 40).room(7, 0.5) == 7
 
 
 def test_historical_room_when_a_hedge_lifts_losses_then_counts_both_ways() -> None:

@@ -7,7 +7,7 @@ from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 
-FIT_VERSION = 3
+FIT_VERSION = 4
 """Counts the changes of fitting that make models fitted before them obsolete."""
 
 
@@ -22,7 +22,8 @@ class ModelSet(NamedTuple):
     ensemble : EnsembleModel
     metadata : dict
         JSON values: timeframe, pipeline_version, pipeline_digest, first_close_ns, last_close_ns,
-        symbols, seed, fit_version, config, metrics.
+        symbols, seed, fit_version, config, metrics; risk_parity (weights by symbol) where the
+        history tells.
     """
 
     regime: RegimeModel

@@ -144,6 +144,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """An account that decides, and trades on paper or by the executions of an external venue.
 
     ``risk_parity`` are weights by symbol, summing to one, that spread the targets; empty for none.
+    With ``sizing`` risk_parity, who makes an epoch fills them in from the models' history.
     """
 
     id: str
@@ -152,6 +153,7 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     venue: Literal["paper", "external"] = "paper"
     universe: tuple[str, ...] = ()
     on_breach: Literal["refuse", "reduce"] = "refuse"
+    sizing: Literal["risk_parity", "plain"] = "risk_parity"
     risk_parity: dict[str, float] = {}
     limits: Limits = Limits()
     costs: Costs = Costs()

@@ -10,6 +10,7 @@ import msgspec
 import psutil
 
 from agents.cli.parts import PartState
+from agents.run.fit import spread
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from streams.brokers.processes import Launch, Process, birth_of, start
@@ -62,7 +63,7 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         max_ahead_ms=settings.max_ahead_ms,
         venue_latency_ms=settings.venue_latency_ms,
         instruments=instruments_of(settings, tuple(metadata["symbols"])),
-        portfolios=portfolios_of(settings),
+        portfolios=spread(portfolios_of(settings), metadata),
         models=models,
         pipeline_version=PIPELINE_VERSION,
         pipeline_digest=pipeline_digest(),

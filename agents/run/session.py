@@ -4,11 +4,12 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from agents.run.drive import Run, declare, drive, start_worker
-from agents.run.fit import Plan, models_for, plan
+from agents.run.fit import Plan, models_for, plan, spread
 from agents.run.observer import Observer
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
@@ -58,13 +59,14 @@ class Session:
             With the setting or the tape's part, and what was expected.
         """
         self._plan()
-        self._epoch("models to come").check()
+        self._epoch("models to come", {}).check()
 
     def run(self, bootstrap_servers: str, *, stay: bool) -> bool:
         """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
         planned = self._plan()
         self.console.print(f"Data: {self.tape.name}.")
-        epoch = self._epoch(self._models(planned))
+        models = self._models(planned)
+        epoch = self._epoch(models, Artifacts(self.home / "artifacts").load_models(models).metadata)
         run = Run(f"run-{run_stamp()}", bootstrap_servers, self.home, epoch)
         children = Children(
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
@@ -100,7 +102,7 @@ class Session:
         )
         return digest
 
-    def _epoch(self, models: str) -> Epoch:
+    def _epoch(self, models: str, metadata: dict[str, Any]) -> Epoch:
         settings = self.settings
         return Epoch(
             timeframe=self.tape.timeframe,
@@ -110,7 +112,7 @@ class Session:
             max_ahead_ms=settings.max_ahead_ms,
             venue_latency_ms=settings.venue_latency_ms,
             instruments=instruments_of(settings, self.tape.symbols),
-            portfolios=portfolios_of(settings),
+            portfolios=spread(portfolios_of(settings), metadata),
             models=models,
             pipeline_version=PIPELINE_VERSION,
             pipeline_digest=pipeline_digest(),

@@ -67,7 +67,7 @@ class _Waiting(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Portfolio:
+class KeptBook:
     """One portfolio of the partition, with the rules of the epoch that decided last.
 
     Records below ``stamp`` are in the account already.
@@ -88,7 +88,7 @@ class RiskFold:
 
     epochs: Epochs
     read: Reader
-    portfolios: dict[str, _Portfolio] = field(default_factory=dict)
+    portfolios: dict[str, KeptBook] = field(default_factory=dict)
     latest: LoadedEpoch | None = None
     early: list[Record] = field(default_factory=list)
     next_offset: int = 0
@@ -129,22 +129,22 @@ class RiskFold:
             yield from self._decide(book, decided, slices)
         metrics.BARRIER_WAITING.set(sum(len(p.barrier.waiting) for p in self.portfolios.values()))
 
-    def _portfolio(self, loaded: LoadedEpoch, name: str) -> _Portfolio:
-        book = self.portfolios.get(name) or self._restored(name)
+    def _portfolio(self, loaded: LoadedEpoch, name: str) -> KeptBook:
+        book = self.look(name)
         if book is None:
             slot, rules = terms_of(loaded, name)
             account = open_account(slot.portfolio.cash_e16(), slot.lot_sizes, rules)
-            book = _Portfolio(loaded.digest, 0, slot, account)
+            book = KeptBook(loaded.digest, 0, slot, account)
         self.portfolios[name] = book
         return book
 
-    def _restored(self, name: str) -> _Portfolio | None:
+    def _restored(self, name: str) -> KeptBook | None:
         stamped = self.read(name.encode())
         if stamped is None:
             return None
         stored = decode_account(stamped.state)
         slot, rules = terms_of(self.epochs.load(stored.epoch_digest), name)
-        return _Portfolio(
+        return KeptBook(
             stored.epoch_digest,
             stored.epoch,
             slot,
@@ -153,6 +153,10 @@ class RiskFold:
             Barrier(stored.decided),
         )
 
+    def look(self, name: str) -> KeptBook | None:
+        """Return a portfolio as the records read so far have left it; None if none has come."""
+        return self.portfolios.get(name) or self._restored(name)
+
     def _instruct(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
         said = read_instruction(record.value or b"")
         kind = type(said).__struct_config__.tag
@@ -160,7 +164,7 @@ class RiskFold:
             raise FieldError(
                 "WRONG_KEY", "portfolio", said.portfolio, f"the record's key, {name!r}"
             )
-        book = self.portfolios.get(name) or self._restored(name)
+        book = self.look(name)
         if book is None and self.latest is None and len(self.early) < MOST_EARLY:
             self.early.append(record)
             return
@@ -190,7 +194,7 @@ class RiskFold:
                 yield _dead(record, error)
 
     def _acted(
-        self, book: _Portfolio, said: Instruction, headers: Headers
+        self, book: KeptBook, said: Instruction, headers: Headers
     ) -> Iterator[Output | DeadLetter]:
         account = book.account
         applied = apply_instruction(account, said, book.slot.portfolio.currency)
@@ -200,7 +204,7 @@ class RiskFold:
             decisions.append(intent_event(slot, applied.intent, applied.verdict))
         yield from _outputs(slot, applied.outcome, decisions, headers)
 
-    def _decide(self, book: _Portfolio, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
+    def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
         slices = [held.slice_ for held in waiting]
         headers = [*waiting[-1].headers, *_origins(slices)]
         loaded = self.epochs.load(slices[0].meta.epoch_digest)

@@ -97,14 +97,18 @@ def _apply(account: Account, said: Instruction, currency: str) -> Applied:
     return Applied(_CHANGES[type(said)](account, said))
 
 
-def _intent(account: Account, said: OrderIntent) -> Applied:
+def order_of(account: Account, said: OrderIntent) -> Order:
+    """Return an intent as the controls take it; it raises as :func:`to_lots`."""
     lots = to_lots(account, said.symbol, said.quantity)
-    signed = lots if said.side == "BUY" else -lots
     price = 0 if said.price is None else price_e8(said.price)
+    return Order(said.symbol, lots if said.side == "BUY" else -lots, price, said.strategy)
+
+
+def _intent(account: Account, said: OrderIntent) -> Applied:
+    order = order_of(account, said)
     order_id = intent_decision_id(said.portfolio, said.intent_id)
     last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
     row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
-    order = Order(said.symbol, signed, price, said.strategy)
     verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id)
     return Applied(Outcome(), said, verdict)
 

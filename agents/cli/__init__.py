@@ -2,7 +2,7 @@
 
 import typer
 
-from agents.cli import clock, demo, evidence, stack, train, web, worker
+from agents.cli import book, clock, demo, evidence, risk, stack, train, web, worker
 
 app = typer.Typer(
     name="tradewind",
@@ -11,7 +11,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, stack, worker, clock, web, evidence):
+for module in (demo, train, stack, worker, clock, web, risk, book, evidence):
     module.register(app)
 
 

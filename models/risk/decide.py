@@ -15,7 +15,7 @@ from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
 from models.risk.controls import check
 from models.risk.limits import Finding, Order
-from models.risk.sizing import lots_wanted
+from models.risk.sizing import budget_share, lots_wanted
 
 # Orders that follow from a bar's targets belong to this strategy; a switch can stop it by name.
 MODEL_STRATEGY = "model"
@@ -98,7 +98,8 @@ def decide(
         executions = _settle(account, {row.symbol: row.fill_price for row in rows})
     account.mark(close_ns, {row.symbol: row.close for row in rows})
     alerts = [("BOOK_MISMATCH", difference) for difference in account.verify()]
-    wanted = [(row, lots_wanted(account, row.symbol, row.target_fraction)) for row in rows]
+    share = budget_share(account, ((row.symbol, row.target_fraction) for row in rows))
+    wanted = [(row, lots_wanted(account, row.symbol, share * row.target_fraction)) for row in rows]
     verdicts = []
     for row, lots in sorted(wanted, key=_priority):
         if not math.isfinite(row.target_fraction):

@@ -1,6 +1,7 @@
 """Sizing: a target share of equity becomes whole lots to trade."""
 
 import math
+from collections.abc import Iterable
 
 from models.risk.account import FRACTION_SCALE, Account, scaled
 from models.risk.limits import Order
@@ -35,6 +36,28 @@ def tilted(account: Account, symbol: str, fraction: float) -> float:
     if not parity:
         return fraction
     return fraction * parity.get(symbol, 0.0) * len(parity)
+
+
+def budget_share(account: Account, targets: Iterable[tuple[str, float]]) -> float:
+    """Return the share of their targets that all long positions of a bar can have together.
+
+    Each target is sized as if it were alone. Where they add up to more than the account may be net
+    long, less what other symbols hold, all are scaled by the same share: a wish beyond the limit is
+    no reason to refuse whoever comes last. Decisions show the target as it was wished.
+
+    Four targets of 0.5 under a net limit of 1.0 can have half of it each: the share is 0.5.
+    """
+    if account.equity <= 0:
+        return 1.0
+    wished = [(s, tilted(account, s, target)) for s, target in targets if math.isfinite(target)]
+    long = math.fsum(max(target, 0.0) for _, target in wished)
+    named = {symbol for symbol, _ in wished}
+    stakes = account.exposure.stakes
+    others = sum(max(stake.up, 0) for symbol, stake in stakes.items() if symbol not in named)
+    limits, opened = account.limits, account.kept.day.open_equity
+    most = min(limits.max_net_fraction * opened / account.equity, limits.max_leverage)
+    room = max(most - others / account.equity, 0.0)
+    return 1.0 if long <= room else room / long
 
 
 def lots_wanted(account: Account, symbol: str, target_fraction: float) -> int:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.portfolio.ledger import MONEY_SCALE
 from models.portfolio.reservation import OpenOrder
-from models.risk.sizing import is_worth_trading, lots_for, lots_wanted, tilted
+from models.risk.sizing import budget_share, is_worth_trading, lots_for, lots_wanted, tilted
 from tests.oracles import FREE, account_of
 
 LIMITS = FREE
@@ -98,3 +99,36 @@ def test_wanted_when_shorts_are_allowed_then_goes_below_flat() -> None:
     )
     assert lots_wanted(account, "AAA", -0.1) == -200
     assert lots_wanted(account_of({"AAA": 1.0}, held={"AAA": 100}), "AAA", -0.1) == -100
+
+
+@pytest.mark.parametrize(
+    ("targets", "limits", "expected"),
+    [
+        ([0.5, 0.5], {"max_net_fraction": 1.0}, 1.0),
+        ([0.75, 0.75], {"max_net_fraction": 1.0}, 2 / 3),
+        ([0.75, -0.5], {"max_net_fraction": 0.5}, 2 / 3),
+        ([math.nan, 0.5], {"max_leverage": 0.25}, 0.5),
+        ([math.nan, 0.0], {"max_leverage": 0.25}, 1.0),
+    ],
+)
+def test_share_when_targets_exceed_the_net_limit_then_all_get_less(
+    targets: list[float], limits: dict[str, float], expected: float
+) -> None:
+    """Long wishes together are at most what the account may be net long."""
+    account = account_of({"AAA": 1.0, "BBB": 1.0}, limits=FREE._replace(**limits))
+    found = budget_share(account, zip(("AAA", "BBB"), targets, strict=True))
+    assert found == pytest.approx(expected)
+
+
+def test_share_when_another_symbol_is_held_then_its_part_is_taken() -> None:
+    """A quarter held of what has no target leaves three quarters of the limit."""
+    account = account_of(
+        {"AAA": 1.0, "BBB": 1.0},
+        cash=750,
+        held={"BBB": 250},
+        limits=FREE._replace(max_net_fraction=1.0),
+    )
+    assert budget_share(account, [("AAA", 1.5)]) == pytest.approx(0.5)
+    assert budget_share(account, [("AAA", 1.5), ("BBB", math.nan)]) == pytest.approx(0.5)
+    account.book.cash = -250 * MONEY_SCALE
+    assert budget_share(account, [("AAA", 1.5)]) == 1.0

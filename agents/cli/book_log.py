@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from agents.risk import KeptBook, RiskFold
 from agents.topology import app_id, prefix_of
@@ -71,11 +72,9 @@ class BookLog:
         RecordError
             ``NO_BOOK`` if no bar has reached the portfolio yet.
         """
+        # Progress first: the snapshots read after it are of then or later.
+        place, begin = await self._begin(portfolio)
         async with self._consumer() as consumer:
-            n_partitions = await self._n_partitions(consumer)
-            place = TopicPartition(self._topic, partition_of(portfolio, n_partitions))
-            # Progress first: the snapshots read after it are of then or later.
-            begin = await self._progress(place)
             states = await self._states(consumer, place.partition)
             fold = RiskFold(self.epochs, states.get)
             end = 0
@@ -122,20 +121,24 @@ class BookLog:
         finally:
             await consumer.stop()
 
-    async def _n_partitions(self, consumer: AIOKafkaConsumer) -> int:
-        await consumer.topics()
-        found = consumer.partitions_for_topic(self._topic)
-        if not found:
-            raise RecordError("NO_BOOK", f"there is no topic {self._topic} at {self.servers}")
-        return len(found)
-
-    async def _progress(self, place: TopicPartition) -> int:
+    async def _begin(self, portfolio: str) -> tuple[TopicPartition, int]:
+        """Return where a portfolio's log is, and up to where the stage has made it durable."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(app_id(self.run), partitions=[place])
+            (topic,) = await admin.describe_topics([self._topic])
+            if not topic["partitions"]:
+                raise RecordError("NO_BOOK", f"there is no topic {self._topic} at {self.servers}")
+            place = TopicPartition(self._topic, partition_of(portfolio, len(topic["partitions"])))
+            return place, await self._progress(admin, place)
         finally:
             await admin.close()
+
+    async def _progress(self, admin: AIOKafkaAdminClient, place: TopicPartition) -> int:
+        try:
+            offsets = await admin.list_consumer_group_offsets(app_id(self.run), partitions=[place])
+        except GroupCoordinatorNotAvailableError:
+            return 0  # no group has ever committed, or none can say: reading all is slow, and right
         found = offsets.get(place)
         return 0 if found is None else max(int(found.offset), 0)
 
@@ -156,8 +159,11 @@ async def _records(
     """Yield the records of a partition from an offset to its present end."""
     end = (await consumer.end_offsets([place]))[place]
     first = (await consumer.beginning_offsets([place]))[place]
+    begin = max(begin, first)
+    if begin >= end:
+        return  # a consumer that is assigned and never asked does not stop
     consumer.assign([place])
-    consumer.seek(place, max(begin, first))
+    consumer.seek(place, begin)
     while await consumer.position(place) < end:
         fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
         for said in fetched.get(place, []):

@@ -54,8 +54,7 @@ def budget_share(account: Account, targets: Iterable[tuple[str, float]]) -> floa
     named = {symbol for symbol, _ in wished}
     stakes = account.exposure.stakes
     others = sum(max(stake.up, 0) for symbol, stake in stakes.items() if symbol not in named)
-    limits, opened = account.limits, account.kept.day.open_equity
-    most = min(limits.max_net_fraction * opened / account.equity, limits.max_leverage)
+    most = account.limits.max_net_fraction * account.kept.day.open_equity / account.equity
     room = max(most - others / account.equity, 0.0)
     return 1.0 if long <= room else room / long
 

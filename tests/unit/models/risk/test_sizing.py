@@ -107,8 +107,8 @@ def test_wanted_when_shorts_are_allowed_then_goes_below_flat() -> None:
         ([0.5, 0.5], {"max_net_fraction": 1.0}, 1.0),
         ([0.75, 0.75], {"max_net_fraction": 1.0}, 2 / 3),
         ([0.75, -0.5], {"max_net_fraction": 0.5}, 2 / 3),
-        ([math.nan, 0.5], {"max_leverage": 0.25}, 0.5),
-        ([math.nan, 0.0], {"max_leverage": 0.25}, 1.0),
+        ([math.nan, 0.5], {"max_net_fraction": 0.25}, 0.5),
+        ([math.nan, 0.0], {"max_net_fraction": 0.25}, 1.0),
     ],
 )
 def test_share_when_targets_exceed_the_net_limit_then_all_get_less(

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from agents.run.calendars import calendars_of
 from agents.run.drive import Run, declare, drive, start_worker
 from agents.run.fit import Plan, models_for, plan, spread
 from agents.run.observer import Observer
@@ -104,6 +105,9 @@ class Session:
 
     def _epoch(self, models: str, metadata: dict[str, Any]) -> Epoch:
         settings = self.settings
+        instruments = instruments_of(settings, self.tape.symbols)
+        closes = self.tape.closes_ns()
+        artifacts = Artifacts(self.home / "artifacts")
         return Epoch(
             timeframe=self.tape.timeframe,
             n_partitions=settings.partitions,
@@ -111,7 +115,8 @@ class Session:
             lateness_ms=settings.lateness_ms,
             max_ahead_ms=settings.max_ahead_ms,
             venue_latency_ms=settings.venue_latency_ms,
-            instruments=instruments_of(settings, self.tape.symbols),
+            instruments=instruments,
+            calendars=calendars_of(instruments, closes[0], closes[-1], artifacts),
             portfolios=spread(portfolios_of(settings), metadata),
             models=models,
             pipeline_version=PIPELINE_VERSION,

@@ -8,7 +8,10 @@ from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.risk_latency import RISK_LATENCY
+from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.tick_rate import TICK_RATE
+from tests.evidence.var_backtest import VAR_BACKTEST
 
 CATALOGUE = {
     measurement.name: measurement
@@ -23,5 +26,8 @@ CATALOGUE = {
         FEATURE_PARITY,
         FEATURE_LOOKAHEAD,
         FEATURE_SPEED,
+        RISK_LATENCY,
+        RISK_RACE,
+        VAR_BACKTEST,
     )
 }

@@ -1,10 +1,11 @@
 """``portfolio-events -> trading-decisions, executions, portfolio-snapshots``: the fold of the book.
 
 Table ``book``: one snapshot per portfolio. The only writer of decisions. A slice waits in the
-barrier without effect and is not passed as progress until its bar is decided.
+barrier without effect and is not passed as progress until its bar is decided; a JSON record acts
+where it stands in the log.
 """
 
-import hashlib
+import logging
 import math
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,34 +16,45 @@ import msgspec
 
 from agents.stage import Output, Reader, Snapshot
 from models.features.catalogue import NAMES
+from models.risk.account import Account, open_account
 from models.risk.barrier import BarKey, Barrier
-from models.risk.decide import AccountRules, AccountState, Outcome, Row, decide, initial_state
-from models.risk.limits import RiskLimits
+from models.risk.decide import Outcome, Row, decide
+from models.risk.limits import AccountRules
 from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
-from streams.epochs import Portfolio
-from streams.errors import RecordError, SliceConflict
-from streams.records import Decision, Digests
+from streams.errors import FieldError, RecordError, SliceConflict
+from streams.ids import decision_id
+from streams.instructions import Instruction, read_instruction
+from streams.records import Decision, PortfolioSnapshot
 from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from streams.transport import Record
-from tables.book import decode_account, encode_account
+from tables.book import StoredAccount, decode_account, encode_account
 from tables.decisions import (
-    CONTRACT,
     Reasons,
     Slot,
     decision_event,
     execution_event,
+    intent_event,
     snapshot_event,
     void_event,
 )
 from tables.epochs import Epochs, LoadedEpoch
+from tables.instructions import apply_instruction
+from tables.rules import slot_at, terms_of
 from tables.stamped import Stamped
 
-# Bars after which a snapshot is due; it waits for a pause, or for 64 more steps.
+log = logging.getLogger("tradewind.risk")
+
+# Bars, or records, after which a snapshot is due; it waits for a pause, or for 64 more steps.
 SNAPSHOT_BARS = 16
+SNAPSHOT_RECORDS = 512
+
+# Records that may wait for the first slice, which brings the epoch; those of a book not yet open.
+MOST_EARLY = 1_000
 
 _JSON = msgspec.json.Encoder()
+_STATES = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 
 
 class _Waiting(NamedTuple):
@@ -55,13 +67,17 @@ class _Waiting(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Account:
-    """One portfolio of the partition, with the rules of the epoch that decided last."""
+class KeptBook:
+    """One portfolio of the partition, with the rules of the epoch that decided last.
+
+    Records below ``stamp`` are in the account already.
+    """
 
     epoch_digest: str
+    epoch: int
     slot: Slot
-    rules: AccountRules
-    state: AccountState
+    account: Account
+    stamp: int = 0
     barrier: Barrier[_Waiting] = field(default_factory=Barrier)
     is_dirty: bool = False
 
@@ -72,137 +88,202 @@ class RiskFold:
 
     epochs: Epochs
     read: Reader
-    accounts: dict[str, _Account] = field(default_factory=dict)
+    portfolios: dict[str, KeptBook] = field(default_factory=dict)
+    latest: LoadedEpoch | None = None
+    early: list[Record] = field(default_factory=list)
     next_offset: int = 0
     n_since: int = 0
+    n_records: int = 0
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
-        """Let a slice wait; when its bar is complete, decide it."""
+        """Let a slice wait, and decide its bar when it is complete; let a record act at once."""
         self.next_offset = record.offset + 1
         try:
-            slice_ = Slice.decode(record.value or b"")
-            loaded = self.epochs.load(slice_.meta.epoch_digest)
-            account = self._account(loaded, (record.key or b"").decode())
-            rows = _checked(account.rules, slice_)
-        except (RecordError, UnicodeDecodeError) as error:
-            refused = (
-                error if isinstance(error, RecordError) else RecordError("BAD_KEY", str(error))
-            )
-            origin = Origin(record.topic, record.partition, record.offset)
-            return (DeadLetter.of(refused, origin, "risk", record.value or b""),)
+            name = (record.key or b"").decode()
+            if (record.value or b"").startswith(b"{"):
+                return list(self._instruct(record, name))
+            return list(self._take(record, name))
+        except UnicodeDecodeError as error:
+            return (_dead(record, RecordError("BAD_KEY", str(error))),)
+        except RecordError as error:
+            return (_dead(record, error),)
+
+    def _take(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
+        slice_ = Slice.decode(record.value or b"")
+        loaded = self.epochs.load(slice_.meta.epoch_digest)
+        book = self._portfolio(loaded, name)
+        rows = _checked(book.account.rules, slice_)
+        self.latest = loaded
+        yield from self._act_on_early()
         meta = slice_.meta
         bar = (meta.close_ns, meta.rank)
         place = (meta.partition, meta.chunk)
         waiting = _Waiting(slice_, rows, record.headers, zlib.crc32(record.value or b""))
-        standing = account.barrier.held(bar, place)
+        standing = book.barrier.held(bar, place)
         if standing is not None and standing.checksum != waiting.checksum:
             raise SliceConflict(f"risk: slice {slice_.key} of {place} came again with other bytes")
-        account.barrier.put(bar, place, record.offset, waiting)
+        book.barrier.put(bar, place, record.offset, waiting)
         if meta.chunk == meta.n_chunks - 1:
-            account.barrier.complete(bar, meta.partition)
-        outputs: list[Output] = []
-        for decided, slices in account.barrier.take(meta.n_partitions):
-            outputs.extend(self._decide(account, decided, slices))
-        metrics.BARRIER_WAITING.set(sum(len(a.barrier.waiting) for a in self.accounts.values()))
-        return outputs
+            book.barrier.complete(bar, meta.partition)
+        for decided, slices in book.barrier.take(meta.n_partitions):
+            yield from self._decide(book, decided, slices)
+        metrics.BARRIER_WAITING.set(sum(len(p.barrier.waiting) for p in self.portfolios.values()))
 
-    def _account(self, loaded: LoadedEpoch, name: str) -> _Account:
-        account = self.accounts.get(name)
-        if account is None:
-            account = self.accounts[name] = self._restore(loaded, name)
-        return account
+    def _portfolio(self, loaded: LoadedEpoch, name: str) -> KeptBook:
+        book = self.look(name)
+        if book is None:
+            slot, rules = terms_of(loaded, name)
+            account = open_account(slot.portfolio.cash_e16(), slot.lot_sizes, rules)
+            book = KeptBook(loaded.digest, 0, slot, account)
+        self.portfolios[name] = book
+        return book
 
-    def _restore(self, loaded: LoadedEpoch, name: str) -> _Account:
-        slot, rules = _rules(loaded, name)
+    def _restored(self, name: str) -> KeptBook | None:
         stamped = self.read(name.encode())
         if stamped is None:
-            state = initial_state(slot.portfolio.cash_e16(), slot.lot_sizes, rules)
-            return _Account(loaded.digest, slot, rules, state)
-        decided, state = decode_account(stamped.state)
-        return _Account(loaded.digest, slot, rules, state, Barrier(decided))
+            return None
+        stored = decode_account(stamped.state)
+        slot, rules = terms_of(self.epochs.load(stored.epoch_digest), name)
+        return KeptBook(
+            stored.epoch_digest,
+            stored.epoch,
+            slot,
+            Account(stored.kept, rules),
+            stamped.next_offset,
+            Barrier(stored.decided),
+        )
 
-    def _decide(self, account: _Account, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
+    def look(self, name: str) -> KeptBook | None:
+        """Return a portfolio as the records read so far have left it; None if none has come."""
+        return self.portfolios.get(name) or self._restored(name)
+
+    def _instruct(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
+        said = read_instruction(record.value or b"")
+        kind = type(said).__struct_config__.tag
+        if said.portfolio != name:
+            raise FieldError(
+                "WRONG_KEY", "portfolio", said.portfolio, f"the record's key, {name!r}"
+            )
+        book = self.look(name)
+        if book is None and self.latest is None and len(self.early) < MOST_EARLY:
+            self.early.append(record)
+            return
+        if book is None:
+            if self.latest is None:
+                raise RecordError("NO_EPOCH", "no bar has come; send it again after the first one")
+            book = self._portfolio(self.latest, name)
+        self.portfolios[name] = book
+        if record.offset < book.stamp:
+            return
+        # What is refused may have moved time on.
+        book.is_dirty = True
+        self.n_records += 1
+        try:
+            yield from self._acted(book, said, record.headers)
+        except RecordError:
+            metrics.PORTFOLIO_RECORDS.labels(kind, "refused").inc()
+            raise
+        metrics.PORTFOLIO_RECORDS.labels(kind, "taken").inc()
+
+    def _act_on_early(self) -> Iterator[Output | DeadLetter]:
+        early, self.early = self.early, []
+        for record in early:
+            try:
+                yield from list(self._instruct(record, (record.key or b"").decode()))
+            except RecordError as error:
+                yield _dead(record, error)
+
+    def _acted(
+        self, book: KeptBook, said: Instruction, headers: Headers
+    ) -> Iterator[Output | DeadLetter]:
+        account = book.account
+        applied = apply_instruction(account, said, book.slot.portfolio.currency)
+        slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), book.epoch)
+        decisions = []
+        if applied.intent is not None and applied.verdict is not None:
+            decisions.append(intent_event(slot, applied.intent, applied.verdict))
+        yield from _outputs(slot, applied.outcome, decisions, headers)
+
+    def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
         slices = [held.slice_ for held in waiting]
         headers = [*waiting[-1].headers, *_origins(slices)]
         loaded = self.epochs.load(slices[0].meta.epoch_digest)
-        if account.epoch_digest != loaded.digest:
-            account.slot, account.rules = _rules(loaded, account.slot.portfolio.id)
-            account.epoch_digest = loaded.digest
-        reasons = {}
-        rows = []
-        pairs = (pair for held in waiting for pair in held.rows)
-        for row, reason in sorted(pairs, key=lambda pair: pair[0].symbol):
-            rows.append(row)
-            reasons[row.symbol] = reason
-        account.state, outcome = decide(account.state, account.rules, bar[0], rows)
-        account.is_dirty = True
+        if book.epoch_digest != loaded.digest:
+            book.slot, rules = terms_of(loaded, book.slot.portfolio.id)
+            book.account.adopt(rules)
+            book.epoch_digest = loaded.digest
+        book.epoch = slices[0].meta.epoch
+        pairs = sorted((p for held in waiting for p in held.rows), key=lambda p: p[0].symbol)
+        reasons = {row.symbol: reason for row, reason in pairs}
+        named = (book.slot.portfolio.id, book.slot.timeframe, bar[0])
+        rows = [row for row, _ in pairs]
+        outcome = decide(book.account, bar[0], rows, lambda symbol: decision_id(*named, symbol))
+        book.is_dirty = True
         self.n_since += 1
-        slot = account.slot._replace(close_ns=bar[0], epoch=slices[0].meta.epoch)
+        slot = slot_at(book.slot, book.account, bar[0], book.epoch)
         events = [decision_event(slot, v, reasons[v.row.symbol]) for v in outcome.verdicts]
         events.extend(_void(loaded, slot, slices))
-        yield from self._outputs(slot, account, outcome, events, headers)
-
-    def _outputs(
-        self,
-        slot: Slot,
-        account: _Account,
-        outcome: Outcome,
-        events: list[Decision],
-        headers: Headers,
-    ) -> Iterator[Output]:
+        yield from _outputs(slot, outcome, events, headers)
+        snapshot = snapshot_event(slot, book.account)
+        _show(snapshot)
         key = slot.portfolio.id.encode()
-        for executed in outcome.executions:
-            event = execution_event(slot, executed)
-            yield Output(EXECUTIONS.name, key, _JSON.encode(event), headers)
-        for decision in events:
-            _count(decision)
-            yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
-        snapshot = snapshot_event(slot, account.state)
-        metrics.EQUITY.labels(slot.portfolio.id).set(float(snapshot.equity))
         yield Output(PORTFOLIO_SNAPSHOTS.name, key, _JSON.encode(snapshot), headers)
 
     def due(self) -> bool:
-        """Tell whether enough bars were decided for a snapshot."""
-        return self.n_since >= SNAPSHOT_BARS
+        """Tell whether enough bars were decided, or records taken, for a snapshot."""
+        return self.n_since >= SNAPSHOT_BARS or self.n_records >= SNAPSHOT_RECORDS
 
     def snapshot(self) -> Snapshot:
-        """Return the accounts that changed; progress stops before the oldest waiting slice."""
-        self.n_since = 0
+        """Return the accounts that changed; progress stops before the oldest waiting record."""
+        self.n_since = self.n_records = 0
         states = {}
-        for name, account in self.accounts.items():
-            if account.is_dirty:
-                encoded = encode_account(account.barrier.decided, account.state)
+        for name, book in self.portfolios.items():
+            if book.is_dirty:
+                stored = StoredAccount(
+                    book.barrier.decided, book.epoch_digest, book.epoch, book.account.kept
+                )
+                encoded = encode_account(stored, book.account.scenarios.earned)
                 states[name.encode()] = Stamped(self.next_offset, encoded)
-                account.is_dirty = False
-        waiting = (account.barrier.oldest_offset() for account in self.accounts.values())
+                book.is_dirty = False
+        waiting = [book.barrier.oldest_offset() for book in self.portfolios.values()]
+        waiting.extend(record.offset for record in self.early[:1])
         oldest = min((offset for offset in waiting if offset is not None), default=None)
         return Snapshot(states, self.next_offset if oldest is None else oldest)
 
 
-def _rules(loaded: LoadedEpoch, name: str) -> tuple[Slot, AccountRules]:
-    portfolio = next((p for p in loaded.epoch.portfolios if p.id == name), None)
-    if portfolio is None:
-        raise RecordError("UNKNOWN_PORTFOLIO", f"{name!r} is not in the epoch")
-    limits = RiskLimits(**msgspec.structs.asdict(portfolio.limits))
-    universe = tuple(sorted(portfolio.universe)) or loaded.epoch.symbols()
-    costs = portfolio.costs
-    return _slot(loaded, portfolio), AccountRules(
-        universe, limits, costs.slippage_bps, costs.fee_bps, portfolio.order_expiry_bars
-    )
+def _dead(record: Record, error: RecordError) -> DeadLetter:
+    origin = Origin(record.topic, record.partition, record.offset)
+    return DeadLetter.of(error, origin, "risk", record.value or b"")
 
 
-def _slot(loaded: LoadedEpoch, portfolio: Portfolio) -> Slot:
-    """Return what all bars of an epoch share; each bar adds its close and the epoch's number."""
-    epoch = loaded.epoch
-    digests = Digests(
-        schema=CONTRACT,
-        feature_pipeline=epoch.pipeline_digest,
-        models=epoch.models,
-        limits=hashlib.sha256(_JSON.encode(portfolio.limits)).hexdigest(),
-        universe=hashlib.sha256(_JSON.encode(epoch.symbols())).hexdigest(),
-    )
-    lot_sizes = {instrument.id: instrument.lot_size_e8() for instrument in epoch.instruments}
-    return Slot(portfolio, epoch.timeframe, 0, 0, digests, lot_sizes)
+def _outputs(
+    slot: Slot, outcome: Outcome, decisions: list[Decision], headers: Headers
+) -> Iterator[Output]:
+    name = slot.portfolio.id
+    for executed in outcome.executions:
+        event = execution_event(slot, executed)
+        yield Output(EXECUTIONS.name, name.encode(), _JSON.encode(event), headers)
+    for decision in decisions:
+        _count(decision)
+        yield Output(TRADING_DECISIONS.name, name.encode(), _JSON.encode(decision), headers)
+    for code, about in outcome.alerts:
+        metrics.RISK_ALERTS.labels(name, code).inc()
+        log.error("portfolio %s: %s: %s", name, code, about)
+
+
+def _show(snapshot: PortfolioSnapshot) -> None:
+    """Set the gauges of an account."""
+    name, risk = snapshot.portfolio, snapshot.risk
+    metrics.EQUITY.labels(name).set(float(snapshot.equity))
+    if risk is None:
+        return
+    metrics.ACCOUNT_STATE.labels(name).set(_STATES[risk.state])
+    metrics.VAR_FRACTION.labels(name, "historical").set(risk.var_historical_fraction)
+    metrics.VAR_FRACTION.labels(name, "normal").set(risk.var_normal_fraction)
+    metrics.DAILY_LOSS_FRACTION.labels(name).set(risk.daily_loss_fraction)
+    metrics.DRAWDOWN_FRACTION.labels(name).set(risk.drawdown_fraction)
+    metrics.LEVERAGE.labels(name).set(risk.leverage)
+    metrics.CONCENTRATION.labels(name).set(risk.concentration)
 
 
 def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:

@@ -13,6 +13,7 @@ from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
 from agents.bars import BarFold
+from agents.execution import ExecutionFold
 from agents.features import FEATURES
 from agents.prediction import PREDICTION
 from agents.regime import REGIME
@@ -28,7 +29,8 @@ from tables.stamped import StampedTable
 from tables.stores.artifacts import Artifacts
 
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
-TRADING_STAGES = ("bars", "features", "regime", "weights", "prediction", "risk")
+CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
+TRADING_STAGES = (*CHAIN, "execution")
 
 # Small databases: a state is one record, and there is one database per table and partition.
 _ROCKSDICT = {
@@ -99,7 +101,7 @@ def changelogs(run: str) -> tuple[str, ...]:
 
 
 def trading_app(place: Place) -> faust.App:
-    """Return the app of the role ``trading``: bars to risk, chained by topics."""
+    """Return the app of the role ``trading``: bars to risk by topics, and what joins them."""
     app = _app(place)
     epochs = Epochs(Artifacts(place.artifacts))
 
@@ -109,12 +111,16 @@ def trading_app(place: Place) -> faust.App:
     def risk(_partition: int, read: Reader) -> Fold:
         return RiskFold(epochs, read)
 
+    def execution(_partition: int, read: Reader) -> Fold:
+        return ExecutionFold(read)
+
     _add(app, place, "bars", topics.MARKET_TICKS, bars)
     _add_slices(app, place, topics.MARKET_BARS, FEATURES, epochs)
     _add_slices(app, place, topics.FEATURE_SLICES, REGIME, epochs)
     _add_slices(app, place, topics.REGIME_PROBABILITIES, WEIGHTS, epochs)
     _add_slices(app, place, topics.STRATEGY_WEIGHTS, PREDICTION, epochs)
     _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
+    _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
     return app
 

@@ -23,3 +23,22 @@ class LabelsUnaligned(ModelError):  # noqa: N818  says what is the case
 
 class HistoryTooShort(ModelError):  # noqa: N818  says what is the case
     """Fewer bars were given than the computation needs."""
+
+
+class Refused(ModelError):  # noqa: N818  says what is the case
+    """A record asks of an account what cannot be; the account is untouched.
+
+    Parameters
+    ----------
+    code
+        For counting, such as ``UNKNOWN_SYMBOL``.
+    field, value, expected
+        Which field of the record, what it was, and what was expected.
+    """
+
+    def __init__(self, code: str, field: str, value: object, expected: str) -> None:
+        super().__init__(f"{code}: {field} was {value!r}; expected {expected}")
+        self.code = code
+        self.field = field
+        self.value = value
+        self.expected = expected

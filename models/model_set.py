@@ -23,7 +23,7 @@ class ModelSet(NamedTuple):
     metadata : dict
         JSON values: timeframe, pipeline_version, pipeline_digest, first_close_ns, last_close_ns,
         symbols, seed, fit_version, code (None: whoever knows the revision fills it in), stretches,
-        config, metrics.
+        config, metrics; risk_parity (weights by symbol) where the history tells.
     """
 
     regime: RegimeModel

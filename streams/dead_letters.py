@@ -28,15 +28,18 @@ class DeadLetter(NamedTuple):
     reason: str
     detail: str
     raw: bytes
+    field: str = ""
 
     @classmethod
     def of(cls, error: RecordError, origin: Origin, stage: str, raw: bytes) -> "DeadLetter":
         """Return the dead letter of a refused record."""
-        return cls(origin, stage, error.reason, error.detail, raw)
+        return cls(origin, stage, error.reason, error.detail, raw, getattr(error, "field", ""))
 
     def headers(self) -> Headers:
         """Return the Kafka headers; a detail is short, see :class:`~streams.errors.RecordError`."""
+        named = [("field", self.field.encode(errors="replace"))] if self.field else []
         return [
+            *named,
             ("reason", self.reason.encode()),
             ("detail", self.detail.encode(errors="replace")),
             ("stage", self.stage.encode()),

@@ -27,15 +27,52 @@ _DECIMALS = -16
 _LARGEST_FRACTION = 100
 _LARGEST_BPS = 10_000
 _LONGEST_ID = 64
+_LARGEST_COUNT = 10**12
+_MINUTE_MS = 60_000
+
+_SUM_TOLERANCE = 1e-6
+_TINY = math.ulp(0.0)
+
+AROUND_THE_CLOCK = "24/7"
+
+# Least and most of every limit that is a number.
+LIMIT_BOUNDS: dict[str, tuple[float, float]] = {
+    "max_asset_fraction": (_TINY, _LARGEST_FRACTION),
+    "max_leverage": (_TINY, _LARGEST_FRACTION),
+    "max_correlation": (_TINY, 1),
+    "correlation_bars": (2, 10_000),
+    "min_trade_fraction": (0, 1),
+    "max_sector_fraction": (_TINY, _LARGEST_FRACTION),
+    "max_gross_fraction": (_TINY, _LARGEST_FRACTION),
+    "max_net_fraction": (_TINY, _LARGEST_FRACTION),
+    "max_order_fraction": (_TINY, _LARGEST_FRACTION),
+    "max_order_lots": (1, _LARGEST_COUNT),
+    "price_collar_fraction": (_TINY, 1),
+    "stale_bars": (1, 10_000),
+    "max_orders_per_second": (1, _LARGEST_COUNT),
+    "max_orders_per_day": (1, _LARGEST_COUNT),
+    "max_repeats_per_minute": (1, _LARGEST_COUNT),
+    "duplicate_window_ms": (0, _MINUTE_MS),
+    "max_var_fraction": (_TINY, _LARGEST_FRACTION),
+    "var_bars": (2, 10_000),
+    "var_min_bars": (0, 10_000),
+    "max_daily_loss_fraction": (_TINY, 1),
+}
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What can be traded; ``lot_size`` is a decimal text in units of the instrument."""
+    """What can be traded; ``lot_size`` is a decimal text in units of the instrument.
+
+    ``calendar`` is a name of exchange_calendars, such as XNYS; its sessions are kept with the
+    epoch.
+    """
 
     id: str
     sector: str = "Unclassified"
     currency: str = "USD"
     lot_size: str = "1"
+    calendar: str = AROUND_THE_CLOCK
+    shortable: bool = False
 
     def lot_size_e8(self) -> int:
         """Return the lot size in units of 1e-8 of the instrument."""
@@ -49,13 +86,51 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits of one portfolio; fractions are of its equity."""
+    """Limits of one portfolio; fractions are of its equity.
+
+    Gross and net exposure are fractions of the equity at the start of the day.
+    """
 
     max_asset_fraction: float = 0.25
     max_leverage: float = 1.5
     max_correlation: float = 0.8
     correlation_bars: int = 60
     min_trade_fraction: float = 0.005
+    max_sector_fraction: float = 0.5
+    max_gross_fraction: float = 1.5
+    max_net_fraction: float = 1.0
+    max_order_fraction: float = 0.1
+    max_order_lots: int = 1_000_000
+    price_collar_fraction: float = 0.1
+    stale_bars: int = 3
+    max_orders_per_second: int = 100
+    max_orders_per_day: int = 10_000
+    max_repeats_per_minute: int = 10
+    duplicate_window_ms: int = 1_000
+    max_var_fraction: float = 0.02
+    var_bars: int = 250
+    var_min_bars: int = 60
+    max_daily_loss_fraction: float = 0.02
+    allow_short: bool = False
+    restricted: tuple[str, ...] = ()
+
+    def check(self, where: str) -> None:
+        """Refuse limits out of their bounds.
+
+        Raises
+        ------
+        SettingsError
+            With ``where`` before the key, its value and what was expected.
+        """
+        for name, (least, most) in LIMIT_BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise SettingsError(f"{where}{name} was {value}; expected {_bounds(least, most)}")
+        if self.var_min_bars > self.var_bars:
+            raise SettingsError(
+                f"{where}var_min_bars was {self.var_min_bars}; "
+                f"expected at most var_bars, {self.var_bars}"
+            )
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,13 +141,20 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An account that decides and trades on paper."""
+    """An account that decides, and trades on paper or by the executions of an external venue.
+
+    ``risk_parity`` are weights by symbol, summing to one, that spread the targets; empty for none.
+    With ``sizing`` risk_parity, who makes an epoch fills them in from the models' history.
+    """
 
     id: str
     currency: str = "USD"
     cash: str = "1000000"
-    venue: Literal["paper"] = "paper"
+    venue: Literal["paper", "external"] = "paper"
     universe: tuple[str, ...] = ()
+    on_breach: Literal["refuse", "reduce"] = "refuse"
+    sizing: Literal["risk_parity", "plain"] = "risk_parity"
+    risk_parity: dict[str, float] = {}
     limits: Limits = Limits()
     costs: Costs = Costs()
     order_expiry_bars: int = 5
@@ -89,7 +171,10 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The document of an epoch; its digest is its identity."""
+    """The document of an epoch; its digest is its identity.
+
+    ``calendars`` gives the digest of the sessions of each calendar that an instrument names.
+    """
 
     timeframe: str
     n_partitions: int
@@ -102,6 +187,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     models: str
     pipeline_version: str
     pipeline_digest: str
+    calendars: dict[str, str] = {}
 
     @property
     def timeframe_ns(self) -> int:
@@ -134,7 +220,14 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             self.pipeline_digest,
             tuple(sorted((i.id, i.currency, i.lot_size_e8()) for i in self.instruments)),
             tuple(
-                (p.id, p.currency, tuple(sorted(p.universe)), p.limits.correlation_bars)
+                (
+                    p.id,
+                    p.currency,
+                    p.venue,
+                    tuple(sorted(p.universe)),
+                    p.limits.correlation_bars,
+                    p.limits.var_bars,
+                )
                 for p in sorted(self.portfolios, key=lambda p: p.id)
             ),
         )
@@ -166,6 +259,11 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         known = {instrument.id: instrument for instrument in self.instruments}
         for instrument in self.instruments:
             instrument.lot_size_e8()
+            if instrument.calendar not in {AROUND_THE_CLOCK, *self.calendars}:
+                raise SettingsError(
+                    f"instruments.{instrument.id}.calendar was {instrument.calendar!r}; expected "
+                    f"one of {', '.join((AROUND_THE_CLOCK, *sorted(self.calendars)))}"
+                )
         for portfolio in self.portfolios:
             _check_universe(portfolio, known)
             _check_numbers(portfolio)
@@ -213,20 +311,22 @@ def _check_universe(portfolio: Portfolio, known: dict[str, Instrument]) -> None:
 
 def _check_numbers(portfolio: Portfolio) -> None:
     portfolio.cash_e16()
-    limits, costs = portfolio.limits, portfolio.costs
-    tiny = math.ulp(0.0)
+    where = f"portfolios.{portfolio.id}."
+    portfolio.limits.check(f"{where}limits.")
+    costs, weights = portfolio.costs, portfolio.risk_parity
     for name, value, least, most in (
-        ("limits.max_asset_fraction", limits.max_asset_fraction, tiny, _LARGEST_FRACTION),
-        ("limits.max_leverage", limits.max_leverage, tiny, _LARGEST_FRACTION),
-        ("limits.max_correlation", limits.max_correlation, tiny, 1),
-        ("limits.correlation_bars", limits.correlation_bars, 2, 10_000),
-        ("limits.min_trade_fraction", limits.min_trade_fraction, 0, 1),
         ("costs.slippage_bps", costs.slippage_bps, 0, _LARGEST_BPS),
         ("costs.fee_bps", costs.fee_bps, 0, _LARGEST_BPS),
         ("order_expiry_bars", portfolio.order_expiry_bars, 1, 10_000),
     ):
         if not least <= value <= most:
-            raise SettingsError(
-                f"portfolios.{portfolio.id}.{name} was {value}; "
-                f"expected {'more than 0' if least == tiny else least} to {most}"
-            )
+            raise SettingsError(f"{where}{name} was {value}; expected {_bounds(least, most)}")
+    if weights and not (
+        all(weight >= 0 for weight in weights.values())
+        and abs(math.fsum(weights.values()) - 1.0) <= _SUM_TOLERANCE
+    ):
+        raise SettingsError(f"{where}risk_parity was {weights}; expected weights that sum to 1")
+
+
+def _bounds(least: float, most: float) -> str:
+    return f"{'more than 0' if least == _TINY else least} to {most}"

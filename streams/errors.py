@@ -2,6 +2,7 @@
 
 # A message quotes what it was given; a megabyte of garbage must not become a megabyte of log.
 LONGEST_DETAIL = 512
+_LONGEST_VALUE = 80
 
 
 class StreamError(Exception):
@@ -25,6 +26,29 @@ class RecordError(StreamError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class FieldError(RecordError):
+    """A field of a record has a value that cannot be used; nothing else of it was looked at.
+
+    Parameters
+    ----------
+    reason
+        Code for counting, such as ``BAD_QUANTITY``.
+    field, value, expected
+        Which field, what it was, and what was expected.
+    """
+
+    def __init__(self, reason: str, field: str, value: object, expected: str) -> None:
+        super().__init__(reason, f"{field} was {_short(value)}; expected {expected}")
+        self.field = field
+        self.value = value
+        self.expected = expected
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 class SliceConflict(StreamError):  # noqa: N818  says what is the case

@@ -20,3 +20,16 @@ def decision_id(portfolio: str, timeframe: str, close_ns: int, symbol: str) -> s
 def execution_id(of_decision: str, kind: str, close_ns: int) -> str:
     """Return the id of what happened to the order of a decision at a bar."""
     return str(uuid.uuid5(NAMESPACE, f"{of_decision}\x1f{kind}\x1f{close_ns}"))
+
+
+def intent_decision_id(portfolio: str, intent_id: str) -> str:
+    """Return the id of the decision about an order intent: one portfolio, one idempotency key.
+
+    The separator differs from that of slots, so an intent never takes the id of a slot.
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{intent_id}"))
+
+
+def venue_execution_id(portfolio: str, venue_id: str, part: str) -> str:
+    """Return the id under which a venue's execution is published; a correction has two parts."""
+    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{venue_id}\x1e{part}"))

@@ -50,3 +50,37 @@ BARRIER_WAITING = Gauge(
 )
 EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
 ARCHIVED_ROWS = Counter("tradewind_archived_rows_total", "New rows in SQL, by table.", ("table",))
+PORTFOLIO_RECORDS = Counter(
+    "tradewind_portfolio_records_total",
+    "Records of portfolio-events beside slices, by kind and what became of them.",
+    ("kind", "outcome"),
+)
+RISK_ALERTS = Counter(
+    "tradewind_risk_alerts_total",
+    "What an account was surprised by: unknown orders, over-fills, a book that differs.",
+    ("portfolio", "code"),
+)
+ACCOUNT_STATE = Gauge(
+    "tradewind_portfolio_state", "0 ACTIVE, 1 REDUCING, 2 HALTED.", ("portfolio",)
+)
+VAR_FRACTION = Gauge(
+    "tradewind_portfolio_var_fraction", "One-day VaR at 95 %, of equity.", ("portfolio", "measure")
+)
+DAILY_LOSS_FRACTION = Gauge(
+    "tradewind_portfolio_daily_loss_fraction",
+    "Loss since the day began, of the equity it began with; negative is a gain.",
+    ("portfolio",),
+)
+DRAWDOWN_FRACTION = Gauge(
+    "tradewind_portfolio_drawdown_fraction", "Loss since the highest equity.", ("portfolio",)
+)
+LEVERAGE = Gauge(
+    "tradewind_portfolio_leverage",
+    "Gross exposure, open orders included, of equity.",
+    ("portfolio",),
+)
+CONCENTRATION = Gauge(
+    "tradewind_portfolio_concentration",
+    "Largest position, open orders included, of equity.",
+    ("portfolio",),
+)

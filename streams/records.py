@@ -216,7 +216,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     The value holds only what the fold knows, so the same input gives the same bytes;
     ``decision_id`` names the slot (portfolio, timeframe, bar close, symbol) and
-    ``timestamp`` is the bar's close.
+    ``timestamp`` is the bar's close. A decision about an order intent has its ``intent_id`` and the
+    account's time; it follows from no bar, so it has no features, and equal probabilities.
     """
 
     event_type: Literal["trading_decision"] = "trading_decision"
@@ -241,10 +242,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     epoch: int
     digests: Digests
+    intent_id: str = ""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """A fill, or the end of an order, on ``executions``, key = portfolio."""
+    """A fill, or the end of an order, on ``executions``, key = portfolio.
+
+    What an external venue said is a fill (a partial one, too) or the end of an order;
+    ``venue_kind`` has the venue's word. A correction is two fills: what it takes back, and what is
+    right.
+    """
 
     event_type: Literal["execution"] = "execution"
     execution_id: str
@@ -259,6 +266,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     ts_event: str
     venue: str
+    venue_kind: str = ""
+    venue_execution_id: str = ""
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,6 +279,36 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     notional: str
     equity_fraction: float
+    cost: str = "0"
+    unrealised: str = "0"
+    sector: str = ""
+    parity_weight: float = 0.0
+
+
+class AccountRisk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the controls see of an account; fractions of equity, open orders counted as filled.
+
+    ``var_fraction`` is the larger of the historical and the normal value at risk over one day at
+    95 %, from ``var_bars`` returns. ``switches`` are the kill switches that are not ACTIVE.
+    """
+
+    state: Literal["ACTIVE", "REDUCING", "HALTED"]
+    switches: dict[str, str]
+    day_open_equity: str
+    peak_equity: str
+    daily_loss_fraction: float
+    drawdown_fraction: float
+    leverage: float
+    net_fraction: float
+    concentration: float
+    sectors: dict[str, float]
+    var_fraction: float
+    var_historical_fraction: float
+    var_normal_fraction: float
+    var_bars: int
+    open_orders: int
+    orders_today: int
+    limits: dict[str, float | int | bool | list[str]]
 
 
 class PortfolioSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -285,3 +324,5 @@ class PortfolioSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     realised: str
     fees: str
     holdings: list[Holding]
+    unrealised: str = "0"
+    risk: AccountRisk | None = None

@@ -84,9 +84,27 @@ STRATEGY_WEIGHTS = TopicSpec(
 PORTFOLIO_EVENTS = TopicSpec(
     "portfolio-events",
     "portfolio",
-    "the one ordered log of the book: slices with targets",
+    "the one ordered log of the book: slices with targets, and JSON records that act on it",
     7 * _DAY_MS,
-    {"slice": "prediction"},
+    {
+        "slice": "prediction",
+        "venue_execution": "execution",
+        "order_intent": "user",
+        "limit_change": "user",
+        "trading_state": "user",
+        "book_open": "user",
+        "split": "user",
+        "dividend": "user",
+        "risk_parity": "user",
+    },
+    _COMPRESSED,
+)
+VENUE_EXECUTIONS = TopicSpec(
+    "venue-executions",
+    "portfolio",
+    "JSON execution of a venue",
+    7 * _DAY_MS,
+    {"venue-execution": "user"},
     _COMPRESSED,
 )
 TRADING_DECISIONS = TopicSpec(
@@ -124,6 +142,7 @@ CATALOGUE = (
     REGIME_PROBABILITIES,
     STRATEGY_WEIGHTS,
     PORTFOLIO_EVENTS,
+    VENUE_EXECUTIONS,
     TRADING_DECISIONS,
     EXECUTIONS,
     PORTFOLIO_SNAPSHOTS,

@@ -1,55 +1,132 @@
 """What risk remembers of a portfolio: the account, its open orders, and the last bar decided."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from models.portfolio.ledger import Book, Position
 from models.portfolio.reservation import OpenOrder, Reservations
+from models.portfolio.witness import Witness
+from models.risk.account import Day, Kept
 from models.risk.barrier import BarKey
 from models.risk.correlation import FloatArray
-from models.risk.decide import AccountState
+from models.risk.flow import OrderFlow, Sent
+from models.risk.memory import Memory, Taken
+from models.risk.switches import Switch, Switches, SwitchState
 from streams.codec import pack_state, unpack_state
 
 
-class _Kept(NamedTuple):
+class StoredAccount(NamedTuple):
+    """An account as it was kept: the last bar decided, and the epoch by whose rules it went on.
+
+    ``epoch`` is that epoch's number.
+    """
+
+    decided: BarKey
+    epoch_digest: str
+    epoch: int
+    kept: Kept
+
+
+class _Stored(NamedTuple):
     """Snapshot form: money exceeds 64 bits, so it is kept as decimal text."""
 
     close_ns: int
     rank: int
+    epoch_digest: str
+    epoch: int
     cash: str
     realised: str
     fees: str
     lot_sizes: dict[str, int]
     positions: dict[str, tuple[int, str, int]]
-    orders: list[tuple[str, int, int, int]]
+    orders: list[tuple[str, int, int, int, str, str, int]]
+    witness: tuple[str, dict[str, int]]
+    day: tuple[int, str, str]
+    clock: tuple[int, int]
+    priced_ns: dict[str, int]
+    sent: list[tuple[int, str, str, int, int]]
+    n_today: int
+    switches: dict[str, tuple[SwitchState, str, str, int]]
+    day_known: int
+    ids: dict[str, int]
+    executions: dict[str, tuple[int, str, str, int, int, str]]
+    changed: dict[str, Any]
+    parity: dict[str, float]
     window: FloatArray
     last_close: FloatArray
+    earned: FloatArray
 
 
-def encode_account(decided: BarKey, state: AccountState) -> bytes:
-    """Return the snapshot of an account after the bar ``decided``."""
-    book = state.book
-    kept = _Kept(
-        *decided,
+def encode_account(account: StoredAccount, earned: FloatArray) -> bytes:
+    """Return the snapshot of an account.
+
+    ``earned`` is the running scenario vector: made anew it could differ in the last bit.
+    """
+    kept = account.kept
+    book, day = kept.book, kept.day
+    stored = _Stored(
+        *account.decided,
+        account.epoch_digest,
+        account.epoch,
         str(book.cash),
         str(book.realised),
         str(book.fees),
         book.lot_sizes,
         {s: (p.lots, str(p.cost), p.price_e8) for s, p in book.positions.items()},
-        [(o.symbol, o.lots, o.placed_close_ns, o.bars_waited) for o in state.reservations.orders],
-        state.window,
-        state.last_close,
+        [msgspec.structs.astuple(order) for order in kept.reservations.orders],
+        (str(kept.witness.cash), kept.witness.lots),
+        (day.number, str(day.open_equity), str(day.peak_equity)),
+        (kept.now_ns, kept.bar_ns),
+        kept.priced_ns,
+        [(*sent,) for sent in kept.flow.recent],
+        kept.flow.n_today,
+        {key: (*switch,) for key, switch in kept.switches.thrown.items()},
+        kept.memory.day,
+        kept.memory.ids,
+        {
+            one: (t.day, t.order_id, t.symbol, t.lots, t.price_e8, str(t.fee))
+            for one, t in kept.memory.executions.items()
+        },
+        kept.changed,
+        kept.parity,
+        kept.window,
+        kept.last_close,
+        earned,
     )
-    return pack_state(kept)
+    return pack_state(stored)
 
 
-def decode_account(data: bytes) -> tuple[BarKey, AccountState]:
+def decode_account(data: bytes) -> StoredAccount:
     """Read a snapshot: the last bar decided and the account after it."""
-    kept = unpack_state(_Kept, data)
+    stored = unpack_state(_Stored, data)
     positions = {
         symbol: Position(lots, int(cost), price)
-        for symbol, (lots, cost, price) in kept.positions.items()
+        for symbol, (lots, cost, price) in stored.positions.items()
     }
-    book = Book(int(kept.cash), kept.lot_sizes, positions, int(kept.realised), int(kept.fees))
-    reservations = Reservations([OpenOrder(*order) for order in kept.orders])
-    state = AccountState(book, reservations, kept.window, kept.last_close)
-    return (kept.close_ns, kept.rank), state
+    book = Book(int(stored.cash), stored.lot_sizes, positions, int(stored.realised))
+    book.fees = int(stored.fees)
+    number, opened, peak = stored.day
+    restricted = stored.changed.get("restricted")
+    kept = Kept(
+        book,
+        Witness(int(stored.witness[0]), stored.witness[1]),
+        Reservations(OpenOrder(*order) for order in stored.orders),
+        stored.window,
+        stored.last_close,
+        Day(number, int(opened), int(peak)),
+        stored.earned,
+        *stored.clock,
+        stored.priced_ns,
+        OrderFlow(tuple(Sent(*sent) for sent in stored.sent), stored.n_today),
+        Switches({key: Switch(*switch) for key, switch in stored.switches.items()}),
+        _memory(stored),
+        stored.changed | ({} if restricted is None else {"restricted": tuple(restricted)}),
+        stored.parity,
+    )
+    return StoredAccount((stored.close_ns, stored.rank), stored.epoch_digest, stored.epoch, kept)
+
+
+def _memory(stored: _Stored) -> Memory:
+    executions = {one: Taken(*taken[:5], int(taken[5])) for one, taken in stored.executions.items()}
+    return Memory(stored.day_known, stored.ids, executions)

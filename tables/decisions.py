@@ -1,14 +1,20 @@
 """The wire form of what risk decided: decisions, executions and the account after a bar."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from models.execution.fills import price_of
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
-from models.risk.decide import AccountState, Executed, Verdict
+from models.risk.account import Account
+from models.risk.controls import FAMILY_OF
+from models.risk.decide import Executed, Verdict
+from models.risk.losses import AtRisk
+from models.risk.switches import Switch
 from streams.epochs import SCALE_E8, Portfolio
-from streams.ids import decision_id, execution_id
+from streams.ids import decision_id, execution_id, intent_decision_id, venue_execution_id
+from streams.instructions import OrderIntent
 from streams.records import (
+    AccountRisk,
     Decision,
     Digests,
     Execution,
@@ -23,9 +29,8 @@ from streams.timestamps import format_ns
 
 CONTRACT = "decision-v1"
 
-_POSITION = frozenset({"MAX_ASSET_FRACTION"})
-_CONCENTRATION = frozenset({"MAX_ASSET_FRACTION", "MAX_LEVERAGE"})
-_CORRELATION = frozenset({"MAX_CORRELATION", "CORRELATION_WARMUP"})
+# A position that is too large is a concentration as well.
+_CONCENTRATION = frozenset({"position", "concentration"})
 _THIRD = 1.0 / 3.0
 
 
@@ -58,8 +63,7 @@ class Reasons(NamedTuple):
 def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
     """Return the decision event of one row; features that still warm up (NaN) are left out."""
     row = verdict.row
-    codes = {breach.code for breach in verdict.breaches}
-    is_warm = not verdict.note
+    is_warm = verdict.note != "WARMING_UP"
     bull, bear, sideways, entropy_bits = reasons.regime
     return Decision(
         timestamp=format_ns(slot.close_ns),
@@ -73,10 +77,7 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         confidence=row.confidence if is_warm else 0.0,
         approved=verdict.approved,
         allowed_quantity=slot.quantity(row.symbol, verdict.allowed_lots),
-        rejection_reasons=[
-            Rejection(b.code, b.message, float(b.limit), _finite(b.actual))
-            for b in verdict.breaches
-        ],
+        rejection_reasons=_rejections(verdict),
         regime_probs=RegimeProbs(bull, bear, sideways),
         entropy_bits=entropy_bits,
         strategy_weights=StrategyWeights(*reasons.weights),
@@ -84,14 +85,53 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         features={
             n: v for n, v in zip(reasons.names, reasons.features, strict=True) if math.isfinite(v)
         },
-        risk_checks=RiskChecks(
-            position_limit_ok=codes.isdisjoint(_POSITION),
-            concentration_ok=codes.isdisjoint(_CONCENTRATION),
-            correlation_ok=codes.isdisjoint(_CORRELATION),
-        ),
+        risk_checks=_checks(verdict),
         note=verdict.note,
         epoch=slot.epoch,
         digests=slot.digests,
+    )
+
+
+def intent_event(slot: Slot, intent: OrderIntent, verdict: Verdict) -> Decision:
+    """Return the decision event of an order intent; what no bar said is left empty or equal."""
+    return Decision(
+        timestamp=format_ns(slot.close_ns),
+        decision_id=intent_decision_id(slot.portfolio.id, intent.intent_id),
+        portfolio=slot.portfolio.id,
+        symbol=intent.symbol,
+        timeframe=slot.timeframe,
+        action=intent.side,
+        quantity=slot.quantity(intent.symbol, abs(verdict.lots)),
+        price=verdict.row.close,
+        confidence=0.0,
+        approved=verdict.approved,
+        allowed_quantity=slot.quantity(intent.symbol, verdict.allowed_lots),
+        rejection_reasons=_rejections(verdict),
+        regime_probs=RegimeProbs(_THIRD, _THIRD, _THIRD),
+        entropy_bits=math.log2(3),
+        strategy_weights=StrategyWeights(_THIRD, _THIRD, _THIRD),
+        target_fraction=0.0,
+        features={},
+        risk_checks=_checks(verdict),
+        note=verdict.note,
+        epoch=slot.epoch,
+        digests=slot.digests,
+        intent_id=intent.intent_id,
+    )
+
+
+def _rejections(verdict: Verdict) -> list[Rejection]:
+    return [
+        Rejection(b.code, b.message, float(b.limit), _finite(b.actual)) for b in verdict.breaches
+    ]
+
+
+def _checks(verdict: Verdict) -> RiskChecks:
+    families = {FAMILY_OF[breach.code] for breach in verdict.breaches}
+    return RiskChecks(
+        position_limit_ok="position" not in families,
+        concentration_ok=families.isdisjoint(_CONCENTRATION),
+        correlation_ok="correlation" not in families,
     )
 
 
@@ -130,53 +170,110 @@ def void_event(slot: Slot, symbol: str, reason: str) -> Decision:
 
 
 def execution_event(slot: Slot, executed: Executed) -> Execution:
-    """Return the event of a paper fill or of an order that expired unfilled."""
-    order, fill = executed
-    of = decision_id(slot.portfolio.id, slot.timeframe, order.placed_close_ns, order.symbol)
-    kind = "expire" if fill is None else "fill"
+    """Return the event of a fill, or of an order that ended unfilled; its order names the decision.
+
+    What a venue said is published under an id of its own, so that a correction's two parts differ.
+    """
+    order, fill = executed.order, executed.fill
+    kind: Literal["fill", "expire"] = "expire" if fill is None else "fill"
+    published = execution_id(order.order_id, kind, slot.close_ns)
+    venue_id = executed.venue_id.removeprefix("execution:")
+    if venue_id:
+        part = "" if executed.venue_kind != "correction" else str(executed.lots)
+        published = venue_execution_id(slot.portfolio.id, venue_id, part)
     return Execution(
-        execution_id=execution_id(of, kind, slot.close_ns),
-        decision_id=of,
+        execution_id=published,
+        decision_id=order.order_id,
         portfolio=slot.portfolio.id,
         symbol=order.symbol,
-        kind="expire" if fill is None else "fill",
-        side="BUY" if order.lots > 0 else "SELL",
-        quantity=slot.quantity(order.symbol, abs(order.lots)),
+        kind=kind,
+        side="BUY" if executed.lots > 0 else "SELL",
+        quantity=slot.quantity(order.symbol, abs(executed.lots)),
         price=0.0 if fill is None else price_of(fill),
         fee=0.0 if fill is None else fill.fee / MONEY_SCALE,
         currency=slot.portfolio.currency,
         ts_event=format_ns(slot.close_ns),
         venue=slot.portfolio.venue,
+        venue_kind=executed.venue_kind,
+        venue_execution_id=venue_id,
     )
 
 
-def snapshot_event(slot: Slot, state: AccountState) -> PortfolioSnapshot:
+def snapshot_event(slot: Slot, account: Account) -> PortfolioSnapshot:
     """Return the account after a bar; flat symbols without open orders are left out."""
-    book, reservations = state.book, state.reservations
-    equity = book.equity()
+    book, reservations = account.book, account.reservations
     holdings = [
-        Holding(
-            symbol=symbol,
-            quantity=slot.quantity(symbol, position.lots),
-            open_quantity=slot.quantity(symbol, reservations.lots(symbol)),
-            price=money_text(position.price_e8 * PRICE_SCALE),
-            notional=money_text(book.notional(symbol, position.lots)),
-            equity_fraction=book.notional(symbol, position.lots) / equity if equity > 0 else 0.0,
-        )
+        _holding(slot, account, symbol)
         for symbol, position in sorted(book.positions.items())
-        if position.lots or reservations.lots(symbol)
+        if position.lots or reservations.buying(symbol) or reservations.selling(symbol)
     ]
+    cost = sum(position.cost for position in book.positions.values())
     return PortfolioSnapshot(
         timestamp=format_ns(slot.close_ns),
         portfolio=slot.portfolio.id,
         currency=slot.portfolio.currency,
         cash=money_text(book.cash),
-        equity=money_text(equity),
+        equity=money_text(account.equity),
         gross=money_text(book.gross()),
         realised=money_text(book.realised),
         fees=money_text(book.fees),
         holdings=holdings,
+        unrealised=money_text(account.exposure.held - cost),
+        risk=_risk(account),
     )
+
+
+def _holding(slot: Slot, account: Account, symbol: str) -> Holding:
+    book, equity = account.book, account.equity
+    position, value = book.position(symbol), book.notional(symbol, book.position(symbol).lots)
+    return Holding(
+        symbol=symbol,
+        quantity=slot.quantity(symbol, position.lots),
+        open_quantity=slot.quantity(symbol, account.reservations.lots(symbol)),
+        price=money_text(position.price_e8 * PRICE_SCALE),
+        notional=money_text(value),
+        equity_fraction=value / equity if equity > 0 else 0.0,
+        cost=money_text(position.cost),
+        unrealised=money_text(value - position.cost),
+        sector=account.exposure.sector(symbol),
+        parity_weight=account.parity.get(symbol, 0.0),
+    )
+
+
+def _risk(account: Account) -> AccountRisk:
+    """Return what the controls see; a share of no equity is told as 0."""
+    kept, exposure, equity = account.kept, account.exposure, account.equity
+    day, at_risk = kept.day, AtRisk(account)
+    money = equity / MONEY_SCALE
+
+    def of(part: float, whole: float) -> float:
+        return part / whole if whole > 0 else 0.0
+
+    widest = max((abs(stake.worst()) for stake in exposure.stakes.values()), default=0)
+    limits = account.limits._asdict() | {"restricted": list(account.limits.restricted)}
+    return AccountRisk(
+        state=kept.switches.state(),
+        switches={key: f"{s.state} by {s.actor}: {s.reason}" for key, s in _thrown(account)},
+        day_open_equity=money_text(day.open_equity),
+        peak_equity=money_text(day.peak_equity),
+        daily_loss_fraction=of(day.open_equity - equity, day.open_equity),
+        drawdown_fraction=of(day.peak_equity - equity, day.peak_equity),
+        leverage=of(exposure.gross, equity),
+        net_fraction=of(exposure.up, equity),
+        concentration=of(widest, equity),
+        sectors={name: of(s, equity) for name, s in sorted(exposure.by_sector.items()) if s},
+        var_fraction=of(max(at_risk.historical, at_risk.normal), money),
+        var_historical_fraction=of(at_risk.historical, money),
+        var_normal_fraction=of(at_risk.normal, money),
+        var_bars=at_risk.n_bars,
+        open_orders=len(account.reservations.orders),
+        orders_today=kept.flow.n_today,
+        limits=limits,
+    )
+
+
+def _thrown(account: Account) -> list[tuple[str, Switch]]:
+    return sorted(account.kept.switches.thrown.items())
 
 
 def money_text(money: int) -> str:

@@ -1,22 +1,27 @@
 """Epochs as the stages use them: the document and its models, loaded once by digest."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from models.model_set import ModelSet
+from models.risk.sessions import Sessions
 from streams.epochs import Epoch
 from streams.errors import SettingsError
+from tables.calendars import decode_sessions
 from tables.stores.artifacts import Artifacts
 
 
 class LoadedEpoch(NamedTuple):
-    """An epoch ready to decide with."""
+    """An epoch ready to decide with; ``sessions`` are by name of the calendar."""
 
     digest: str
     epoch: Epoch
     models: ModelSet
+    sessions: Mapping[str, Sessions] = MappingProxyType({})
 
 
 class Epochs:
@@ -49,7 +54,12 @@ class Epochs:
         if loaded is None:
             epoch = msgspec.convert(self._artifacts.load_json(digest), Epoch)
             _check_pipeline(epoch)
-            loaded = LoadedEpoch(digest, epoch, self._artifacts.load_models(epoch.models))
+            sessions = {
+                name: decode_sessions(self._artifacts.load_json(kept))
+                for name, kept in sorted(epoch.calendars.items())
+            }
+            models = self._artifacts.load_models(epoch.models)
+            loaded = LoadedEpoch(digest, epoch, models, sessions)
             self._loaded[digest] = loaded
         return loaded
 

@@ -17,7 +17,7 @@ from models.specialists.serving import Specialists
 from models.specialists.window import ATTENDED, LENGTH_BARS
 from models.weights.controller import OPTIONS, ControllerModel
 from streams.dead_letters import DeadLetter
-from streams.epochs import Epoch, Instrument, Portfolio
+from streams.epochs import Epoch, Instrument, Limits, Portfolio
 from streams.partitions import partition_of
 from streams.records import EpochNotice, Heartbeat
 from streams.slices import BarColumns, Slice, SliceMeta, bar_slice
@@ -34,6 +34,30 @@ MINUTE = 60 * SECOND
 MIDNIGHT = 1_704_153_600 * SECOND
 
 CLOCK = "test-clock"
+
+# Limits that never bind, over windows of two bars.
+FREE = Limits(
+    max_asset_fraction=100.0,
+    max_leverage=100.0,
+    max_correlation=1.0,
+    correlation_bars=2,
+    min_trade_fraction=0.005,
+    max_sector_fraction=100.0,
+    max_gross_fraction=100.0,
+    max_net_fraction=100.0,
+    max_order_fraction=100.0,
+    max_order_lots=10**12,
+    price_collar_fraction=1.0,
+    stale_bars=10_000,
+    max_orders_per_second=10**12,
+    max_orders_per_day=10**12,
+    max_repeats_per_minute=10**12,
+    duplicate_window_ms=0,
+    max_var_fraction=100.0,
+    var_bars=2,
+    var_min_bars=0,
+    max_daily_loss_fraction=1.0,
+)
 
 
 def models(seed: int = 1) -> ModelSet:

@@ -4,10 +4,12 @@ import typer
 
 from agents.cli import (
     archive,
+    book,
     clock,
     demo,
     evidence,
     models,
+    risk,
     stack,
     stores,
     train,
@@ -22,7 +24,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (demo, train, models, stack, worker, clock, archive, web, stores, evidence):
+for module in (
+    demo,
+    train,
+    models,
+    stack,
+    worker,
+    clock,
+    archive,
+    web,
+    risk,
+    book,
+    stores,
+    evidence,
+):
     module.register(app)
 
 

@@ -5,8 +5,11 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.role_part import RolePart
+from agents.run.calendars import calendars_of, live_stretch
+from agents.run.fit import spread
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
+from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.settings import Settings, instruments_of, portfolios_of
@@ -43,6 +46,8 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     """Return the plan with an epoch of these models and settings, a new one if anything changed."""
     artifacts = Artifacts(home / "artifacts")
     metadata = artifacts.load_models(models).metadata
+    instruments = instruments_of(settings, tuple(metadata["symbols"]))
+    first_ns, last_ns = live_stretch(wall_ns())
     epoch = Epoch(
         timeframe=metadata["timeframe"],
         n_partitions=settings.partitions,
@@ -50,8 +55,9 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         lateness_ms=settings.lateness_ms,
         max_ahead_ms=settings.max_ahead_ms,
         venue_latency_ms=settings.venue_latency_ms,
-        instruments=instruments_of(settings, tuple(metadata["symbols"])),
-        portfolios=portfolios_of(settings),
+        instruments=instruments,
+        calendars=calendars_of(instruments, first_ns, last_ns, artifacts),
+        portfolios=spread(portfolios_of(settings), metadata),
         models=models,
         pipeline_version=PIPELINE_VERSION,
         pipeline_digest=pipeline_digest(),

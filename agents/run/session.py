@@ -4,12 +4,14 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from agents.run.archived import archived
+from agents.run.calendars import calendars_of
 from agents.run.drive import Run, declare, drive, start_archive, start_worker
-from agents.run.fit import Plan, models_for, plan
+from agents.run.fit import Plan, models_for, plan, spread
 from agents.run.observer import Observer
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
@@ -65,14 +67,15 @@ class Session:
             With the setting or the tape's part, and what was expected.
         """
         self._plan()
-        self._epoch("models to come").check()
+        self._epoch("models to come", {}).check()
 
     def run(self, bootstrap_servers: str, *, stay: bool) -> bool:
         """Do it all and tell whether the verification held; ``stay`` keeps the pages open."""
         planned = self._plan()
         self.console.print(f"Data: {self.tape.name}.")
         digest, is_new = self._models(planned)
-        epoch = self._epoch(digest)
+        metadata = Artifacts(self.home / "artifacts").load_models(digest).metadata
+        epoch = self._epoch(digest, metadata)
         run = Run(f"run-{run_stamp()}", bootstrap_servers, self.home, epoch)
         children = Children(
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
@@ -114,8 +117,11 @@ class Session:
         )
         return digest, is_new
 
-    def _epoch(self, models: str) -> Epoch:
+    def _epoch(self, models: str, metadata: dict[str, Any]) -> Epoch:
         settings = self.settings
+        instruments = instruments_of(settings, self.tape.symbols)
+        closes = self.tape.closes_ns()
+        artifacts = Artifacts(self.home / "artifacts")
         return Epoch(
             timeframe=self.tape.timeframe,
             n_partitions=settings.partitions,
@@ -123,8 +129,9 @@ class Session:
             lateness_ms=settings.lateness_ms,
             max_ahead_ms=settings.max_ahead_ms,
             venue_latency_ms=settings.venue_latency_ms,
-            instruments=instruments_of(settings, self.tape.symbols),
-            portfolios=portfolios_of(settings),
+            instruments=instruments,
+            calendars=calendars_of(instruments, closes[0], closes[-1], artifacts),
+            portfolios=spread(portfolios_of(settings), metadata),
             models=models,
             pipeline_version=PIPELINE_VERSION,
             pipeline_digest=pipeline_digest(),

@@ -17,13 +17,16 @@ def paper_fill(
 ) -> Fill | None:
     """Return the fill of ``order`` at ``fill_price``, or None if the bar offers no price.
 
-    Slippage moves the price against the order: up for a buy, down for a sell.
+    An order with a limit price does not fill at a worse one. Slippage moves the price against the
+    order: up for a buy, down for a sell.
     """
     if not math.isfinite(fill_price):
         return None
     side = 1 if order.lots > 0 else -1
     price = price_e8(fill_price * (1.0 + side * slippage_bps / _BPS))
     price = max(price, 1)
+    if order.price_e8 and side * (price - order.price_e8) > 0:
+        return None
     notional = abs(order.lots) * book.lot_sizes[order.symbol] * price
     return Fill(order.symbol, order.lots, price, fee_of(notional, fee_bps))
 

@@ -1,17 +1,28 @@
-"""The account as the controls see it during one bar: equity, exposure and returns, computed once.
+"""The account: one state that bars, orders, executions and instructions change, in log order.
 
-Prices stand still while a bar is decided; only reservations grow. So equity is fixed, and exposure
-moves by what each approved order adds.
+Money, lots and exposure are integers and exact; scenarios are floats computed in a fixed order.
+What the controls need is kept up to date with every change, so a check costs the same for one
+position and for five hundred.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from models.portfolio.ledger import MONEY_SCALE, Book
+from models.portfolio.ledger import Book, Fill, mark, post
 from models.portfolio.reservation import OpenOrder, Reservations
-from models.risk.correlation import FloatArray, book_returns
-from models.risk.limits import RiskLimits
+from models.portfolio.witness import Witness
+from models.risk.correlation import FloatArray
+from models.risk.exposure import Exposure, stake_of
+from models.risk.flow import OrderFlow, Sent
+from models.risk.limits import AccountRules, Order, RiskLimits
+from models.risk.memory import Memory
+from models.risk.scenarios import Scenarios
+from models.risk.sessions import day_of
+from models.risk.switches import Switch, Switches
 
 # Fractions are compared as integers of 1e-9, so that no verdict depends on float rounding.
 FRACTION_SCALE = 10**9
@@ -22,69 +33,164 @@ def scaled(fraction: float) -> int:
     return round(fraction * FRACTION_SCALE)
 
 
+@dataclass(slots=True)
+class Day:
+    """The account's day: its number, its equity when it began, and the highest equity ever."""
+
+    number: int
+    open_equity: int
+    peak_equity: int
+
+
+@dataclass(slots=True)
+class Kept:
+    """What of an account must survive a restart, beside what follows from it.
+
+    ``priced_ns`` is the close of each symbol's last bar, by symbol; ``now_ns`` is the account's
+    time and ``bar_ns`` the close of its last bar, -1 before the first. ``changed`` are limits that
+    records set over those of the epoch, ``parity`` the weights that a record set over the epoch's.
+    """
+
+    book: Book
+    witness: Witness
+    reservations: Reservations
+    window: FloatArray
+    last_close: FloatArray
+    day: Day
+    earned: FloatArray | None = None
+    now_ns: int = -1
+    bar_ns: int = -1
+    priced_ns: dict[str, int] = field(default_factory=dict)
+    flow: OrderFlow = field(default_factory=OrderFlow)
+    switches: Switches = field(default_factory=Switches)
+    memory: Memory = field(default_factory=Memory)
+    changed: dict[str, Any] = field(default_factory=dict)
+    parity: dict[str, float] = field(default_factory=dict)
+
+
 class Account:
-    """Exposure of one portfolio with every open order counted as filled.
+    """One portfolio as the fold and the controls see it.
 
     Parameters
     ----------
-    book, reservations
-        The account; reservations are added to by :meth:`reserve`.
-    limits
-        The portfolio's limits.
-    symbols
-        The universe in symbol order: the rows of ``window``.
-    window
-        Log returns, shape (n_symbols, n_bars), NaN where a symbol had no bar.
+    kept
+        Its state; the account owns it from now on.
+    rules
+        What the epoch says about it.
     """
 
-    def __init__(
-        self,
-        book: Book,
-        reservations: Reservations,
-        limits: RiskLimits,
-        symbols: tuple[str, ...],
-        window: FloatArray,
-    ) -> None:
-        self.book = book
-        self.reservations = reservations
-        self.limits = limits
-        self.index = {symbol: i for i, symbol in enumerate(symbols)}
-        self.seen = np.isfinite(window).sum(axis=1)
-        self.returns = np.nan_to_num(window)
-        self.equity = book.equity()
-        self.exposed = {s: book.position(s).lots + reservations.buying(s) for s in symbols}
-        self.gross = sum(abs(book.notional(s, lots)) for s, lots in self.exposed.items())
-        self.weights = np.array([self._weight(symbol) for symbol in symbols])
-        self.book_returns = book_returns(self.returns, self.weights)
+    def __init__(self, kept: Kept, rules: AccountRules) -> None:
+        self.kept = kept
+        self.book, self.reservations = kept.book, kept.reservations
+        self.adopt(rules)
+        self.scenarios = Scenarios(rules.symbols, kept.window, self.exposure.stakes, kept.earned)
 
-    def _weight(self, symbol: str) -> float:
-        return self.book.notional(symbol, self.exposed[symbol]) / MONEY_SCALE
+    def adopt(self, rules: AccountRules) -> None:
+        """Go on by the rules of another epoch, under the limits that records have set since."""
+        self.rules = rules
+        self.limits: RiskLimits = rules.limits._replace(**self.kept.changed)
+        self.exposure = Exposure(rules.sectors)
+        for symbol in sorted(self.book.positions.keys() | set(rules.symbols)):
+            self._put(symbol)
 
-    def reserve(self, order: OpenOrder) -> None:
-        """Count an approved order: it is exposure from now on if it buys."""
-        self.reservations.reserve(order)
-        if order.lots < 0:
-            return
-        symbol, at = order.symbol, self.index[order.symbol]
-        before = self.book.notional(symbol, self.exposed[symbol])
-        self.exposed[symbol] += order.lots
-        after = self.book.notional(symbol, self.exposed[symbol])
-        self.gross += abs(after) - abs(before)
-        added = (after - before) / MONEY_SCALE
-        self.weights[at] += added
-        self.book_returns = self.book_returns + added * self.returns[at]
+    @property
+    def equity(self) -> int:
+        """Cash plus all positions at their last prices, in money units."""
+        return self.book.cash + self.exposure.held
 
-    def is_alone(self, symbol: str) -> bool:
-        """Tell whether nothing but ``symbol`` is exposed."""
-        at = self.index[symbol]
-        return int(np.count_nonzero(self.weights)) == int(self.weights[at] != 0.0)
-
-    def rest_returns(self, symbol: str) -> FloatArray:
-        """Return what the book without ``symbol`` earned per bar, shape (n_bars,)."""
-        at = self.index[symbol]
-        rest: FloatArray = self.book_returns - self.weights[at] * self.returns[at]
-        return rest
+    @property
+    def parity(self) -> Mapping[str, float]:
+        """Risk-parity weights by symbol; empty for none."""
+        return self.kept.parity or self.rules.parity
 
     def of_equity(self, money: int) -> float:
         """Return money as a fraction of equity; infinite where there is no equity."""
         return money / self.equity if self.equity > 0 else math.inf
+
+    def advance(self, at_ns: int) -> None:
+        """Let time come to ``at_ns``, never back; a new day begins with the equity it finds."""
+        kept = self.kept
+        kept.now_ns = max(kept.now_ns, at_ns)
+        kept.flow.forget(kept.now_ns)
+        number = day_of(self.rules.day, kept.now_ns)
+        if number > kept.day.number:
+            kept.day.number, kept.day.open_equity = number, self.equity
+            kept.flow.new_day()
+            kept.memory.forget(number)
+
+    def mark(self, close_ns: int, closes: Mapping[str, float]) -> None:
+        """Take a bar's prices: marks, returns, exposure and scenarios follow."""
+        kept = self.kept
+        mark(self.book, closes)
+        returns = np.full(len(self.rules.symbols), np.nan)
+        last_close = kept.last_close.copy()
+        for symbol, close in closes.items():
+            at = self.scenarios.index[symbol]
+            returns[at] = math.log(close / last_close[at])
+            last_close[at] = close
+            kept.priced_ns[symbol] = close_ns
+            self._put(symbol)
+        kept.last_close, kept.bar_ns = last_close, close_ns
+        self.scenarios.push(returns, self.exposure.stakes)
+        kept.window = self.scenarios.window
+        kept.day.peak_equity = max(kept.day.peak_equity, self.equity)
+
+    def reserve(self, order: OpenOrder) -> None:
+        """Count an approved order: it is exposure from now on."""
+        self.reservations.reserve(order)
+        sent = Sent(self.kept.now_ns, order.strategy, order.symbol, order.lots, order.price_e8)
+        self.kept.flow.note(sent)
+        self.touch(order.symbol)
+
+    def release(self, order: OpenOrder) -> None:
+        """End an open order without a trade."""
+        self.reservations.release(order)
+        self.touch(order.symbol)
+
+    def trade(self, fill: Fill) -> None:
+        """Book a trade that happened, and let the witness take its own note of it."""
+        post(self.book, fill)
+        self.kept.witness.saw(fill, self.book.lot_sizes[fill.symbol])
+        self.touch(fill.symbol)
+
+    def touch(self, symbol: str) -> None:
+        """Look at a symbol anew after its position or its open orders changed."""
+        self._put(symbol)
+        self.scenarios.move(symbol, self.exposure.of(symbol))
+
+    def verify(self) -> list[str]:
+        """Compare the book with the witness; where they differ nothing may be traded."""
+        differences = self.kept.witness.differences(self.book)
+        if differences:
+            reason = f"BOOK_MISMATCH: {differences[0]}"
+            switch = Switch("HALTED", reason, "risk", self.kept.now_ns)
+            self.kept.switches.throw("portfolio", "", switch)
+        return differences
+
+    def edge(self, symbol: str, side: int) -> int:
+        """Return the lots in the order's direction if all open orders of that side filled."""
+        lots = self.book.position(symbol).lots
+        if side > 0:
+            return lots + self.reservations.buying(symbol)
+        return self.reservations.selling(symbol) - lots
+
+    def reducible(self, order: Order) -> int:
+        """Return how many lots in the order's direction would only take a position back."""
+        return max(0, -self.edge(order.symbol, 1 if order.lots > 0 else -1))
+
+    def _put(self, symbol: str) -> None:
+        self.exposure.put(symbol, stake_of(self.book, self.reservations, symbol))
+
+
+def open_account(cash: int, lot_sizes: dict[str, int], rules: AccountRules) -> Account:
+    """Return an account with ``cash`` (money units) and nothing else."""
+    n_symbols = len(rules.symbols)
+    kept = Kept(
+        Book(cash, lot_sizes),
+        Witness(cash),
+        Reservations(),
+        np.full((n_symbols, rules.limits.window_bars()), np.nan),
+        np.full(n_symbols, np.nan),
+        Day(-1, cash, cash),
+    )
+    return Account(kept, rules)

@@ -1,8 +1,7 @@
 """Correlation of a symbol with the rest of the book, from the last bars' returns.
 
 Returns are a window of shape (n_symbols, n_bars), NaN where a symbol had no bar. Cross-symbol sums
-run in symbol order with ``math.fsum``, so the result does not depend on who else is in the book's
-memory layout.
+run in symbol order, so the result does not depend on who else is in the book's memory layout.
 """
 
 import math
@@ -13,19 +12,16 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 
 
-def push_returns(window: FloatArray, returns: FloatArray) -> FloatArray:
-    """Return the window moved on by one bar; ``returns`` has shape (n_symbols,), NaN = no bar."""
-    return np.concatenate([window[:, 1:], returns[:, None]], axis=1)
-
-
 def book_returns(window: FloatArray, weights: FloatArray) -> FloatArray:
     """Return the return of a book with signed ``weights`` (n_symbols,), per bar, shape (n_bars,).
 
-    ``window`` holds no NaN: a missing return counts as zero, the position did not move.
+    ``window`` holds no NaN: a missing return counts as zero, the position did not move. Symbols are
+    added one after the other, in their order.
     """
-    held = np.flatnonzero(weights)
-    products = window[held] * weights[held, None]
-    return np.array([math.fsum(column) for column in products.T], dtype=np.float64)
+    total = np.zeros(window.shape[1])
+    for at in np.flatnonzero(weights).tolist():
+        total += weights[at] * window[at]
+    return total
 
 
 def correlation(first: FloatArray, second: FloatArray) -> float:
@@ -36,9 +32,9 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
     1.0
     """
-    a = first - math.fsum(first) / len(first)
-    b = second - math.fsum(second) / len(second)
-    spread = math.sqrt(math.fsum(a * a) * math.fsum(b * b))
+    a = first - first.sum() / len(first)
+    b = second - second.sum() / len(second)
+    spread = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
     if spread == 0.0:
         return 0.0
-    return max(-1.0, min(1.0, math.fsum(a * b) / spread))
+    return max(-1.0, min(1.0, float((a * b).sum()) / spread))

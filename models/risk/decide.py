@@ -6,19 +6,19 @@ ties by symbol.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from models.execution.fills import paper_fill
-from models.portfolio.ledger import Book, Fill, mark, post
-from models.portfolio.reservation import OpenOrder, Reservations
+from models.portfolio.ledger import Fill
+from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
-from models.risk.controls import check_buy
-from models.risk.correlation import FloatArray, push_returns
-from models.risk.limits import Finding, RiskLimits
-from models.risk.sizing import is_worth_trading, lots_for
+from models.risk.controls import check
+from models.risk.limits import Finding, Order
+from models.risk.sizing import budget_share, lots_wanted
+
+# Orders that follow from a bar's targets belong to this strategy; a switch can stop it by name.
+MODEL_STRATEGY = "model"
 
 
 class Row(NamedTuple):
@@ -31,31 +31,12 @@ class Row(NamedTuple):
     target_fraction: float
 
 
-class AccountRules(NamedTuple):
-    """What an epoch says about a portfolio."""
-
-    symbols: tuple[str, ...]
-    limits: RiskLimits
-    slippage_bps: float
-    fee_bps: float
-    order_expiry_bars: int
-
-
-class AccountState(NamedTuple):
-    """Everything the account remembers; ``decide`` consumes it.
-
-    ``window`` holds log returns of shape (n_symbols, correlation_bars), ``last_close`` the close
-    of each symbol's last bar, NaN before the first.
-    """
-
-    book: Book
-    reservations: Reservations
-    window: FloatArray
-    last_close: FloatArray
-
-
 class Verdict(NamedTuple):
-    """What is decided about one row: signed lots asked for, whether they may be, and why not."""
+    """What is decided about one row or intent: signed lots, whether they may be, and why not.
+
+    ``note`` is WARMING_UP, REDUCED_TO_LIMIT or empty. A reduced order is approved with the lots
+    that there is room for, and still names what it was reduced by.
+    """
 
     row: Row
     lots: int
@@ -66,60 +47,97 @@ class Verdict(NamedTuple):
 
 
 class Executed(NamedTuple):
-    """What happened to an open order: its fill, or None where it expired."""
+    """What happened to an order: its fill, or None where it ended without one.
+
+    ``lots`` are what filled or ended, signed as the order; ``venue_kind`` and ``venue_id`` are what
+    a venue called it, empty on paper.
+    """
 
     order: OpenOrder
     fill: Fill | None
+    lots: int
+    venue_kind: str = ""
+    venue_id: str = ""
 
 
 class Outcome(NamedTuple):
-    """What one bar causes, in order."""
+    """What one bar or record causes, in order; ``alerts`` are codes with what they are about."""
 
-    executions: tuple[Executed, ...]
-    verdicts: tuple[Verdict, ...]
+    executions: tuple[Executed, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    alerts: tuple[tuple[str, str], ...] = ()
 
 
-def initial_state(cash: int, lot_sizes: dict[str, int], rules: AccountRules) -> AccountState:
-    """Return an account with ``cash`` (money units) and nothing else."""
-    n_symbols = len(rules.symbols)
-    return AccountState(
-        Book(cash, lot_sizes),
-        Reservations(),
-        np.full((n_symbols, rules.limits.correlation_bars), np.nan),
-        np.full(n_symbols, np.nan),
-    )
+Naming = Callable[[str], str]
 
 
 def decide(
-    state: AccountState, rules: AccountRules, close_ns: int, rows: Sequence[Row]
-) -> tuple[AccountState, Outcome]:
+    account: Account, close_ns: int, rows: Sequence[Row], order_id_of: Naming | None = None
+) -> Outcome:
     """Fold one bar of all partitions; ``rows`` are in symbol order, one per symbol at most.
 
-    A boundary at which nothing traded is no bar of the account: no order ages over a weekend.
+    A boundary at which nothing traded is no bar of the account: time passes, but no order ages over
+    a weekend.
+
+    Parameters
+    ----------
+    account
+        Changed in place.
+    close_ns
+        The bar's close.
+    rows
+        The bar.
+    order_id_of
+        The decision's id by symbol, under which its order is open; None names it by symbol and bar.
     """
+    account.advance(close_ns)
     if not rows:
-        return state, Outcome((), ())
-    executions = _settle(state, rules, {row.symbol: row.fill_price for row in rows})
-    mark(state.book, {row.symbol: row.close for row in rows})
-    state = _remember(state, rules, rows)
-    account = Account(state.book, state.reservations, rules.limits, rules.symbols, state.window)
-    wanted = [(row, _wanted_lots(account, rules, row)) for row in rows]
+        return Outcome()
+    executions = []
+    if not account.rules.is_external:
+        executions = _settle(account, {row.symbol: row.fill_price for row in rows})
+    account.mark(close_ns, {row.symbol: row.close for row in rows})
+    alerts = [("BOOK_MISMATCH", difference) for difference in account.verify()]
+    share = budget_share(account, ((row.symbol, row.target_fraction) for row in rows))
+    wanted = [(row, lots_wanted(account, row.symbol, share * row.target_fraction)) for row in rows]
     verdicts = []
     for row, lots in sorted(wanted, key=_priority):
-        verdict = _verdict(account, row, lots)
-        if verdict.approved and lots:
-            account.reserve(OpenOrder(row.symbol, lots, close_ns))
-        verdicts.append(verdict)
-    return state, Outcome(tuple(executions), tuple(verdicts))
+        if not math.isfinite(row.target_fraction):
+            verdicts.append(Verdict(row, 0, True, 0, (), "WARMING_UP"))  # noqa: FBT003  a record's field
+            continue
+        order_id = f"{row.symbol}@{close_ns}" if order_id_of is None else order_id_of(row.symbol)
+        order = Order(row.symbol, lots, 0, MODEL_STRATEGY)
+        verdicts.append(judge(account, row, order, close_ns, order_id))
+    return Outcome(tuple(executions), tuple(verdicts), tuple(alerts))
 
 
-def _settle(
-    state: AccountState, rules: AccountRules, fill_prices: dict[str, float]
-) -> list[Executed]:
+def judge(account: Account, row: Row, order: Order, placed_ns: int, order_id: str) -> Verdict:
+    """Check an order and reserve it if it passes; an order of no lots is HOLD.
+
+    Where the portfolio says so, an order that is too large becomes the largest one that passes.
+    """
+    if order.lots == 0:
+        return Verdict(row, 0, True, 0, (), "")  # noqa: FBT003  a record's field
+    breaches, allowed = check(account, order)
+    lots, note = order.lots, ""
+    approved = not breaches
+    if breaches and allowed and account.rules.reduces_on_breach:
+        lots = allowed if order.lots > 0 else -allowed
+        approved, note = True, "REDUCED_TO_LIMIT"
+    if approved:
+        opened = OpenOrder(
+            order.symbol, lots, placed_ns, 0, order_id, order.strategy, order.price_e8
+        )
+        account.reserve(opened)
+    return Verdict(row, lots, approved, allowed, tuple(breaches), note)
+
+
+def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
     executions = []
-    for order in list(state.reservations.orders):
+    rules = account.rules
+    for order in account.reservations.orders:
         fill = paper_fill(
-            state.book,
+            account.book,
             order,
             fill_prices.get(order.symbol, math.nan),
             slippage_bps=rules.slippage_bps,
@@ -128,52 +146,14 @@ def _settle(
         order.bars_waited += 1
         if fill is None and order.bars_waited < rules.order_expiry_bars:
             continue
-        state.reservations.release(order)
+        account.release(order)
         if fill is not None:
-            post(state.book, fill)
-        executions.append(Executed(order, fill))
+            account.trade(fill)
+        executions.append(Executed(order, fill, order.lots))
     return executions
-
-
-def _remember(state: AccountState, rules: AccountRules, rows: Sequence[Row]) -> AccountState:
-    index = {symbol: i for i, symbol in enumerate(rules.symbols)}
-    returns = np.full(len(rules.symbols), np.nan)
-    last_close = state.last_close.copy()
-    for row in rows:
-        at = index[row.symbol]
-        returns[at] = math.log(row.close / last_close[at])
-        last_close[at] = row.close
-    return state._replace(window=push_returns(state.window, returns), last_close=last_close)
-
-
-def _wanted_lots(account: Account, rules: AccountRules, row: Row) -> int:
-    if not math.isfinite(row.target_fraction):
-        return 0
-    desired = max(lots_for(account, row.symbol, row.target_fraction), 0)
-    held = account.book.position(row.symbol).lots + account.reservations.lots(row.symbol)
-    # An open buy may expire, so only what is held can be sold.
-    change = max(desired - held, -_sellable(account, row.symbol))
-    if desired == 0:
-        return min(change, 0)  # what should not be held is sold, however little it is
-    worth = is_worth_trading(account, row.symbol, change, rules.limits.min_trade_fraction)
-    return change if worth else 0
 
 
 def _priority(wanted: tuple[Row, int]) -> tuple[int, float, str]:
     row, lots = wanted
     confidence = row.confidence if math.isfinite(row.confidence) else 0.0
     return (0 if lots < 0 else 1, -confidence, row.symbol)
-
-
-def _verdict(account: Account, row: Row, lots: int) -> Verdict:
-    if not math.isfinite(row.target_fraction):
-        return Verdict(row, 0, True, 0, (), "WARMING_UP")  # noqa: FBT003  a record's field
-    if lots > 0:
-        breaches, allowed = check_buy(account, row.symbol, lots)
-        return Verdict(row, lots, not breaches, allowed, tuple(breaches), "")
-    allowed = _sellable(account, row.symbol) if lots else 0
-    return Verdict(row, lots, True, allowed, (), "")  # noqa: FBT003  a record's field
-
-
-def _sellable(account: Account, symbol: str) -> int:
-    return account.book.position(symbol).lots - account.reservations.selling(symbol)

@@ -1,16 +1,77 @@
-"""Limits and verdicts: what a control may say."""
+"""Limits, rules and verdicts: what a control is given and what it may say."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from models.risk.sessions import Sessions
 
 
 class RiskLimits(NamedTuple):
-    """Limits of one portfolio; fractions of equity, correlation in [0, 1], windows in bars."""
+    """Limits of one portfolio; fractions are of equity, correlation in [0, 1], windows in bars.
 
-    max_asset_fraction: float
-    max_leverage: float
-    max_correlation: float
-    correlation_bars: int
-    min_trade_fraction: float
+    ``max_gross_fraction`` and ``max_net_fraction`` are of the equity at the start of the day, so
+    that a day's unrealised gain is not lent on; all other fractions are of the equity now.
+    """
+
+    max_asset_fraction: float = 0.25
+    max_leverage: float = 1.5
+    max_correlation: float = 0.8
+    correlation_bars: int = 60
+    min_trade_fraction: float = 0.005
+    max_sector_fraction: float = 0.5
+    max_gross_fraction: float = 1.5
+    max_net_fraction: float = 1.0
+    max_order_fraction: float = 0.1
+    max_order_lots: int = 1_000_000
+    price_collar_fraction: float = 0.1
+    stale_bars: int = 3
+    max_orders_per_second: int = 100
+    max_orders_per_day: int = 10_000
+    max_repeats_per_minute: int = 10
+    duplicate_window_ms: int = 1_000
+    max_var_fraction: float = 0.02
+    var_bars: int = 250
+    var_min_bars: int = 60
+    max_daily_loss_fraction: float = 0.02
+    allow_short: bool = False
+    restricted: tuple[str, ...] = ()
+
+    def window_bars(self) -> int:
+        """Return how many bars of returns the controls look back on."""
+        return max(self.correlation_bars, self.var_bars)
+
+
+class AccountRules(NamedTuple):
+    """What an epoch says about a portfolio.
+
+    ``sectors`` and ``hours`` are by symbol: a symbol without a sector shares ``Unclassified`` with
+    all others of its kind, one without hours trades around the clock. ``day`` are the sessions that
+    the account's day follows, None for UTC days. ``parity`` are risk-parity weights by symbol, used
+    by sizing; empty for none.
+    """
+
+    symbols: tuple[str, ...]
+    limits: RiskLimits
+    slippage_bps: float
+    fee_bps: float
+    order_expiry_bars: int
+    sectors: Mapping[str, str] = {}
+    shortable: frozenset[str] = frozenset()
+    hours: Mapping[str, Sessions] = {}
+    day: Sessions | None = None
+    bar_ns: int = 60_000_000_000
+    is_external: bool = False
+    reduces_on_breach: bool = False
+    parity: Mapping[str, float] = {}
+
+
+class Order(NamedTuple):
+    """An order to be checked: signed lots, never 0; ``price_e8`` 0 means at the market."""
+
+    symbol: str
+    lots: int
+    price_e8: int = 0
+    strategy: str = ""
 
 
 class Finding(NamedTuple):

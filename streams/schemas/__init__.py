@@ -11,6 +11,16 @@ from typing import Any
 
 import msgspec
 
+from streams.instructions import (
+    BookOpen,
+    Dividend,
+    LimitChange,
+    OrderIntent,
+    RiskParity,
+    Split,
+    TradingState,
+    VenueExecution,
+)
 from streams.records import (
     Decision,
     EpochNotice,
@@ -23,7 +33,17 @@ from streams.records import (
 FOLDER = Path(__file__).parent
 
 # What others write to us must stay readable; what we write must keep its fields.
-READ = (Tick,)
+READ = (
+    Tick,
+    OrderIntent,
+    VenueExecution,
+    LimitChange,
+    TradingState,
+    BookOpen,
+    Split,
+    Dividend,
+    RiskParity,
+)
 WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot)
 
 Schema = dict[str, Any]

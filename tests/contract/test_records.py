@@ -15,7 +15,7 @@ from streams.epochs import Portfolio
 from streams.records import Decision, Tick
 from streams.schemas import READ, WRITTEN, breaks, path_of, schema_of, text_of
 from streams.schemas.__main__ import main
-from tests.builders import CLOCK, MIDNIGHT, MINUTE, SECOND, beat, epoch, notice
+from tests.builders import CLOCK, FREE, MIDNIGHT, MINUTE, SECOND, beat, epoch, notice
 from tests.worlds import Chain
 
 
@@ -145,7 +145,7 @@ def test_tick_when_the_decoder_refuses_it_then_the_schema_does(tick: dict[str, A
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """Run four minutes of two symbols to the end of the chain."""
-    limits = msgspec.structs.replace(Portfolio(id="x").limits, correlation_bars=2)
+    limits = FREE
     document = epoch(portfolios=(Portfolio(id="main", limits=limits),))
     chain = Chain(tmp_path_factory.mktemp("artifacts"), document)
     chain.say(notice(chain.digest, 0), beat(0, MIDNIGHT + 2 * SECOND, 0, CLOCK))

@@ -5,16 +5,29 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from agents.slice_stage import SliceSpec
-from agents.topology import TRADING_STAGES
+from agents.topology import CHAIN
 from models.model_set import ModelSet
 from streams.codec import pack_state, unpack_state
-from streams.epochs import Epoch, Limits, Portfolio
+from streams.epochs import Epoch, Portfolio
 from streams.slices import Slice
-from tests.builders import MIDNIGHT, MINUTE, SECOND, bars, beat, epoch, homes, meta, models, notice
+from tests.builders import (
+    FREE,
+    MIDNIGHT,
+    MINUTE,
+    SECOND,
+    bars,
+    beat,
+    epoch,
+    homes,
+    meta,
+    models,
+    notice,
+)
 from tests.worlds import SPECS, Chain
 
 SYMBOLS = tuple(homes(3, 1))
@@ -60,7 +73,7 @@ def encoded(slices: list[Slice]) -> list[bytes]:
 
 def test_specs_when_counted_then_are_all_stages_between_bars_and_risk() -> None:
     """A new stage is found by these laws, or this test fails."""
-    assert ("bars", *(spec.name for spec in SPECS), "risk") == TRADING_STAGES
+    assert ("bars", *(spec.name for spec in SPECS), "risk") == CHAIN
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -160,7 +173,7 @@ def test_chain_when_there_are_one_or_three_partitions_then_decides_the_same_byte
     tmp_path: Path,
 ) -> None:
     """How work is spread cannot show in a decision, an execution or an account."""
-    limits = Limits(max_asset_fraction=0.5, correlation_bars=4, max_correlation=1.0)
+    limits = msgspec.structs.replace(FREE, max_asset_fraction=0.5, correlation_bars=4)
     found = []
     for n_partitions in (1, 3):
         document = epoch(

@@ -7,7 +7,7 @@ from pathlib import Path
 import faust
 import pytest
 
-from agents.topology import TRADING_STAGES, Place, app_id, changelogs, prefix_of, trading_app
+from agents.topology import CHAIN, TRADING_STAGES, Place, app_id, changelogs, prefix_of, trading_app
 from streams.topics import CATALOGUE, MARKET_TICKS, TopicSpec
 from tables.stamped import StampedTable
 from tests.worlds import SPECS
@@ -66,7 +66,7 @@ def test_chain_when_followed_then_each_stage_reads_what_the_stage_before_writes(
     """From the ticks to the book without a gap and without a stage twice."""
     assert tuple(app.agents) == TRADING_STAGES
     assert source_of(app, "bars") == MARKET_TICKS.name
-    for before, after in pairwise(TRADING_STAGES):
+    for before, after in pairwise(CHAIN):
         assert [spec.name for spec in written_by(before)] == [source_of(app, after)]
 
 
@@ -79,7 +79,7 @@ def test_chain_when_it_ends_then_risk_writes_all_that_leaves(app: faust.App) -> 
 
 def test_routes_when_specs_send_then_stay_within_the_catalogue() -> None:
     """Every slice stage between features and prediction is in the chain once."""
-    assert tuple(spec.name for spec in SPECS) == TRADING_STAGES[1:-1]
+    assert tuple(spec.name for spec in SPECS) == CHAIN[1:-1]
 
 
 def test_tables_when_owned_then_each_stage_has_one_with_its_changelog(app: faust.App) -> None:

@@ -12,9 +12,12 @@ from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROU
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.risk_latency import RISK_LATENCY
+from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.tick_rate import TICK_RATE
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
+from tests.evidence.var_backtest import VAR_BACKTEST
 
 CATALOGUE = {
     measurement.name: measurement
@@ -37,5 +40,8 @@ CATALOGUE = {
         TRAIN_SPEEDUP,
         SPECIALIST_SKILL,
         INFERENCE_ROW,
+        RISK_LATENCY,
+        RISK_RACE,
+        VAR_BACKTEST,
     )
 }

@@ -8,7 +8,8 @@ import pytest
 
 from streams.dead_letters import DeadLetter
 from streams.slices import Slice
-from tests.unit.agents.test_risk import World, all_at
+from tests.builders import reasons, record
+from tests.unit.agents.test_risk import World, all_at, read
 
 
 @pytest.fixture
@@ -37,3 +38,10 @@ def test_fold_when_a_slice_is_malformed_then_is_a_dead_letter(
     letters = [s for s in world.run.take([world.record(bad)]) if isinstance(s, DeadLetter)]
     assert [letter.reason for letter in letters] == [reason]
     assert len(world.take(2, all_at(100.0))) > 0
+
+
+def test_fold_when_a_record_is_garbage_then_is_a_letter(world: World) -> None:
+    """What is no slice changes no book."""
+    assert reasons(world.run.take([record(b"garbage", 0, key=b"main")])) == ["NOT_A_SLICE"]
+    world.offset = 1
+    assert len(read(world.take(1, all_at(100.0)))) == 4

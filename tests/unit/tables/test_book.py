@@ -5,31 +5,72 @@ import pytest
 
 from models.portfolio.ledger import Book, Position
 from models.portfolio.reservation import OpenOrder, Reservations
-from models.risk.decide import AccountState
+from models.portfolio.witness import Witness
+from models.risk.account import Day, Kept
+from models.risk.flow import OrderFlow, Sent
+from models.risk.memory import Memory, Taken
+from models.risk.switches import Switch, Switches
 from streams.codec import StateError
-from tables.book import decode_account, encode_account
+from tables.book import StoredAccount, decode_account, encode_account
+
+EARNED = np.array([-0.0, 1e300])
 
 
-def account() -> AccountState:
-    """Build an account whose money exceeds 64 bits."""
+def account() -> StoredAccount:
+    """Build an account whose money exceeds 64 bits, with something of everything."""
     book = Book(-(10**25) - 1, {"AAA": 1, "BBB": 10**10}, {}, 10**24 + 3, 7)
     book.positions = {"BBB": Position(-5, -(10**22), 3), "AAA": Position(2**40, 10**30, 10**18)}
-    orders = [OpenOrder("AAA", 5, 60, 2), OpenOrder("AAA", -3, 120), OpenOrder("BBB", 1, 60)]
-    window = np.array([[np.nan, -0.0], [0.1, 1e-300]])
-    return AccountState(book, Reservations(orders), window, np.array([np.nan, 2.5]))
+    orders = [
+        OpenOrder("AAA", 5, 60, 2, "d1", "model", 7),
+        OpenOrder("AAA", -3, 120, 0, "d2"),
+        OpenOrder("BBB", 1, 60, 0, "d3"),
+    ]
+    kept = Kept(
+        book,
+        Witness(-(10**26), {"AAA": -3}),
+        Reservations(orders),
+        np.array([[np.nan, -0.0], [0.1, 1e-300]]),
+        np.array([np.nan, 2.5]),
+        Day(17, 10**24, 10**25),
+        EARNED,
+        now_ns=99,
+        bar_ns=98,
+        priced_ns={"AAA": 60},
+        flow=OrderFlow((Sent(1, "model", "AAA", 5, 0), Sent(2, "x", "BBB", -1, 9)), 12),
+        switches=Switches({"symbol:AAA": Switch("HALTED", "why", "ann", 5)}),
+        memory=Memory(17, {"intent:1": 16}, {"execution:1": Taken(17, "d1", "AAA", 1, 2, 10**25)}),
+        changed={"max_leverage": 0.5, "restricted": ("AAA",), "allow_short": True},
+        parity={"AAA": 0.75, "BBB": 0.25},
+    )
+    return StoredAccount((60, 1), "e" * 64, 3, kept)
 
 
 def test_decode_when_encoded_then_is_the_same_account() -> None:
-    """Cash, positions, open orders in their order, windows and the bar decided come back."""
-    state = account()
-    decided, back = decode_account(encode_account((60, 1), state))
-    assert decided == (60, 1)
-    assert back.book == state.book
-    assert list(back.book.positions) == ["BBB", "AAA"]
-    assert back.reservations == state.reservations
-    assert back.window.tobytes() == state.window.tobytes()
-    assert back.last_close.tobytes() == state.last_close.tobytes()
-    assert encode_account(decided, back) == encode_account((60, 1), account())
+    """Everything an account knows comes back, in its order, to the last bit."""
+    stored = account()
+    back = decode_account(encode_account(stored, EARNED))
+    assert back[:3] == ((60, 1), "e" * 64, 3)
+    kept, again = stored.kept, back.kept
+    for name in (
+        "book",
+        "witness",
+        "reservations",
+        "day",
+        "now_ns",
+        "bar_ns",
+        "priced_ns",
+        "memory",
+        "changed",
+        "parity",
+    ):
+        assert getattr(again, name) == getattr(kept, name), name
+    assert list(again.book.positions) == ["BBB", "AAA"]
+    assert again.flow.recent == kept.flow.recent
+    assert again.flow.n_today == 12
+    assert again.switches.thrown == kept.switches.thrown
+    for name in ("window", "last_close", "earned"):
+        assert getattr(again, name).tobytes() == getattr(kept, name).tobytes()
+    assert encode_account(back, EARNED) == encode_account(account(), EARNED)
 
 
 def test_decode_when_bytes_are_no_account_then_says_so() -> None:

@@ -10,21 +10,27 @@ import pytest
 
 from models.portfolio.ledger import MONEY_SCALE, Book, Fill, Position
 from models.portfolio.reservation import OpenOrder, Reservations
-from models.risk.decide import AccountState, Executed, Row, Verdict
+from models.portfolio.witness import Witness
+from models.risk.account import Account, Day, Kept
+from models.risk.decide import Executed, Row, Verdict
 from models.risk.limits import Finding
+from models.risk.switches import Switch
 from streams.epochs import Portfolio
-from streams.ids import decision_id, execution_id
+from streams.ids import decision_id, execution_id, intent_decision_id
+from streams.instructions import OrderIntent
 from streams.records import Digests
 from tables.decisions import (
     Reasons,
     Slot,
     decision_event,
     execution_event,
+    intent_event,
     money_text,
     snapshot_event,
     void_event,
 )
 from tests.builders import MIDNIGHT
+from tests.oracles import FREE, rules_of
 
 DIGESTS = Digests(schema="s", feature_pipeline="f", models="m", limits="l", universe="u")
 SLOT = Slot(
@@ -83,6 +89,7 @@ def test_decision_when_approved_then_has_every_field_of_the_contract() -> None:
             "correlation_ok": True,
         },
         "note": "",
+        "intent_id": "",
         "epoch": 3,
         "digests": {
             "schema": "s",
@@ -160,10 +167,10 @@ def test_void_when_a_slice_was_useless_then_refuses_with_the_same_fields() -> No
 
 def test_execution_when_an_order_filled_then_names_its_decision() -> None:
     """Price and fee are the ledger's, exactly; the decision is that of the bar it was placed at."""
-    order = OpenOrder("AAA", -2, MIDNIGHT - 60)
-    fill = Fill("AAA", -2, 99_99000000, 12345678 * 10**8)
     of = decision_id("main", "1min", MIDNIGHT - 60, "AAA")
-    assert wire(execution_event(SLOT, Executed(order, fill))) == {
+    order = OpenOrder("AAA", -2, MIDNIGHT - 60, order_id=of)
+    fill = Fill("AAA", -2, 99_99000000, 12345678 * 10**8)
+    assert wire(execution_event(SLOT, Executed(order, fill, -2))) == {
         "event_type": "execution",
         "execution_id": execution_id(of, "fill", MIDNIGHT),
         "decision_id": of,
@@ -177,33 +184,46 @@ def test_execution_when_an_order_filled_then_names_its_decision() -> None:
         "currency": "USD",
         "ts_event": "2024-01-02T00:00:00Z",
         "venue": "paper",
+        "venue_kind": "",
+        "venue_execution_id": "",
     }
 
 
 def test_execution_when_an_order_expired_then_has_no_price() -> None:
     """The end of an order without a trade is an event of its own kind and id."""
-    said = wire(execution_event(SLOT, Executed(OpenOrder("AAA", 3, MIDNIGHT - 60), None)))
+    said = wire(
+        execution_event(SLOT, Executed(OpenOrder("AAA", 3, MIDNIGHT - 60, order_id="d"), None, 3))
+    )
     assert (said["kind"], said["side"], said["quantity"]) == ("expire", "BUY", 3)
     assert (said["price"], said["fee"]) == (0.0, 0.0)
     assert said["execution_id"] == execution_id(said["decision_id"], "expire", MIDNIGHT)
 
 
-def account(cash: int) -> AccountState:
-    """Build an account that holds, waits for and once had something."""
+def account(cash: int) -> Account:
+    """Build an account that holds, waits for and once had something; two bars were seen."""
     book = Book(cash * MONEY_SCALE, dict.fromkeys("ABCD", 10**8))
     book.positions = {
         "D": Position(0, 0, 10**8),
         "C": Position(0, 0, 5 * 10**8),
-        "A": Position(3, 0, 10_50000000),
+        "A": Position(3, 30 * MONEY_SCALE, 10_50000000),
     }
     book.realised, book.fees = -5 * MONEY_SCALE // 2, 1
     orders = [OpenOrder("C", 7, 0), OpenOrder("A", -1, 0)]
-    return AccountState(book, Reservations(orders), np.zeros((4, 1)), np.zeros(4))
+    window = np.array([[0.0, -0.1], [0.0, 0.0], [0.0, 0.0], [np.nan, 0.0]])
+    opened = 2_000 * MONEY_SCALE
+    kept = Kept(
+        book, Witness(0), Reservations(orders), window, np.ones(4), Day(1, opened, 2 * opened)
+    )
+    kept.switches.throw("symbol", "A", Switch("REDUCING", "why", "ann", 1))
+    limits = FREE._replace(correlation_bars=2, var_bars=2)
+    rules = rules_of("ABCD", limits)._replace(sectors={"A": "x"}, parity={"A": 1.0})
+    return Account(kept, rules)
 
 
 def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
     """Money is exact text; a flat symbol without an open order is left out."""
     said = wire(snapshot_event(SLOT, account(968)))
+    risk = said.pop("risk")
     assert said == {
         "event_type": "portfolio_snapshot",
         "timestamp": "2024-01-02T00:00:00Z",
@@ -213,6 +233,7 @@ def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
         "equity": "999.5",
         "gross": "31.5",
         "realised": "-2.5",
+        "unrealised": "1.5",
         "fees": "0.0000000000000001",
         "holdings": [
             {
@@ -222,6 +243,10 @@ def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
                 "price": "10.5",
                 "notional": "31.5",
                 "equity_fraction": pytest.approx(31.5 / 999.5),
+                "cost": "30",
+                "unrealised": "1.5",
+                "sector": "x",
+                "parity_weight": 1.0,
             },
             {
                 "symbol": "C",
@@ -230,8 +255,40 @@ def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
                 "price": "5",
                 "notional": "0",
                 "equity_fraction": 0.0,
+                "cost": "0",
+                "unrealised": "0",
+                "sector": "Unclassified",
+                "parity_weight": 0.0,
             },
         ],
+    }
+    assert risk["limits"]["max_leverage"] == FREE.max_leverage
+    assert {name: risk[name] for name in risk if name != "limits"} == {
+        "state": "ACTIVE",
+        "switches": {"symbol:A": "REDUCING by ann: why"},
+        "day_open_equity": "2000",
+        "peak_equity": "4000",
+        "daily_loss_fraction": pytest.approx(1000.5 / 2000),
+        "drawdown_fraction": pytest.approx(3000.5 / 4000),
+        # 31.5 held of A and 35 on order of C.
+        "leverage": pytest.approx(66.5 / 999.5),
+        "net_fraction": pytest.approx(66.5 / 999.5),
+        "concentration": pytest.approx(35 / 999.5),
+        "sectors": {
+            "Unclassified": pytest.approx(35 / 999.5),
+            "x": pytest.approx(31.5 / 999.5),
+        },
+        # The larger of both.
+        "var_fraction": pytest.approx(
+            1.6448536269514722 * 3.15 * (1 / 1.94) ** 0.5 * 1440**0.5 / 999.5
+        ),
+        "var_historical_fraction": pytest.approx(3.15 * 1440**0.5 / 999.5),
+        "var_normal_fraction": pytest.approx(
+            1.6448536269514722 * 3.15 * (1 / 1.94) ** 0.5 * 1440**0.5 / 999.5
+        ),
+        "var_bars": 2,
+        "open_orders": 2,
+        "orders_today": 0,
     }
 
 
@@ -240,6 +297,51 @@ def test_snapshot_when_there_is_no_equity_then_shares_are_zero() -> None:
     said = wire(snapshot_event(SLOT, account(-1_000)))
     assert said["equity"] == "-968.5"
     assert [h["equity_fraction"] for h in said["holdings"]] == [0.0, 0.0]
+    assert (said["risk"]["leverage"], said["risk"]["var_fraction"]) == (0.0, 0.0)
+
+
+INTENT = OrderIntent(
+    portfolio="main", ts_event=MIDNIGHT, intent_id="k1", symbol="AAA", side="SELL", quantity=2
+)
+
+
+def test_intent_when_decided_then_has_the_shape_of_a_decision() -> None:
+    """The same fields as a slot's, its own id, and nothing that no bar said."""
+    refused = verdict(-2, approved=False, breaches=(Finding("SHORT_SALE", "why", 0, 2, 0),))
+    said = wire(intent_event(SLOT, INTENT, refused))
+    assert set(said) == set(wire(decision_event(SLOT, verdict(), REASONS)))
+    assert said["decision_id"] == intent_decision_id("main", "k1")
+    assert (said["intent_id"], said["action"], said["quantity"]) == ("k1", "SELL", 2)
+    assert (said["approved"], said["features"], said["target_fraction"]) == (False, {}, 0.0)
+    assert said["risk_checks"]["position_limit_ok"] is False
+    assert sum(said["regime_probs"].values()) == pytest.approx(1, abs=1e-9)
+
+
+def test_decision_when_reduced_then_is_warm_and_names_what_reduced_it() -> None:
+    """REDUCED_TO_LIMIT is approved, with the lots there was room for, and keeps its reasons."""
+    finding = Finding("MAX_ASSET_FRACTION", "why", 0.25, 0.5, 1)
+    said = wire(
+        decision_event(SLOT, verdict(1, breaches=(finding,), note="REDUCED_TO_LIMIT"), REASONS)
+    )
+    assert (said["approved"], said["quantity"], said["note"]) == (True, 1, "REDUCED_TO_LIMIT")
+    assert said["confidence"] == 0.7
+    assert [r["code"] for r in said["rejection_reasons"]] == ["MAX_ASSET_FRACTION"]
+
+
+def test_execution_when_a_venue_reports_then_keeps_its_word_and_id() -> None:
+    """A partial fill is a fill of its part; a correction's two parts have two ids."""
+    order = OpenOrder("AAA", 5, 0, order_id="d")
+    part = Executed(order, Fill("AAA", 2, 10**10, 0), 2, "partial_fill", "execution:v1")
+    said = wire(execution_event(SLOT, part))
+    assert (said["kind"], said["quantity"], said["decision_id"]) == ("fill", 2, "d")
+    assert (said["venue_kind"], said["venue_execution_id"]) == ("partial_fill", "v1")
+    both = {
+        execution_event(
+            SLOT, part._replace(lots=lots, venue_kind="correction", venue_id="execution:v2")
+        ).execution_id
+        for lots in (-2, 3)
+    }
+    assert len(both) == 2
 
 
 @pytest.mark.parametrize(

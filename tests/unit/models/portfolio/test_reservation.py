@@ -1,5 +1,8 @@
 """Open orders count from the moment of approval until they fill or expire."""
 
+import pytest
+
+from models.errors import ModelError
 from models.portfolio.reservation import OpenOrder, Reservations
 
 
@@ -25,3 +28,22 @@ def test_release_when_an_order_ends_then_only_it_goes() -> None:
     open_orders.release(orders[0])
     assert open_orders.orders == orders[1:]
     assert open_orders.lots("AAA") == 3
+
+
+def test_fill_when_part_of_an_order_trades_then_the_rest_stays_open() -> None:
+    """Three of five leave two; the last two, or more, end it."""
+    order = OpenOrder("AAA", -5, 60, order_id="d")
+    open_orders = Reservations([order])
+    open_orders.fill(order, -3)
+    assert (open_orders.selling("AAA"), order.lots) == (2, -2)
+    assert open_orders.find("d") is order
+    open_orders.fill(order, -9)
+    assert (open_orders.selling("AAA"), open_orders.find("d"), open_orders.orders) == (0, None, [])
+
+
+def test_reserve_when_an_id_is_open_already_then_refuses() -> None:
+    """One decision is one order."""
+    open_orders = Reservations([OpenOrder("AAA", 1, 60, order_id="d")])
+    with pytest.raises(ModelError, match="open already"):
+        open_orders.reserve(OpenOrder("BBB", 2, 60, order_id="d"))
+    assert open_orders.lots("BBB") == 0

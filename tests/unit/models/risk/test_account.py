@@ -1,82 +1,152 @@
-"""What the controls see of an account, by hand."""
+"""The account by hand: exposure, days and scenarios follow every change."""
 
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.portfolio.ledger import MONEY_SCALE, Book, Position
-from models.portfolio.reservation import OpenOrder, Reservations
-from models.risk.account import Account, scaled
-from models.risk.limits import RiskLimits
-from tests.oracles import account_of
+from models.portfolio.ledger import MONEY_SCALE, Fill
+from models.portfolio.reservation import OpenOrder
+from models.risk.account import Account, open_account, scaled
+from models.risk.limits import Order
+from models.risk.sessions import DAY_NS
+from tests.oracles import FREE, account_of, rules_of
 
-LIMITS = RiskLimits(0.25, 1.5, 0.8, 4, 0.005)
+SYMBOLS = ("AAA", "BBB", "CCC")
 
 
-def test_account_when_orders_are_open_then_counts_buys_and_not_sells() -> None:
-    """Held 10, buying 5, selling 4: the worst case upwards is 15 lots at 100 = 1500."""
-    account = account_of(
-        {"AAA": 100.0}, held={"AAA": 10}, orders=[("AAA", 5), ("AAA", -4)], limits=LIMITS
-    )
-    assert account.exposed == {"AAA": 15}
-    assert account.gross == 1_500 * MONEY_SCALE
-    assert account.weights.tolist() == [1_500.0]
+def test_account_when_orders_are_open_then_counts_the_worst_of_both_sides() -> None:
+    """Held 10, buying 5, selling 4: the worst case is 15 lots at 100 = 1500."""
+    account = account_of({"AAA": 100.0}, held={"AAA": 10}, orders=[("AAA", 5), ("AAA", -4)])
+    stake = account.exposure.of("AAA")
+    assert stake == (1_000 * MONEY_SCALE, 1_500 * MONEY_SCALE, 600 * MONEY_SCALE)
+    assert account.exposure.gross == 1_500 * MONEY_SCALE
+    assert account.scenarios.weights.tolist() == [1_500.0]
 
 
 def test_reserve_when_a_buy_is_approved_then_counts_at_once() -> None:
-    """Exposure, gross, weight and the book's returns grow by the order; a sell adds nothing."""
+    """Exposure, gross, weight and scenarios grow by the order; a sell adds nothing."""
     window = np.array([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, np.nan, 0.0]])
-    account = account_of({"AAA": 100.0, "BBB": 10.0}, held={"AAA": 1}, limits=LIMITS, window=window)
+    account = account_of({"AAA": 100.0, "BBB": 10.0}, held={"AAA": 1}, window=window)
     account.reserve(OpenOrder("BBB", 5, 60))
-    assert account.exposed == {"AAA": 1, "BBB": 5}
-    assert account.gross == 150 * MONEY_SCALE
-    np.testing.assert_allclose(account.book_returns, [60.0, 20.0, 30.0, 40.0])
+    assert account.exposure.gross == 150 * MONEY_SCALE
+    np.testing.assert_allclose(account.scenarios.earned, [60.0, 20.0, 30.0, 40.0])
     account.reserve(OpenOrder("AAA", -1, 60))
-    assert account.gross == 150 * MONEY_SCALE
+    assert account.exposure.gross == 150 * MONEY_SCALE
     assert [order.lots for order in account.reservations.orders] == [5, -1]
-
-
-def test_rest_when_a_symbol_is_taken_out_then_is_what_the_others_earned() -> None:
-    """The book without AAA earns what BBB earns."""
-    window = np.array([[0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]])
-    account = account_of(
-        {"AAA": 100.0, "BBB": 100.0}, held={"AAA": 2, "BBB": 3}, limits=LIMITS, window=window
-    )
-    np.testing.assert_allclose(account.rest_returns("AAA"), 300 * window[1])
-    assert not account.is_alone("AAA")
-
-
-def test_is_alone_when_nothing_else_is_exposed_then_says_so() -> None:
-    """An empty book, and a book of the symbol itself, have no rest."""
-    prices = {"AAA": 100.0, "BBB": 100.0}
-    assert account_of(prices, limits=LIMITS).is_alone("AAA")
-    held = account_of(prices, held={"AAA": 1}, limits=LIMITS)
-    assert held.is_alone("AAA")
-    assert not held.is_alone("BBB")
-
-
-def test_seen_when_bars_are_missing_then_counts_the_others() -> None:
-    """NaN is no return; for sums it counts as no move."""
-    account = account_of({"AAA": 1.0}, limits=LIMITS, window=np.array([[np.nan, 0.1, np.nan, 0.2]]))
-    assert account.seen.tolist() == [2]
-    assert account.returns.tolist() == [[0.0, 0.1, 0.0, 0.2]]
+    assert account.kept.flow.n_today == 2
 
 
 @pytest.mark.parametrize(("cash", "expected"), [(0, math.inf), (-5, math.inf), (400, 0.25)])
 def test_of_equity_when_there_is_none_then_is_infinite(cash: int, expected: float) -> None:
     """A hundred is a quarter of four hundred, and any amount is too much of nothing."""
-    account = account_of({"AAA": 1.0}, cash=cash, limits=LIMITS)
+    account = account_of({"AAA": 1.0}, cash=cash)
     assert account.of_equity(100 * MONEY_SCALE) == expected
 
 
-def test_account_when_made_then_the_book_has_the_same_value() -> None:
-    """Looking at an account changes neither cash nor positions held."""
-    book = Book(100 * MONEY_SCALE, {"AAA": 10**8}, {"AAA": Position(1, 5, 7)})
-    equity = book.equity()
-    Account(book, Reservations(), LIMITS, ("AAA",), np.full((1, 4), np.nan))
-    assert book.equity() == equity
-    assert book.positions == {"AAA": Position(1, 5, 7)}
+def test_advance_when_a_day_begins_then_its_equity_is_kept() -> None:
+    """A day begins with the equity that the last one ended with; time never goes back."""
+    account = account_of({"AAA": 100.0}, held={"AAA": 1})
+    account.advance(DAY_NS)
+    assert account.kept.day.number == 0
+    account.mark(DAY_NS, {"AAA": 50.0})
+    assert account.kept.day.open_equity == 1_100 * MONEY_SCALE
+    account.advance(DAY_NS + 1)
+    account.advance(5)
+    assert (account.kept.day.number, account.kept.now_ns) == (1, DAY_NS + 1)
+    assert account.kept.day.open_equity == 1_050 * MONEY_SCALE
+    assert account.kept.day.peak_equity == 1_100 * MONEY_SCALE
+
+
+def test_adopt_when_sectors_change_then_exposure_is_grouped_anew() -> None:
+    """A new epoch may move a symbol to another sector; limits set by records stay."""
+    account = account_of({"AAA": 100.0}, held={"AAA": 2}, sectors={"AAA": "old"})
+    account.kept.changed["max_leverage"] = 0.5
+    account.adopt(account.rules._replace(sectors={"AAA": "new"}))
+    assert account.exposure.by_sector == {"new": 200 * MONEY_SCALE}
+    assert account.limits.max_leverage == 0.5
+
+
+def test_verify_when_the_book_is_changed_behind_its_back_then_halts() -> None:
+    """A lot that no execution explains stops the account."""
+    account = account_of({"AAA": 100.0}, held={"AAA": 1})
+    assert account.verify() == []
+    account.book.position("AAA").lots += 1
+    assert account.verify() == ["AAA is 2 lots, executions say 1"]
+    thrown = account.kept.switches.on("any", "any")
+    assert thrown is not None
+    assert (thrown[0], thrown[1].state) == ("portfolio", "HALTED")
+    assert thrown[1].reason.startswith("BOOK_MISMATCH")
+
+
+@pytest.mark.parametrize(
+    ("held", "orders", "lots", "expected"),
+    [
+        (5, [], -1, 5),
+        (5, [-2], -1, 3),
+        (5, [3], -1, 5),
+        (5, [], 1, 0),
+        (-5, [], 1, 5),
+        (-5, [2], 9, 3),
+        (-5, [], -1, 0),
+        (0, [4], -1, 0),
+    ],
+)
+def test_reducible_when_something_is_held_then_is_what_would_bring_it_back(
+    held: int, orders: list[int], lots: int, expected: int
+) -> None:
+    """Open orders of the same side take from it; those of the other side may never fill."""
+    account = account_of(
+        {"AAA": 1.0}, held={"AAA": held}, orders=[("AAA", lots) for lots in orders]
+    )
+    assert account.reducible(Order("AAA", lots)) == expected
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["buy", "sell", "trade", "mark", "release"]),
+        st.sampled_from(SYMBOLS),
+        st.integers(1, 50),
+    ),
+    max_size=30,
+)
+
+
+@given(ACTS)
+def test_account_when_anything_happened_then_equals_one_made_anew(
+    acts: list[tuple[str, str, int]],
+) -> None:
+    """Running sums are those of a fresh look at book and open orders; scenarios to rounding."""
+    account = open_account(
+        10**6 * MONEY_SCALE, dict.fromkeys(SYMBOLS, 10**8), rules_of(SYMBOLS, FREE)
+    )
+    account.mark(1, dict.fromkeys(SYMBOLS, 100.0))
+    for n, (act, symbol, lots) in enumerate(acts):
+        _act(account, act, symbol, lots, n)
+    fresh = Account(account.kept, account.rules)
+    assert all(account.exposure.of(s) == fresh.exposure.of(s) for s in SYMBOLS)
+    for name in ("held", "gross", "up", "down"):
+        assert getattr(account.exposure, name) == getattr(fresh.exposure, name)
+    assert account.equity == account.book.equity()
+    assert {k: v for k, v in account.exposure.by_sector.items() if v} == {
+        k: v for k, v in fresh.exposure.by_sector.items() if v
+    }
+    np.testing.assert_allclose(account.scenarios.earned, fresh.scenarios.earned, atol=1e-6)
+    assert account.verify() == []
+
+
+def _act(account: Account, act: str, symbol: str, lots: int, n: int) -> None:
+    if act in {"buy", "sell"}:
+        signed = lots if act == "buy" else -lots
+        account.reserve(OpenOrder(symbol, signed, n, order_id=str(n)))
+    elif act == "trade":
+        account.trade(Fill(symbol, lots - 25 or 1, 10**10 + lots, lots))
+    elif act == "mark":
+        account.mark(n + 2, {symbol: 100.0 + lots})
+    elif account.reservations.orders:
+        account.release(account.reservations.orders[0])
 
 
 def test_scaled_when_a_fraction_is_given_then_is_in_billionths() -> None:

@@ -9,20 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.portfolio.ledger import MONEY_SCALE, Position
-from models.risk.decide import AccountRules, AccountState, Outcome, Row, decide, initial_state
-from models.risk.limits import RiskLimits
+from models.risk.account import Account, open_account
+from models.risk.decide import Outcome, Row, decide
+from models.risk.limits import AccountRules
 from models.verification import Terms, verify
-from tests.oracles import Published, rules_of
+from tests.oracles import FREE, Published, rules_of
 from tests.strategies import markets
 
 NAN = math.nan
 SYMBOLS = ("AAA", "BBB", "CCC")
-LIMITS = RiskLimits(0.25, 0.6, 0.95, 4, 0.01)
+LIMITS = FREE._replace(
+    max_asset_fraction=0.25, max_leverage=0.6, max_correlation=0.95, min_trade_fraction=0.01
+)
 
 
-def opened(rules: AccountRules, cash: int = 1_000) -> AccountState:
+def opened(rules: AccountRules, cash: int = 1_000) -> Account:
     """Open an account with one unit a lot."""
-    return initial_state(cash * MONEY_SCALE, dict.fromkeys(rules.symbols, 10**8), rules)
+    return open_account(cash * MONEY_SCALE, dict.fromkeys(rules.symbols, 10**8), rules)
 
 
 def row(symbol: str = "AAA", target: float = 0.2, *, fill: float = NAN, sure: float = 0.6) -> Row:
@@ -32,37 +35,37 @@ def row(symbol: str = "AAA", target: float = 0.2, *, fill: float = NAN, sure: fl
 
 def run(rules: AccountRules, bars: list[list[Row]], cash: int = 1_000) -> list[Outcome]:
     """Decide bars one after the other."""
-    state, outcomes = opened(rules, cash), []
+    account, outcomes = opened(rules, cash), []
     for number, rows in enumerate(bars, start=1):
-        state, outcome = decide(state, rules, number, rows)
+        outcome = decide(account, number, rows)
         outcomes.append(outcome)
     return outcomes
 
 
 def test_decide_when_the_first_bar_comes_then_buys_the_target() -> None:
     """A fifth of 1000 is two lots of 100, approved and reserved at once."""
-    rules = rules_of(SYMBOLS)
-    state, outcome = decide(opened(rules), rules, 1, [row()])
+    account = opened(rules_of(SYMBOLS))
+    outcome = decide(account, 1, [row()])
     (verdict,) = outcome.verdicts
     assert (verdict.lots, verdict.approved, verdict.breaches, verdict.note) == (2, True, (), "")
     assert outcome.executions == ()
-    assert state.reservations.lots("AAA") == 2
-    assert state.book.cash == 1_000 * MONEY_SCALE
+    assert account.reservations.lots("AAA") == 2
+    assert account.book.cash == 1_000 * MONEY_SCALE
 
 
 def test_decide_when_the_next_bar_has_a_price_then_fills_the_order_first() -> None:
     """Two lots at 101 with slippage of 1 % cost 204.02; the fee is 1 % of that."""
     rules = rules_of(SYMBOLS, slippage_bps=100.0, fee_bps=100.0)
-    state = opened(rules)
-    state, _ = decide(state, rules, 1, [row()])
-    state, outcome = decide(state, rules, 2, [row(fill=101.0)])
-    ((order, fill),) = outcome.executions
+    account = opened(rules)
+    decide(account, 1, [row()])
+    outcome = decide(account, 2, [row(fill=101.0)])
+    ((order, fill, *_),) = outcome.executions
     assert (order.symbol, order.lots, order.placed_close_ns) == ("AAA", 2, 1)
     assert fill is not None
     assert fill.price_e8 == 102_01000000
     assert fill.fee == 2_0402 * MONEY_SCALE // 10_000
-    assert state.book.position("AAA") == Position(2, 20402 * MONEY_SCALE // 100, 100 * 10**8)
-    assert state.book.cash == (1_000 * 10_000 - 204_0200 - 2_0402) * MONEY_SCALE // 10_000
+    assert account.book.position("AAA") == Position(2, 20402 * MONEY_SCALE // 100, 100 * 10**8)
+    assert account.book.cash == (1_000 * 10_000 - 204_0200 - 2_0402) * MONEY_SCALE // 10_000
 
 
 def test_decide_when_there_is_no_fill_price_then_waits_and_expires() -> None:
@@ -72,7 +75,7 @@ def test_decide_when_there_is_no_fill_price_then_waits_and_expires() -> None:
         rules, [[row()], [row("CCC", 0.0)], [row("BBB", 0.0)], [row(target=0.0)], [row()]]
     )
     assert [len(o.executions) for o in outcomes] == [0, 0, 0, 1, 0]
-    order, fill = outcomes[3].executions[0]
+    order, fill, *_ = outcomes[3].executions[0]
     assert (order.lots, order.bars_waited, fill) == (2, 3, None)
     assert outcomes[4].verdicts[0].lots == 2
 
@@ -87,13 +90,13 @@ def test_decide_when_the_buy_still_waits_then_sells_nothing_that_is_not_held() -
     """An open buy may expire: selling against it could leave a short position behind."""
     rules = rules_of(SYMBOLS, expiry=2)
     bars = [[row()], [row(target=0.0)], [row(target=0.0)], [row(target=0.0, fill=100.0)]]
-    state = opened(rules)
+    account = opened(rules)
     for number, rows in enumerate(bars, start=1):
-        state, outcome = decide(state, rules, number, rows)
+        outcome = decide(account, number, rows)
         for verdict in outcome.verdicts[1:]:
             assert verdict.lots == 0
-    assert state.book.position("AAA").lots == 0
-    assert state.reservations.orders == []
+    assert account.book.position("AAA").lots == 0
+    assert account.reservations.orders == []
 
 
 def test_decide_when_held_and_ordered_then_sells_only_what_is_held() -> None:
@@ -107,8 +110,8 @@ def test_decide_when_held_and_ordered_then_sells_only_what_is_held() -> None:
 def test_decide_when_rows_compete_then_reduces_first_and_falls_in_confidence() -> None:
     """Sells go first, then the surest buy, and equal confidence goes by symbol."""
     rules = rules_of(("A", "B", "C", "D", "E"))
-    state = opened(rules)
-    state, _ = decide(state, rules, 1, [row("E", 0.2)])
+    account = opened(rules)
+    decide(account, 1, [row("E", 0.2)])
     rows = [
         row("A", 0.1, sure=0.6),
         row("B", 0.1, sure=0.9),
@@ -116,7 +119,7 @@ def test_decide_when_rows_compete_then_reduces_first_and_falls_in_confidence() -
         row("D", 0.1, sure=0.6),
         row("E", 0.0, fill=100.0, sure=0.5),
     ]
-    _, outcome = decide(state, rules, 2, rows)
+    outcome = decide(account, 2, rows)
     assert [v.row.symbol for v in outcome.verdicts] == ["E", "B", "A", "D", "C"]
     assert outcome.verdicts[0].lots == -2
 
@@ -174,27 +177,29 @@ def test_decide_when_the_change_is_small_then_holds() -> None:
 def test_decide_when_there_is_no_equity_then_buys_nothing(cash: int) -> None:
     """No buy, no division by zero; what is held can still be sold."""
     rules = rules_of(SYMBOLS)
-    state = opened(rules, cash)
-    state.book.positions["BBB"] = Position(1, 0, 1)
-    _, outcome = decide(state, rules, 1, [row(), Row("BBB", 1e-8, NAN, 0.9, 0.0)])
+    account = opened(rules, cash)
+    account.book.positions["BBB"] = Position(1, 0, 1)
+    account.kept.witness.holds("BBB", 1)
+    outcome = decide(account, 1, [row(), Row("BBB", 1e-8, NAN, 0.9, 0.0)])
     assert [(v.row.symbol, v.lots) for v in outcome.verdicts] == [("BBB", -1), ("AAA", 0)]
 
 
 def test_decide_when_nothing_came_then_nothing_changes() -> None:
     """A boundary without rows, as at a weekend, moves no window, no price and ages no order."""
     rules = rules_of(SYMBOLS)
-    state, _ = decide(opened(rules), rules, 1, [row()])
-    window = state.window.copy()
-    after, outcome = decide(state, rules, 2, [])
+    account = opened(rules)
+    decide(account, 1, [row()])
+    window = account.kept.window.copy()
+    outcome = decide(account, 2, [])
     assert outcome == Outcome((), ())
-    np.testing.assert_array_equal(after.window, window)
-    assert after.reservations.orders[0].bars_waited == 0
+    np.testing.assert_array_equal(account.kept.window, window)
+    assert account.reservations.orders[0].bars_waited == 0
 
 
 def test_decide_when_bars_follow_then_remembers_log_returns() -> None:
     """A symbol that misses a bar returns over the gap, and NaN stands where it was absent."""
     rules = rules_of(("AAA", "BBB"))
-    state = opened(rules)
+    account = opened(rules)
     for number, rows in enumerate(
         [
             [Row("AAA", 100.0, NAN, NAN, NAN), Row("BBB", 50.0, NAN, NAN, NAN)],
@@ -203,12 +208,12 @@ def test_decide_when_bars_follow_then_remembers_log_returns() -> None:
         ],
         start=1,
     ):
-        state, _ = decide(state, rules, number, rows)
+        decide(account, number, rows)
     expected = [
         [NAN, NAN, math.log(1.1), math.log(0.9)],
         [NAN, NAN, NAN, math.log(1.2)],
     ]
-    np.testing.assert_allclose(state.window, expected)
+    np.testing.assert_allclose(account.kept.window, expected)
 
 
 @given(markets(SYMBOLS), st.integers(1, 3), st.sampled_from([0.0, 25.0]))
@@ -217,12 +222,12 @@ def test_decide_when_markets_are_random_then_no_prefix_breaks_a_limit(
 ) -> None:
     """An independent fold over what was published finds no limit broken and the same equity."""
     rules = rules_of(SYMBOLS, LIMITS, slippage_bps=bps, fee_bps=bps, expiry=expiry)
-    state, published = opened(rules, 100_000), Published()
+    account, published = opened(rules, 100_000), Published()
     for number, rows in enumerate(market, start=1):
-        state, outcome = decide(state, rules, number, rows)
-        published.add(number, outcome, state.book)
+        outcome = decide(account, number, rows)
+        published.add(number, outcome, account.book)
         assert {v.row.symbol for v in outcome.verdicts} == {r.symbol for r in rows}
-        assert all(position.lots >= 0 for position in state.book.positions.values())
+        assert all(position.lots >= 0 for position in account.book.positions.values())
         for verdict in outcome.verdicts:
             assert verdict.approved == (not verdict.breaches)
             assert not (verdict.approved and verdict.lots) or (
@@ -245,19 +250,22 @@ def test_decide_when_repeated_then_gives_the_same_bytes(
     rules = rules_of(SYMBOLS, LIMITS)
     ends = []
     for _ in range(2):
-        state, said = opened(rules), []
+        account, said = opened(rules), []
         for number, rows in enumerate(market, start=1):
-            state, outcome = decide(state, rules, number, rows)
+            outcome = decide(account, number, rows)
             said.append(repr(outcome))
-        ends.append((said, msgspec.to_builtins(state.book.positions), state.window.tobytes()))
+        ends.append(
+            (said, msgspec.to_builtins(account.book.positions), account.kept.window.tobytes())
+        )
     assert ends[0] == ends[1]
 
 
 def test_decide_when_the_target_is_nothing_then_sells_even_a_small_rest() -> None:
     """One lot of 1 in 1000 is below the smallest trade of 1 %, but what is not wanted goes."""
     rules = rules_of(SYMBOLS, LIMITS)
-    state = opened(rules)
-    state.book.positions["AAA"] = Position(1, MONEY_SCALE, 10**8)
-    _, outcome = decide(state, rules, 1, [Row("AAA", 1.0, NAN, 0.6, 0.0)])
+    account = opened(rules)
+    account.book.positions["AAA"] = Position(1, MONEY_SCALE, 10**8)
+    account.kept.witness.holds("AAA", 1)
+    outcome = decide(account, 1, [Row("AAA", 1.0, NAN, 0.6, 0.0)])
     (verdict,) = outcome.verdicts
     assert (verdict.lots, verdict.approved, verdict.allowed_lots) == (-1, True, 1)

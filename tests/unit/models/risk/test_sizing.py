@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.risk.limits import RiskLimits
-from models.risk.sizing import is_worth_trading, lots_for
-from tests.oracles import account_of
+from models.portfolio.ledger import MONEY_SCALE
+from models.portfolio.reservation import OpenOrder
+from models.risk.sizing import budget_share, is_worth_trading, lots_for, lots_wanted, tilted
+from tests.oracles import FREE, account_of
 
-LIMITS = RiskLimits(0.25, 1.5, 0.8, 4, 0.005)
+LIMITS = FREE
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,72 @@ def test_worth_when_at_the_bound_then_counts(lots: int, worth: bool) -> None:  #
     """Half a per cent of 1000 is five lots of 1."""
     account = account_of({"AAA": 1.0}, limits=LIMITS)
     assert is_worth_trading(account, "AAA", lots, 0.005) is worth
+
+
+def test_tilt_when_weights_are_given_then_spreads_the_target() -> None:
+    """Half of the weight of two is the plain target, three quarters are half as much again."""
+    prices = {"AAA": 1.0, "BBB": 1.0}
+    account = account_of(prices, parity={"AAA": 0.75, "BBB": 0.25})
+    assert tilted(account, "AAA", 0.2) == pytest.approx(0.3)
+    assert tilted(account, "BBB", 0.2) == pytest.approx(0.1)
+    assert tilted(account_of(prices), "AAA", 0.2) == 0.2
+    assert tilted(account_of(prices, parity={"AAA": 1.0}), "BBB", 0.2) == 0.0
+
+
+def test_wanted_when_the_step_is_larger_than_an_order_then_is_asked_in_parts() -> None:
+    """A quarter of 1000 by orders of a tenth: 100, 100, 50; a sale goes in one."""
+    account = account_of({"AAA": 1.0}, limits=FREE._replace(max_order_fraction=0.1))
+    asked = []
+    for n in range(4):
+        lots = lots_wanted(account, "AAA", 0.25)
+        asked.append(lots)
+        if lots:
+            account.reserve(OpenOrder("AAA", lots, n))
+    assert asked == [100, 100, 50, 0]
+    held = account_of({"AAA": 1.0}, held={"AAA": 500}, limits=FREE._replace(max_order_fraction=0.1))
+    assert lots_wanted(held, "AAA", 0.0) == -500
+    few = account_of({"AAA": 1.0}, held={"AAA": 500}, limits=FREE._replace(max_order_lots=70))
+    assert lots_wanted(few, "AAA", 0.0) == -70
+
+
+def test_wanted_when_shorts_are_allowed_then_goes_below_flat() -> None:
+    """From 100 long to 100 short is one change of 200; without the flags it ends at flat."""
+    limits = FREE._replace(allow_short=True)
+    account = account_of(
+        {"AAA": 1.0}, cash=900, held={"AAA": 100}, limits=limits, shortable=frozenset({"AAA"})
+    )
+    assert lots_wanted(account, "AAA", -0.1) == -200
+    assert lots_wanted(account_of({"AAA": 1.0}, held={"AAA": 100}), "AAA", -0.1) == -100
+
+
+@pytest.mark.parametrize(
+    ("targets", "limits", "expected"),
+    [
+        ([0.5, 0.5], {"max_net_fraction": 1.0}, 1.0),
+        ([0.75, 0.75], {"max_net_fraction": 1.0}, 2 / 3),
+        ([0.75, -0.5], {"max_net_fraction": 0.5}, 2 / 3),
+        ([math.nan, 0.5], {"max_net_fraction": 0.25}, 0.5),
+        ([math.nan, 0.0], {"max_net_fraction": 0.25}, 1.0),
+    ],
+)
+def test_share_when_targets_exceed_the_net_limit_then_all_get_less(
+    targets: list[float], limits: dict[str, float], expected: float
+) -> None:
+    """Long wishes together are at most what the account may be net long."""
+    account = account_of({"AAA": 1.0, "BBB": 1.0}, limits=FREE._replace(**limits))
+    found = budget_share(account, zip(("AAA", "BBB"), targets, strict=True))
+    assert found == pytest.approx(expected)
+
+
+def test_share_when_another_symbol_is_held_then_its_part_is_taken() -> None:
+    """A quarter held of what has no target leaves three quarters of the limit."""
+    account = account_of(
+        {"AAA": 1.0, "BBB": 1.0},
+        cash=750,
+        held={"BBB": 250},
+        limits=FREE._replace(max_net_fraction=1.0),
+    )
+    assert budget_share(account, [("AAA", 1.5)]) == pytest.approx(0.5)
+    assert budget_share(account, [("AAA", 1.5), ("BBB", math.nan)]) == pytest.approx(0.5)
+    account.book.cash = -250 * MONEY_SCALE
+    assert budget_share(account, [("AAA", 1.5)]) == 1.0

@@ -1,0 +1,171 @@
+"""A book's log as a person at the terminal uses it: read to its end, or appended to.
+
+Reading folds as the risk stage does, from the stage's last snapshot on, and changes nothing; what
+is appended is acknowledged by all replicas before it is reported.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from agents.risk import KeptBook, RiskFold
+from agents.topology import app_id, prefix_of
+from streams.errors import RecordError
+from streams.instructions import Instruction
+from streams.partitions import partition_of
+from streams.topics import PORTFOLIO_EVENTS, changelog_name
+from streams.transport import Record
+from tables.epochs import Epochs
+from tables.stamped import Stamped
+
+_POLL_MS = 500
+_JSON = msgspec.json.Encoder()
+
+
+class Place(NamedTuple):
+    """Where a record stands in the log."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class ReadBook(NamedTuple):
+    """A book at the end of its log."""
+
+    book: KeptBook
+    partition: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BookLog:
+    """The log of a run's books.
+
+    Parameters
+    ----------
+    servers, run
+        Where the run's topics are.
+    epochs
+        The documents that decide.
+    """
+
+    servers: str
+    run: str
+    epochs: Epochs
+
+    @property
+    def _topic(self) -> str:
+        return prefix_of(self.run) + PORTFOLIO_EVENTS.name
+
+    async def read(self, portfolio: str) -> ReadBook:
+        """Fold a portfolio's log to its end, from the last snapshot on.
+
+        Raises
+        ------
+        RecordError
+            ``NO_BOOK`` if no bar has reached the portfolio yet.
+        """
+        # Progress first: the snapshots read after it are of then or later.
+        place, begin = await self._begin(portfolio)
+        async with self._consumer() as consumer:
+            states = await self._states(consumer, place.partition)
+            fold = RiskFold(self.epochs, states.get)
+            end = 0
+            async for said in _records(consumer, place, begin):
+                end = said.offset + 1
+                headers = list(said.headers)
+                for _ in fold.apply(
+                    Record(said.topic, said.partition, said.offset, said.key, said.value, headers)
+                ):
+                    pass
+        book = fold.look(portfolio)
+        if book is None:
+            raise RecordError(
+                "NO_BOOK", f"no bar has reached portfolio {portfolio!r} of run {self.run or 'live'}"
+            )
+        return ReadBook(book, place.partition, max(end, book.stamp))
+
+    async def portfolios(self, known: str) -> list[str]:
+        """Return all portfolios of the epoch by which a known one goes on, in order."""
+        found = await self.read(known)
+        epoch = self.epochs.load(found.book.epoch_digest).epoch
+        return sorted(portfolio.id for portfolio in epoch.portfolios)
+
+    async def append(self, said: Instruction) -> Place:
+        """Append a record under its portfolio's key and say where it stands."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.servers, enable_idempotence=True, acks="all"
+        )
+        await producer.start()
+        try:
+            sent = await producer.send_and_wait(
+                self._topic, _JSON.encode(said), key=said.portfolio.encode()
+            )
+        finally:
+            await producer.stop()
+        return Place(sent.topic, sent.partition, sent.offset)
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def _begin(self, portfolio: str) -> tuple[TopicPartition, int]:
+        """Return where a portfolio's log is, and up to where the stage has made it durable."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            (topic,) = await admin.describe_topics([self._topic])
+            if not topic["partitions"]:
+                raise RecordError("NO_BOOK", f"there is no topic {self._topic} at {self.servers}")
+            place = TopicPartition(self._topic, partition_of(portfolio, len(topic["partitions"])))
+            return place, await self._progress(admin, place)
+        finally:
+            await admin.close()
+
+    async def _progress(self, admin: AIOKafkaAdminClient, place: TopicPartition) -> int:
+        try:
+            offsets = await admin.list_consumer_group_offsets(app_id(self.run), partitions=[place])
+        except GroupCoordinatorNotAvailableError:
+            return 0  # no group has ever committed, or none can say: reading all is slow, and right
+        found = offsets.get(place)
+        return 0 if found is None else max(int(found.offset), 0)
+
+    async def _states(self, consumer: AIOKafkaConsumer, partition: int) -> dict[bytes, Stamped]:
+        place = TopicPartition(changelog_name(app_id(self.run), "risk"), partition)
+        states: dict[bytes, Stamped] = {}
+        async for said in _records(consumer, place, 0):
+            if said.value is not None:
+                stamped, key = Stamped.decode(said.value), said.key or b""
+                if key not in states or stamped.next_offset >= states[key].next_offset:
+                    states[key] = stamped
+        return states
+
+
+async def _records(
+    consumer: AIOKafkaConsumer, place: TopicPartition, begin: int
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records of a partition from an offset to its present end."""
+    end = (await consumer.end_offsets([place]))[place]
+    first = (await consumer.beginning_offsets([place]))[place]
+    begin = max(begin, first)
+    if begin >= end:
+        return  # a consumer that is assigned and never asked does not stop
+    consumer.assign([place])
+    consumer.seek(place, begin)
+    while await consumer.position(place) < end:
+        fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
+        for said in fetched.get(place, []):
+            if said.offset < end:
+                yield said

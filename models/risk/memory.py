@@ -1,0 +1,44 @@
+"""What an account remembers of records it has taken, so that a repetition changes nothing.
+
+Every record names its time. Ids are kept for the day of the record and the day before; what is
+older than that and still unknown is refused, so a forgotten id can never be taken twice.
+"""
+
+import msgspec
+
+DAYS_KEPT = 2
+
+
+class Taken(msgspec.Struct):
+    """An execution that was booked: what a correction must take back."""
+
+    day: int
+    order_id: str
+    symbol: str
+    lots: int = 0
+    price_e8: int = 0
+    fee: int = 0
+
+
+class Memory(msgspec.Struct):
+    """Ids of records with their day, and executions by id; ``day`` is the account's day."""
+
+    day: int = -1
+    ids: dict[str, int] = msgspec.field(default_factory=dict)
+    executions: dict[str, Taken] = msgspec.field(default_factory=dict)
+
+    def is_known(self, record_id: str) -> bool:
+        """Tell whether a record was taken before."""
+        return record_id in self.ids or record_id in self.executions
+
+    def is_forgotten(self, day: int) -> bool:
+        """Tell whether records of ``day`` are no longer remembered."""
+        return day <= self.day - DAYS_KEPT
+
+    def forget(self, day: int) -> None:
+        """Begin a day: let go what is older than the day before."""
+        self.day = day
+        self.ids = {one: of for one, of in self.ids.items() if not self.is_forgotten(of)}
+        self.executions = {
+            one: taken for one, taken in self.executions.items() if not self.is_forgotten(taken.day)
+        }

@@ -1,0 +1,101 @@
+"""Scenarios: what the account would have earned in each bar of the window, kept up to date.
+
+The vector moves by one symbol's returns when that symbol's exposure moves, and is made anew, in
+symbol order, when a bar has moved all prices. Exposure is the worst that open orders can make of
+it.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from models.portfolio.ledger import MONEY_SCALE
+from models.risk.correlation import FloatArray, book_returns
+from models.risk.exposure import Stake
+
+
+class Scenarios:
+    """Returns of the universe, and what the book would have earned.
+
+    Parameters
+    ----------
+    symbols
+        In symbol order: the rows of ``window``.
+    window
+        Log returns, shape (n_symbols, n_bars), NaN where a symbol had no bar, the newest last.
+    earned
+        The running vector of an account that was stored, shape (n_bars,); None to make it anew.
+    """
+
+    def __init__(
+        self,
+        symbols: tuple[str, ...],
+        window: FloatArray,
+        stakes: Mapping[str, Stake],
+        earned: FloatArray | None = None,
+    ) -> None:
+        self.symbols = symbols
+        self.index = {symbol: i for i, symbol in enumerate(symbols)}
+        self.window = window
+        self._look(stakes)
+        if earned is not None:
+            self.earned = earned
+
+    def push(self, returns: FloatArray, stakes: Mapping[str, Stake]) -> None:
+        """Move the window on by one bar and value all stakes at the new prices."""
+        self.window = np.concatenate([self.window[:, 1:], returns[:, None]], axis=1)
+        self._look(stakes)
+
+    def _look(self, stakes: Mapping[str, Stake]) -> None:
+        known = np.isfinite(self.window)
+        self.seen: list[int] = known.sum(axis=1).tolist()
+        self.n_bars = int(known.any(axis=0).sum())
+        self.returns = np.where(known, self.window, 0.0)
+        self.weights = np.array([weight_of(stakes.get(s)) for s in self.symbols], np.float64)
+        self.earned = book_returns(self.returns, self.weights)
+        self._shortest: int | None = None
+        self._recent: dict[tuple[int, int], int] = {}
+
+    def seen_lately(self, symbol: str, n_bars: int) -> int:
+        """Return how many of the newest ``n_bars`` returns of a symbol are known."""
+        key = (self.index[symbol], n_bars)
+        found = self._recent.get(key)
+        if found is None:
+            found = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
+            self._recent[key] = found
+        return found
+
+    def move(self, symbol: str, stake: Stake) -> None:
+        """Take a symbol's new stake into the running vector."""
+        at = self.index.get(symbol)
+        if at is None:
+            return
+        weight = weight_of(stake)
+        added = weight - self.weights[at]
+        if added:
+            self.weights[at] = weight
+            self._shortest = None
+            self.earned = self.earned + added * self.returns[at]
+
+    def rest(self, symbol: str) -> FloatArray:
+        """Return what the book without ``symbol`` earned per bar, shape (n_bars,)."""
+        at = self.index[symbol]
+        rest: FloatArray = self.earned - self.weights[at] * self.returns[at]
+        return rest
+
+    def is_alone(self, symbol: str) -> bool:
+        """Tell whether nothing but ``symbol`` is exposed."""
+        at = self.index[symbol]
+        return int(np.count_nonzero(self.weights)) == int(self.weights[at] != 0.0)
+
+    def n_known(self, symbol: str = "") -> int:
+        """Return the bars known of the shortest history in the book, ``symbol`` counted in."""
+        if self._shortest is None:
+            held = np.flatnonzero(self.weights).tolist()
+            self._shortest = min((self.seen[at] for at in held), default=self.n_bars)
+        return min(self._shortest, self.seen[self.index[symbol]]) if symbol else self._shortest
+
+
+def weight_of(stake: Stake | None) -> float:
+    """Return a stake as money, signed, in the portfolio's currency."""
+    return 0.0 if stake is None else stake.worst() / MONEY_SCALE

@@ -1,0 +1,233 @@
+"""Records of the book's log as the account takes them: units become lots, decimals integers."""
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import msgspec
+
+from models.errors import Refused
+from models.portfolio.ledger import MONEY_SCALE, price_e8
+from models.portfolio.ledger import PRICE_SCALE as UNIT_SCALE
+from models.risk.account import Account
+from models.risk.changes import Opening, dividend, open_book, split
+from models.risk.decide import Outcome, Row, Verdict, judge
+from models.risk.limits import Order
+from models.risk.memory import DAYS_KEPT
+from models.risk.sessions import day_of
+from models.risk.switches import Switch, SwitchState, key_of
+from models.risk.venue import Report, take_report
+from streams.epochs import LIMIT_BOUNDS, Limits
+from streams.errors import FieldError, SettingsError
+from streams.ids import intent_decision_id
+from streams.instructions import (
+    BookOpen,
+    Change,
+    Dividend,
+    Instruction,
+    LimitChange,
+    OrderIntent,
+    RiskParity,
+    Split,
+    TradingState,
+    VenueExecution,
+)
+
+# The windows of these are the shape of the account's state, so they change with a run, not within.
+_FIXED_LIMITS = frozenset({"correlation_bars", "var_bars"})
+_LARGEST_LOTS = 2**53
+
+
+class Applied(NamedTuple):
+    """What a record caused; ``intent`` and ``verdict`` are set for an order intent."""
+
+    outcome: Outcome
+    intent: OrderIntent | None = None
+    verdict: Verdict | None = None
+
+
+_NOTHING = Applied(Outcome())
+
+
+def apply_instruction(account: Account, said: Instruction, currency: str) -> Applied:
+    """Let a record act on an account, or refuse it and leave the account as it was.
+
+    Time moves on to the record's, but at most by a bar beyond the last one: no record from the
+    future can end a day.
+
+    Raises
+    ------
+    FieldError
+        With the field, its value and what was expected.
+    """
+    kept = account.kept
+    ts_ns = said.ts_ns()
+    if kept.memory.is_known(said.id):
+        return _NOTHING
+    day = day_of(account.rules.day, ts_ns)
+    if kept.memory.is_forgotten(day) and not _is_stop(said):
+        raise FieldError(
+            "RECORD_TOO_OLD",
+            "ts_event",
+            said.ts_event,
+            f"a time within the last {DAYS_KEPT} days of the book, which remembers ids so long",
+        )
+    if kept.bar_ns >= 0:
+        account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
+    try:
+        applied = _apply(account, said, currency)
+    except Refused as refused:
+        raise FieldError(refused.code, refused.field, refused.value, refused.expected) from refused
+    if not isinstance(said, VenueExecution):
+        kept.memory.ids[said.id] = max(day, kept.memory.day)
+    return applied
+
+
+def _is_stop(said: Instruction) -> bool:
+    """Tell whether a record only makes the account more careful: that is never too late."""
+    return isinstance(said, TradingState) and said.action != "resume"
+
+
+def _apply(account: Account, said: Instruction, currency: str) -> Applied:
+    if isinstance(said, OrderIntent):
+        return _intent(account, said)
+    if isinstance(said, VenueExecution):
+        return Applied(take_report(account, _report(account, said, currency)))
+    return Applied(_CHANGES[type(said)](account, said))
+
+
+def order_of(account: Account, said: OrderIntent) -> Order:
+    """Return an intent as the controls take it; it raises as :func:`to_lots`."""
+    lots = to_lots(account, said.symbol, said.quantity)
+    price = 0 if said.price is None else price_e8(said.price)
+    return Order(said.symbol, lots if said.side == "BUY" else -lots, price, said.strategy)
+
+
+def _intent(account: Account, said: OrderIntent) -> Applied:
+    order = order_of(account, said)
+    order_id = intent_decision_id(said.portfolio, said.intent_id)
+    last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
+    row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
+    verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id)
+    return Applied(Outcome(), said, verdict)
+
+
+def _report(account: Account, said: VenueExecution, currency: str) -> Report:
+    if said.currency != currency:
+        raise FieldError("CURRENCY_MISMATCH", "currency", said.currency, currency)
+    lots = to_lots(account, said.symbol, said.quantity) if said.quantity else 0
+    return Report(
+        execution_id=said.id,
+        order_id=said.decision_id,
+        symbol=said.symbol,
+        kind=said.kind,
+        lots=lots if said.side == "BUY" else -lots,
+        price_e8=price_e8(said.price),
+        fee=_exact("fee", said.fee, MONEY_SCALE),
+        ts_ns=said.ts_ns(),
+        corrects=f"execution:{said.corrects}" if said.corrects else "",
+    )
+
+
+def to_lots(account: Account, symbol: str, quantity: float) -> int:
+    """Return a quantity in units as whole lots, signed as the quantity.
+
+    Raises
+    ------
+    FieldError
+        ``UNKNOWN_SYMBOL`` if the portfolio does not trade it, ``BAD_QUANTITY`` if it is no multiple
+        of the lot or more lots than can be counted exactly.
+    """
+    if symbol not in account.scenarios.index:
+        raise FieldError("UNKNOWN_SYMBOL", "symbol", symbol, "a symbol of the portfolio's universe")
+    lot_size = Fraction(account.book.lot_sizes[symbol], UNIT_SCALE)
+    lots = Fraction(Decimal(repr(quantity))) / lot_size
+    if lots.denominator != 1 or abs(lots) > _LARGEST_LOTS:
+        raise FieldError(
+            "BAD_QUANTITY",
+            "quantity",
+            quantity,
+            f"a multiple of the lot, {float(lot_size):g}, and at most {_LARGEST_LOTS} lots",
+        )
+    return int(lots)
+
+
+def _exact(field: str, value: float | str, scale: int) -> int:
+    """Return a decimal number as an integer of 1/scale."""
+    try:
+        scaled = Fraction(Decimal(str(value))) * scale
+    except (InvalidOperation, ValueError, OverflowError):
+        raise FieldError("BAD_AMOUNT", field, value, "a decimal number") from None
+    if scaled.denominator != 1 or abs(scaled) > 10**31:
+        raise FieldError("BAD_AMOUNT", field, value, "at most 1e15, with at most 16 decimals")
+    return int(scaled)
+
+
+def _limit_change(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    for key, value in said.limits.items():
+        known = key in LIMIT_BOUNDS or key in {"allow_short", "restricted"}
+        if not known or key in _FIXED_LIMITS:
+            raise FieldError("BAD_LIMIT", f"limits.{key[:64]}", value, "a limit that may change")
+    plain = {**account.limits._asdict(), **said.limits}
+    try:
+        msgspec.convert(plain, Limits).check("limits.")
+    except msgspec.ValidationError as error:
+        raise FieldError("BAD_LIMIT", "limits", said.limits, str(error)) from error
+    except SettingsError as error:
+        raise FieldError("BAD_LIMIT", "limits", said.limits, str(error)) from error
+    converted = msgspec.convert(plain, Limits)
+    account.kept.changed |= {key: getattr(converted, key) for key in said.limits}
+    account.adopt(account.rules)
+    return Outcome()
+
+
+def _trading_state(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    switches = account.kept.switches
+    if said.action == "resume":
+        switches.restore(said.scope, said.name)
+    else:
+        thrown = switches.thrown.get(key_of(said.scope, said.name))
+        if said.action == "reduce" and thrown is not None and thrown.state == "HALTED":
+            said.require_admin()
+        state: SwitchState = "HALTED" if said.action == "halt" else "REDUCING"
+        switch = Switch(state, said.reason, said.actor, max(account.kept.now_ns, 0))
+        switches.throw(said.scope, said.name, switch)
+    return Outcome()
+
+
+def _book_open(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    positions = [
+        Opening(p.symbol, to_lots(account, p.symbol, p.quantity), price_e8(p.price))
+        for p in said.positions
+    ]
+    if len({p.symbol for p in positions}) != len(positions):
+        raise FieldError("BAD_POSITIONS", "positions", "a symbol twice", "each symbol once")
+    return open_book(account, _exact("cash", said.cash, MONEY_SCALE), positions)
+
+
+def _split(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    to_lots(account, said.symbol, 0)
+    return split(account, said.symbol, said.new, said.old)
+
+
+def _dividend(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    to_lots(account, said.symbol, 0)
+    return dividend(account, said.symbol, _exact("amount", said.amount, UNIT_SCALE))
+
+
+def _risk_parity(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the table gives its type
+    for symbol in said.weights:
+        to_lots(account, symbol, 0)
+    account.kept.parity = {symbol: float(weight) for symbol, weight in said.weights.items()}
+    return Outcome()
+
+
+_CHANGES: dict[type[Change], Callable[[Account, Any], Outcome]] = {
+    LimitChange: _limit_change,
+    TradingState: _trading_state,
+    BookOpen: _book_open,
+    Split: _split,
+    Dividend: _dividend,
+    RiskParity: _risk_parity,
+}

@@ -1,4 +1,4 @@
-"""``regime-probabilities, strategy-weights -> SQL rows``; a role of its own, off the decision path.
+"""``slices, accounts, changes of books -> SQL rows``; a role of its own, off the decision path.
 
 Offsets are committed after the rows are durable, and a row that is there already stays as it was:
 after a crash some records are read again and change nothing. While the database is away the topics
@@ -17,6 +17,7 @@ from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.slices import Slice
+from tables.account_rows import change_rows, snapshot_rows
 from tables.archive import EPOCHS, Rows, regime_rows, run_name, weight_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import StoreConflict, StoreUnavailable
@@ -31,12 +32,11 @@ _BATCH_RECORDS = 256
 _POLL_MS = 500
 _WAIT_S_MAX = 30.0
 
-ReadSlice = Callable[[str, Slice], Rows]
-
-SOURCES: Mapping[str, ReadSlice] = {
+_SLICES: Mapping[str, Callable[[str, Slice], Rows]] = {
     topics.REGIME_PROBABILITIES.name: regime_rows,
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
+SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
 
 
 def group_of(run: str) -> str:
@@ -124,10 +124,16 @@ class Archive:
                 self._epochs.update((epoch, digest) for _, epoch, digest, _ in rows.values)
 
     def _rows(self, record: ConsumerRecord) -> list[Rows]:
-        slice_ = Slice.decode(record.value or b"")
-        read = SOURCES[record.topic.removeprefix(prefix_of(self._run))]
-        run = run_name(self._run)
-        rows = [read(run, slice_)] if slice_.n_rows else []
+        topic, run = record.topic.removeprefix(prefix_of(self._run)), run_name(self._run)
+        value = record.value or b""
+        if topic == topics.PORTFOLIO_SNAPSHOTS.name:
+            return snapshot_rows(run, value)
+        if topic == topics.PORTFOLIO_EVENTS.name:
+            return change_rows(run, value, record.partition, record.offset)
+        return self._slice_rows(run, topic, Slice.decode(value))
+
+    def _slice_rows(self, run: str, topic: str, slice_: Slice) -> list[Rows]:
+        rows = [_SLICES[topic](run, slice_)] if slice_.n_rows else []
         epoch = (slice_.meta.epoch, slice_.meta.epoch_digest)
         if epoch not in self._epochs:
             document = canonical_json(self._artifacts.load_json(epoch[1])).decode()

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.archive import SOURCES, group_of
 from agents.run.drive import Run
 from streams.clock import monotonic_s
+from tables import account_rows
 from tables.archive import TABLES, run_name
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
@@ -39,8 +40,9 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
     finally:
         await admin.close()
         await consumer.stop()
+    tables = (*TABLES, *account_rows.TABLES)
     async with RowStore(server) as store:
-        return {table.name: await store.count(table, run_name(run.name)) for table in TABLES}
+        return {table.name: await store.count(table, run_name(run.name)) for table in tables}
 
 
 async def _caught_up(

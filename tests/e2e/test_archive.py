@@ -1,6 +1,7 @@
 """The archive beside a run: killed, and its database killed, every row is there once in the end."""
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -66,7 +67,16 @@ async def test_archive_when_it_and_its_database_are_killed_then_keeps_every_slot
         moments = {60: archive_killed, 120: database_killed, 200: archive_killed}
         await run.feed(moments)
         kept = await archived(run.run, server, patience_s=_PATIENCE_S)
-        assert kept == {"epochs": 1, "regime_history": _N_ROWS, "weight_decisions": _N_ROWS}
+        n_positions = kept.pop("positions")
+        assert kept == {
+            "epochs": 1,
+            "regime_history": _N_ROWS,
+            "weight_decisions": _N_ROWS,
+            "risk_metrics": len(TAPE.closes_ns()),
+            "book_changes": 0,
+        }
+        said = (await run.outcome()).accounts.values()
+        assert n_positions == sum(len(json.loads(value)["holdings"]) for value in said) > 0
         rows = await rows_by_slot(server, "archived")
         assert not (await run.outcome()).differs(undisturbed)
     assert len(rows) == _N_ROWS

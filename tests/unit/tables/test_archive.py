@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streams.errors import RecordError
+from tables import account_rows
 from tables.archive import TABLES, regime_rows, time_of, weight_rows
 from tables.stores.migrations import migrations
 from tests.builders import MIDNIGHT, MINUTE, bars, meta
@@ -52,5 +53,5 @@ def test_time_when_beyond_float_precision_then_is_exact() -> None:
 def test_tables_when_declared_then_are_made_by_a_migration() -> None:
     """No table is written to that the schema does not make."""
     made = "".join(step.up for step in migrations())
-    for table in TABLES:
+    for table in (*TABLES, *account_rows.TABLES):
         assert f"'{table.name}'" in made or f"tradewind.{table.name} (" in made

@@ -66,7 +66,7 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     if kept.memory.is_known(said.id):
         return _NOTHING
     day = day_of(account.rules.day, ts_ns)
-    if kept.memory.is_forgotten(day) and not _is_stop(said):
+    if kept.memory.is_forgotten(day) and not _is_never_late(account, said):
         raise FieldError(
             "RECORD_TOO_OLD",
             "ts_event",
@@ -84,8 +84,13 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     return applied
 
 
-def _is_stop(said: Instruction) -> bool:
-    """Tell whether a record only makes the account more careful: that is never too late."""
+def _is_never_late(account: Account, said: Instruction) -> bool:
+    """Tell whether a record may be old: it only makes the account more careful, or its id is known.
+
+    All executions of an open order are remembered, so an unknown one of it is new.
+    """
+    if isinstance(said, VenueExecution):
+        return account.reservations.find(said.decision_id) is not None
     return isinstance(said, TradingState) and said.action != "resume"
 
 

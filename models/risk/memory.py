@@ -1,8 +1,11 @@
 """What an account remembers of records it has taken, so that a repetition changes nothing.
 
 Every record names its time. Ids are kept for the day of the record and the day before; what is
-older than that and still unknown is refused, so a forgotten id can never be taken twice.
+older than that and still unknown is refused, so a forgotten id can never be taken twice. Executions
+of an order are kept as long as it is open, however old they are.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
@@ -35,10 +38,12 @@ class Memory(msgspec.Struct):
         """Tell whether records of ``day`` are no longer remembered."""
         return day <= self.day - DAYS_KEPT
 
-    def forget(self, day: int) -> None:
-        """Begin a day: let go what is older than the day before."""
+    def forget(self, day: int, is_open: Callable[[str], bool]) -> None:
+        """Begin a day: let go what is older than the day before and of no order that is open."""
         self.day = day
         self.ids = {one: of for one, of in self.ids.items() if not self.is_forgotten(of)}
         self.executions = {
-            one: taken for one, taken in self.executions.items() if not self.is_forgotten(taken.day)
+            one: taken
+            for one, taken in self.executions.items()
+            if not self.is_forgotten(taken.day) or is_open(taken.order_id)
         }

@@ -197,6 +197,16 @@ def test_execution_when_it_cannot_be_booked_then_is_refused(
     assert account.book.position("AAA").lots == 0
 
 
+def test_execution_when_its_order_is_open_then_may_be_old() -> None:
+    """A venue may report late; what is open is remembered."""
+    account = opened()
+    apply(account, intent())
+    (order,) = account.reservations.orders
+    late = execution(decision_id=order.order_id, side="BUY", ts_event=MIDNIGHT - 9 * DAY)
+    assert len(apply(account, late).outcome.executions) == 1
+    assert account.reservations.orders == []
+
+
 def test_correction_when_sent_then_finds_the_execution_by_its_own_id() -> None:
     """The venue's ids are the venue's; how they are remembered is ours."""
     account = opened(held={"AAA": 2})

@@ -14,7 +14,7 @@ from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
 from models.risk.decide import Outcome, Row, Verdict, judge
 from models.risk.limits import Order
-from models.risk.memory import DAYS_KEPT
+from models.risk.memory import DAYS_KEPT, MOST_IDS
 from models.risk.sessions import day_of
 from models.risk.switches import Switch, SwitchState, key_of
 from models.risk.venue import Report, take_report
@@ -72,6 +72,10 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
             "ts_event",
             said.ts_event,
             f"a time within the last {DAYS_KEPT} days of the book, which remembers ids so long",
+        )
+    if isinstance(said, OrderIntent) and kept.memory.is_full():
+        raise FieldError(
+            "TOO_MANY_RECORDS", "intent_id", said.intent_id, f"at most {MOST_IDS} ids in two days"
         )
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))

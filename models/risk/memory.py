@@ -11,6 +11,9 @@ import msgspec
 
 DAYS_KEPT = 2
 
+# Ids of two days; with these a snapshot stays well below the largest record of a changelog.
+MOST_IDS = 200_000
+
 
 class Taken(msgspec.Struct):
     """An execution that was booked: what a correction must take back."""
@@ -37,6 +40,10 @@ class Memory(msgspec.Struct):
     def is_forgotten(self, day: int) -> bool:
         """Tell whether records of ``day`` are no longer remembered."""
         return day <= self.day - DAYS_KEPT
+
+    def is_full(self) -> bool:
+        """Tell whether no more records that may be refused should be taken until ids are let go."""
+        return len(self.ids) >= MOST_IDS
 
     def forget(self, day: int, is_open: Callable[[str], bool]) -> None:
         """Begin a day: let go what is older than the day before and of no order that is open."""

@@ -7,6 +7,7 @@ import pytest
 from models.portfolio.ledger import MONEY_SCALE
 from models.risk.account import Account
 from models.risk.limits import Order
+from models.risk.memory import MOST_IDS
 from streams.errors import FieldError
 from streams.instructions import (
     BookOpen,
@@ -116,6 +117,15 @@ def test_intent_when_the_book_cannot_take_it_then_is_refused(
 ) -> None:
     """Fractions of a lot, strangers and the past are errors with a field, and leave no trace."""
     assert refusal(opened(), intent(**changes)) == (code, field)
+
+
+def test_intent_when_the_memory_is_full_then_is_refused_and_a_halt_is_not() -> None:
+    """A flood of orders cannot fill the state, and never keeps anybody from stopping."""
+    account = opened()
+    account.kept.memory.ids = {str(n): 0 for n in range(MOST_IDS)}
+    assert refusal(account, intent()) == ("TOO_MANY_RECORDS", "intent_id")
+    apply(account, say(TradingState, action="halt"))
+    assert account.kept.switches.state() == "HALTED"
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,17 @@ Nothing here shares code with the ledger or the controls. Arithmetic is ``fracti
 it is exact without their units. It reads decisions, executions and snapshots as consumers do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import NamedTuple
 
 
 class SeenDecision(NamedTuple):
-    """A decision as published: its slot, its id, a hash of its bytes, and what it says."""
+    """A decision as published: its slot, its id, a hash of its bytes, and what it says.
+
+    ``is_slot`` is False for a decision about an order intent, which fills no slot of a bar.
+    """
 
     close_ns: int
     symbol: str
@@ -20,6 +24,7 @@ class SeenDecision(NamedTuple):
     quantity: float
     approved: bool
     price: float
+    is_slot: bool = True
 
 
 class SeenExecution(NamedTuple):
@@ -44,11 +49,16 @@ class SeenSnapshot(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What a consumer knows of a portfolio: its cash, as decimal text, and its limits."""
+    """What a consumer knows of a portfolio: its cash, as decimal text, and its limits.
+
+    Without ``sectors`` (by symbol) the limit of a sector is not checked.
+    """
 
     cash: str
     max_asset_fraction: float
     max_leverage: float
+    max_sector_fraction: float = 1.0
+    sectors: Mapping[str, str] = MappingProxyType({})
 
 
 class Findings(NamedTuple):
@@ -80,7 +90,8 @@ def verify(
     ``slots`` are (bar close, symbol) of every row that the bars stage closed.
     """
     unique, n_repeats, conflicts = _unique(decisions)
-    decided = {(d.close_ns, d.symbol) for d in unique}
+    slotted = [d for d in unique if d.is_slot]
+    decided = {(d.close_ns, d.symbol) for d in slotted}
     account = _Account(terms)
     account.fold(unique, executions, {s.close_ns: s.equity for s in snapshots})
     return Findings(
@@ -88,7 +99,7 @@ def verify(
         n_repeats=n_repeats,
         conflicting_ids=conflicts,
         missing_slots=len(slots - decided),
-        surplus_slots=len(decided - slots) + len(unique) - len(decided),
+        surplus_slots=len(decided - slots) + len(slotted) - len(decided),
         limits_broken=account.limits_broken,
         equity_differs=account.equity_differs,
         orders_unknown=account.orders_unknown,
@@ -132,7 +143,10 @@ class _Account:
             decided.setdefault(decision.close_ns, []).append(decision)
         for close_ns in sorted(ended.keys() | decided.keys()):
             self._bar(list(ended.get(close_ns, {}).values()), decided.get(close_ns, []))
-            if close_ns not in equities or Fraction(equities[close_ns]) != self.equity():
+            # What happens between bars is seen in the account of the next one.
+            is_bar = any(decision.is_slot for decision in decided.get(close_ns, []))
+            said = equities.get(close_ns)
+            if is_bar and (said is None or Fraction(said) != self.equity()):
                 self.equity_differs += 1
 
     def _bar(self, ended: list[SeenExecution], decided: list[SeenDecision]) -> None:
@@ -175,7 +189,18 @@ class _Account:
         equity = self.equity()
         asset_limit = _exact(self.terms.max_asset_fraction) * equity
         gross_limit = _exact(self.terms.max_leverage) * equity
-        return values[symbol] > asset_limit or sum(values.values()) > gross_limit
+        return (
+            values[symbol] > asset_limit
+            or sum(values.values()) > gross_limit
+            or self._sector(symbol, values) > _exact(self.terms.max_sector_fraction) * equity
+        )
+
+    def _sector(self, symbol: str, values: dict[str, Fraction]) -> Fraction:
+        sectors = self.terms.sectors
+        if not sectors:
+            return Fraction(0)
+        mine = (v for s, v in values.items() if sectors.get(s) == sectors.get(symbol))
+        return sum(mine, Fraction(0))
 
     def equity(self) -> Fraction:
         """Return cash plus positions at their last prices."""

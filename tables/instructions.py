@@ -14,7 +14,7 @@ from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
 from models.risk.decide import Outcome, Row, Verdict, judge
 from models.risk.limits import Order
-from models.risk.memory import DAYS_KEPT
+from models.risk.memory import DAYS_KEPT, MOST_IDS
 from models.risk.sessions import day_of
 from models.risk.switches import Switch, SwitchState, key_of
 from models.risk.venue import Report, take_report
@@ -66,12 +66,16 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     if kept.memory.is_known(said.id):
         return _NOTHING
     day = day_of(account.rules.day, ts_ns)
-    if kept.memory.is_forgotten(day) and not _is_stop(said):
+    if kept.memory.is_forgotten(day) and not _is_never_late(account, said):
         raise FieldError(
             "RECORD_TOO_OLD",
             "ts_event",
             said.ts_event,
             f"a time within the last {DAYS_KEPT} days of the book, which remembers ids so long",
+        )
+    if isinstance(said, OrderIntent) and kept.memory.is_full():
+        raise FieldError(
+            "TOO_MANY_RECORDS", "intent_id", said.intent_id, f"at most {MOST_IDS} ids in two days"
         )
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
@@ -84,8 +88,13 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     return applied
 
 
-def _is_stop(said: Instruction) -> bool:
-    """Tell whether a record only makes the account more careful: that is never too late."""
+def _is_never_late(account: Account, said: Instruction) -> bool:
+    """Tell whether a record may be old: it only makes the account more careful, or its id is known.
+
+    All executions of an open order are remembered, so an unknown one of it is new.
+    """
+    if isinstance(said, VenueExecution):
+        return account.reservations.find(said.decision_id) is not None
     return isinstance(said, TradingState) and said.action != "resume"
 
 

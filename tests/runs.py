@@ -40,8 +40,8 @@ FIT_TAPE = SyntheticTape(symbols=4, bars=810, ticks_per_bar=2, seed=11)
 # enough ticks for the bars stage to take a snapshot by itself (20,000).
 TAPE = SyntheticTape(symbols=8, bars=WARMUP_BARS + 47, ticks_per_bar=18, seed=5)
 
-# A simulated market of seconds moves far more in a day than an equity book may, and has no sectors.
-_LIMITS = Limits(max_var_fraction=100.0, max_daily_loss_fraction=1.0, max_sector_fraction=1.0)
+# The tape moves in a second as markets do in a day, so a day of it could lose all there is.
+LIMITS = Limits(max_var_fraction=10.0, max_sector_fraction=1.0, max_daily_loss_fraction=0.5)
 
 # Bars on their way: while a worker is down, this much waits for it.
 _WINDOW_BARS = 12
@@ -258,7 +258,7 @@ def epoch(models: str) -> Epoch:
         max_ahead_ms=5_000,
         venue_latency_ms=5,
         instruments=tuple(Instrument(id=symbol) for symbol in TAPE.symbols),
-        portfolios=(Portfolio(id="main", limits=_LIMITS),),
+        portfolios=(Portfolio(id="main", limits=LIMITS),),
         models=models,
         pipeline_version=PIPELINE_VERSION,
         pipeline_digest=pipeline_digest(),

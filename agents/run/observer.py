@@ -49,6 +49,7 @@ class _Decision(msgspec.Struct):
     approved: bool
     rejection_reasons: list[Rejection]
     note: str
+    intent_id: str = ""
 
 
 class _Execution(msgspec.Struct):
@@ -191,6 +192,7 @@ class Observer:
             said.quantity,
             said.approved,
             said.price,
+            is_slot=not said.intent_id,
         )
         seen.decisions.setdefault(said.portfolio, []).append(decision)
         seen.verdicts[_verdict(said)] += 1

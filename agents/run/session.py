@@ -215,6 +215,8 @@ def verify_run(run: Run, watch: Observer) -> dict[str, Findings]:
             portfolio.cash,
             portfolio.limits.max_asset_fraction,
             portfolio.limits.max_leverage,
+            portfolio.limits.max_sector_fraction,
+            {instrument.id: instrument.sector for instrument in run.epoch.instruments},
         )
         findings[portfolio.id] = verify(
             {(close, symbol) for close, symbol in watch.seen.slots if symbol in universe},

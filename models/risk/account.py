@@ -116,7 +116,7 @@ class Account:
         if number > kept.day.number:
             kept.day.number, kept.day.open_equity = number, self.equity
             kept.flow.new_day()
-            kept.memory.forget(number)
+            kept.memory.forget(number, lambda of: self.reservations.find(of) is not None)
 
     def mark(self, close_ns: int, closes: Mapping[str, float]) -> None:
         """Take a bar's prices: marks, returns, exposure and scenarios follow."""

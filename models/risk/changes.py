@@ -54,8 +54,16 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
 
     A fraction of a lot is paid out at the price after the split. Open orders of the symbol end:
     they were made for lots that are no more.
+
+    Raises
+    ------
+    Refused
+        If nothing would be left of the price.
     """
     book, witness = account.book, account.kept.witness
+    price_e8 = book.position(symbol).price_e8 * old // new
+    if price_e8 == 0 < book.position(symbol).price_e8:
+        raise Refused("BAD_RATIO", "new", new, "a ratio that leaves a price of 1e-8 at least")
     ended = []
     for order in account.reservations.orders:
         if order.symbol == symbol:
@@ -64,7 +72,6 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
     position = book.position(symbol)
     lots = abs(position.lots) * new // old * (1 if position.lots >= 0 else -1)
     value = position.lots * book.lot_sizes[symbol] * position.price_e8
-    price_e8 = position.price_e8 * old // new
     # What neither lots nor the rounded price can hold is paid, so that no money is made or lost.
     rest = value - lots * book.lot_sizes[symbol] * price_e8
     position.lots, position.price_e8 = lots, price_e8

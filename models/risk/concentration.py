@@ -68,21 +68,25 @@ def net_exposure(account: Account, order: Order) -> Finding:
     return Finding("MAX_NET_EXPOSURE", message, limit, actual, max(room, 0))
 
 
+def _sides(account: Account, order: Order) -> tuple[int, int, int]:
+    """Return a lot's value, and the worst values in the order's direction and against it."""
+    stake, unit = account.exposure.of(order.symbol), account.book.notional(order.symbol, 1)
+    return (unit, stake.up, -stake.down) if order.lots > 0 else (unit, -stake.down, stake.up)
+
+
 def _after(account: Account, order: Order) -> int:
     """Return the worst value of the symbol once the order may have filled as well."""
-    unit, side = account.book.notional(order.symbol, 1), 1 if order.lots > 0 else -1
-    there = account.edge(order.symbol, side) + abs(order.lots)
-    back = account.edge(order.symbol, -side)
-    return max(abs(there), abs(back)) * unit
+    unit, there, back = _sides(account, order)
+    return max(abs(there + abs(order.lots) * unit), abs(back))
 
 
 def _room(account: Account, order: Order, budget: int) -> int:
     """Return the lots that keep the symbol's worst value within ``budget`` (money x 1e9)."""
-    unit, side = account.book.notional(order.symbol, 1), 1 if order.lots > 0 else -1
+    unit, there, back = _sides(account, order)
     most = budget // (FRACTION_SCALE * unit)
-    if abs(account.edge(order.symbol, -side)) > most:
+    if abs(back) > most * unit:
         return 0
-    return max(most - account.edge(order.symbol, side), 0)
+    return max(most - there // unit, 0)
 
 
 def _rest(account: Account, order: Order) -> int:

@@ -1,12 +1,18 @@
 """What an account remembers of records it has taken, so that a repetition changes nothing.
 
 Every record names its time. Ids are kept for the day of the record and the day before; what is
-older than that and still unknown is refused, so a forgotten id can never be taken twice.
+older than that and still unknown is refused, so a forgotten id can never be taken twice. Executions
+of an order are kept as long as it is open, however old they are.
 """
+
+from collections.abc import Callable
 
 import msgspec
 
 DAYS_KEPT = 2
+
+# Ids of two days; with these a snapshot stays well below the largest record of a changelog.
+MOST_IDS = 200_000
 
 
 class Taken(msgspec.Struct):
@@ -35,10 +41,16 @@ class Memory(msgspec.Struct):
         """Tell whether records of ``day`` are no longer remembered."""
         return day <= self.day - DAYS_KEPT
 
-    def forget(self, day: int) -> None:
-        """Begin a day: let go what is older than the day before."""
+    def is_full(self) -> bool:
+        """Tell whether no more records that may be refused should be taken until ids are let go."""
+        return len(self.ids) >= MOST_IDS
+
+    def forget(self, day: int, is_open: Callable[[str], bool]) -> None:
+        """Begin a day: let go what is older than the day before and of no order that is open."""
         self.day = day
         self.ids = {one: of for one, of in self.ids.items() if not self.is_forgotten(of)}
         self.executions = {
-            one: taken for one, taken in self.executions.items() if not self.is_forgotten(taken.day)
+            one: taken
+            for one, taken in self.executions.items()
+            if not self.is_forgotten(taken.day) or is_open(taken.order_id)
         }

@@ -64,4 +64,5 @@ def duplicate(account: Account, order: Order) -> Finding:
 
 def _dearest_unit(account: Account, order: Order) -> int:
     last = account.book.position(order.symbol).price_e8
-    return account.book.lot_sizes[order.symbol] * max(order.price_e8, last)
+    # A symbol without a price is refused for that; sizing asks for a step before.
+    return account.book.lot_sizes[order.symbol] * max(order.price_e8, last, 1)

@@ -70,11 +70,14 @@ class Scenarios:
         at = self.index.get(symbol)
         if at is None:
             return
-        weight = weight_of(stake)
-        added = weight - self.weights[at]
+        weight, before = weight_of(stake), float(self.weights[at])
+        added = weight - before
         if added:
             self.weights[at] = weight
-            self._shortest = None
+            if not weight:
+                self._shortest = None
+            elif not before and self._shortest is not None:
+                self._shortest = min(self._shortest, self.seen[at])
             self.earned = self.earned + added * self.returns[at]
 
     def rest(self, symbol: str) -> FloatArray:

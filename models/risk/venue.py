@@ -44,7 +44,7 @@ def take_report(account: Account, report: Report) -> Outcome:
     if memory.is_known(report.execution_id):
         return Outcome()
     day = day_of(account.rules.day, report.ts_ns)
-    if memory.is_forgotten(day):
+    if memory.is_forgotten(day) and account.reservations.find(report.order_id) is None:
         raise Refused(
             "EXECUTION_TOO_OLD",
             "ts_event",

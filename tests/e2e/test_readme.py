@@ -174,9 +174,12 @@ def test_settings_table_when_compared_then_has_every_key_and_its_default() -> No
     for prefix, kind, left_out in structs:
         for field in msgspec.structs.fields(kind):
             if field.name not in left_out:
-                expected[prefix + field.name] = field.default
+                made = field.default_factory
+                expected[prefix + field.name] = (
+                    field.default if made is msgspec.NODEFAULT else made()
+                )
     said = {row[0].strip("`"): row[1].strip("`") for row in table("Key")}
-    assert said == {k: "" if v == () else str(v) for k, v in expected.items()}
+    assert said == {k: "" if v in ((), {}) else str(v) for k, v in expected.items()}
 
 
 def test_field_tables_when_compared_then_have_every_field_once() -> None:
@@ -185,26 +188,19 @@ def test_field_tables_when_compared_then_have_every_field_once() -> None:
     assert sorted(names("Decision field")) == sorted(Decision.__struct_fields__)
 
 
-def verbs(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  typer is not annotated
-    """Yield every command with its whole name, those of groups too."""
-    if not hasattr(command, "commands"):
-        yield name, command
+def offers(name: str, command: Any) -> Iterator[tuple[str, list[str]]]:  # noqa: ANN401  of click
+    """Give every command below a group with its options."""
+    if hasattr(command, "commands"):
+        for part, below in command.commands.items():
+            yield from offers(f"{name} {part}", below)
         return
-    for verb, inner in command.commands.items():
-        yield from verbs(f"{name} {verb}", inner)
+    options = (option for parameter in command.params for option in parameter.opts)
+    yield name, sorted(o for o in options if o.startswith("--") and o != "--help")
 
 
 def test_command_table_when_compared_then_has_every_command_and_option() -> None:
     """What the program offers is what the README lists."""
-    offered = {
-        name: sorted(
-            option
-            for parameter in command.params
-            for option in parameter.opts
-            if option.startswith("--") and option != "--help"
-        )
-        for name, command in verbs("tradewind", get_command(app))
-    }
+    offered = dict(offers("tradewind", get_command(app)))
     said = {row[0].strip("`"): sorted(_CODE.findall(row[2])) for row in table("Command")}
     assert said == offered
 

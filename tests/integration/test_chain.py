@@ -50,6 +50,7 @@ BAD = {
     (MARKET_BARS.name, 0, _GARBAGE): "NOT_A_SLICE",
     (FEATURE_SLICES.name, 1, b"ARROW1\0\0 garbage"): "NOT_A_SLICE",
     (PORTFOLIO_EVENTS.name, 0, b'{"intent":"buy everything"}'): "WRONG_TYPE",
+    (PORTFOLIO_EVENTS.name, 0, b"intent: buy everything"): "NOT_A_SLICE",
 }
 
 

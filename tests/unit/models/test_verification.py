@@ -160,3 +160,31 @@ def test_verify_when_quantities_have_decimals_then_counts_exactly() -> None:
     equities = [SeenSnapshot(1, "1000"), SeenSnapshot(2, "1000"), SeenSnapshot(3, "999.5")]
     slots = {(n, "BBB") for n in (1, 2, 3)}
     assert verify(slots, story, fills, equities, TERMS) == Findings(3, 0, 0, 0, 0, 0, 0, 0)
+
+
+def test_verify_when_a_sector_is_too_large_then_counts_it() -> None:
+    """Two buys of a fifth each: together above 0.3, unless they are of two sectors."""
+    story = [decision(1, "AAA", price=100.0), decision(1, "BBB", price=100.0)]
+    for sectors, n_broken in (({"AAA": "x", "BBB": "x"}, 1), ({"AAA": "x", "BBB": "y"}, 0)):
+        terms = TERMS._replace(max_sector_fraction=0.3, sectors=sectors)
+        slots = {(1, "AAA"), (1, "BBB")}
+        assert verify(slots, story, [], EQUITIES[:1], terms).limits_broken == n_broken
+
+
+def test_verify_when_an_intent_was_decided_then_it_fills_no_slot() -> None:
+    """A person's order between bars is no surplus, has no account of its own, and is an order."""
+    wanted = decision(1, "BBB", decision_id="intent", is_slot=False, price=100.0)._replace(
+        close_ns=1
+    )
+    bought = execution(2, of="intent", symbol="BBB", price=100.0, fee=0.0)
+    story = [decision(1, action="HOLD", quantity=0), wanted._replace(close_ns=1), HOLD]
+    found_ = verify(
+        {(1, "AAA"), (2, "AAA")},
+        story,
+        [bought],
+        [SeenSnapshot(1, "1000"), SeenSnapshot(2, "1000")],
+        TERMS,
+    )
+    assert found_ == Findings(3, 0, 0, 0, 0, 0, 0, 0)
+    between = [*story[:1], wanted._replace(close_ns=-1), HOLD]
+    assert verify({(1, "AAA"), (2, "AAA")}, between, [], EQUITIES[:1], TERMS).surplus_slots == 0

@@ -7,6 +7,7 @@ import pytest
 from models.portfolio.ledger import MONEY_SCALE
 from models.risk.account import Account
 from models.risk.limits import Order
+from models.risk.memory import MOST_IDS
 from streams.errors import FieldError
 from streams.instructions import (
     BookOpen,
@@ -118,6 +119,15 @@ def test_intent_when_the_book_cannot_take_it_then_is_refused(
     assert refusal(opened(), intent(**changes)) == (code, field)
 
 
+def test_intent_when_the_memory_is_full_then_is_refused_and_a_halt_is_not() -> None:
+    """A flood of orders cannot fill the state, and never keeps anybody from stopping."""
+    account = opened()
+    account.kept.memory.ids = {str(n): 0 for n in range(MOST_IDS)}
+    assert refusal(account, intent()) == ("TOO_MANY_RECORDS", "intent_id")
+    apply(account, say(TradingState, action="halt"))
+    assert account.kept.switches.state() == "HALTED"
+
+
 @pytest.mark.parametrize(
     ("lot_size_e8", "quantity", "lots"),
     [(10**8, 3, 3), (10**8, 3.0, 3), (10**7, 0.3, 3), (100 * 10**8, 300, 3), (1, 1e-8, 1)],
@@ -195,6 +205,16 @@ def test_execution_when_it_cannot_be_booked_then_is_refused(
     assert refusal(account, execution(**changes)) == (code, field)
     apply(account, execution())
     assert account.book.position("AAA").lots == 0
+
+
+def test_execution_when_its_order_is_open_then_may_be_old() -> None:
+    """A venue may report late; what is open is remembered."""
+    account = opened()
+    apply(account, intent())
+    (order,) = account.reservations.orders
+    late = execution(decision_id=order.order_id, side="BUY", ts_event=MIDNIGHT - 9 * DAY)
+    assert len(apply(account, late).outcome.executions) == 1
+    assert account.reservations.orders == []
 
 
 def test_correction_when_sent_then_finds_the_execution_by_its_own_id() -> None:

@@ -95,3 +95,11 @@ def test_dividend_when_paid_then_who_is_short_pays(held: int, cash: int) -> None
     assert account.book.cash == cash * MONEY_SCALE
     assert account.book.realised == (cash - 1_000) * MONEY_SCALE
     assert account.verify() == []
+
+
+def test_split_when_nothing_would_be_left_of_the_price_then_is_refused() -> None:
+    """A price of 1e-8 has no half."""
+    account = account_of({"AAA": 1e-8}, held={"AAA": 5})
+    with pytest.raises(Refused, match="BAD_RATIO"):
+        split(account, "AAA", 2, 1)
+    assert account.book.position("AAA").lots == 5

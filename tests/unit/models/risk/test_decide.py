@@ -12,6 +12,7 @@ from models.portfolio.ledger import MONEY_SCALE, Position
 from models.risk.account import Account, open_account
 from models.risk.decide import Outcome, Row, decide
 from models.risk.limits import AccountRules
+from models.risk.switches import Switch
 from models.verification import Terms, verify
 from tests.oracles import FREE, Published, rules_of
 from tests.strategies import markets
@@ -269,3 +270,38 @@ def test_decide_when_the_target_is_nothing_then_sells_even_a_small_rest() -> Non
     outcome = decide(account, 1, [Row("AAA", 1.0, NAN, 0.6, 0.0)])
     (verdict,) = outcome.verdicts
     assert (verdict.lots, verdict.approved, verdict.allowed_lots) == (-1, True, 1)
+
+
+@pytest.mark.parametrize(("asked", "lots", "note"), [(0.5, 2, "REDUCED_TO_LIMIT"), (0.2, 2, "")])
+def test_decide_when_the_portfolio_reduces_on_breach_then_takes_what_there_is_room_for(
+    asked: float, lots: int, note: str
+) -> None:
+    """Five of 100 are asked in 1000, a quarter is allowed: two, and the reason stays."""
+    rules = rules_of(SYMBOLS, LIMITS)._replace(reduces_on_breach=True)
+    account = opened(rules)
+    (verdict,) = decide(account, 1, [row(target=asked)]).verdicts
+    assert (verdict.lots, verdict.approved, verdict.allowed_lots, verdict.note) == (
+        lots,
+        True,
+        2,
+        note,
+    )
+    assert [b.code for b in verdict.breaches] == (["MAX_ASSET_FRACTION"] if note else [])
+    assert account.reservations.buying("AAA") == 2
+
+
+def test_decide_when_nothing_is_allowed_then_is_refused_all_the_same() -> None:
+    """There is nothing to reduce to while the account is halted."""
+    account = opened(rules_of(SYMBOLS)._replace(reduces_on_breach=True))
+    account.kept.switches.throw("global", "", Switch("HALTED", "test", "ann", 0))
+    (verdict,) = decide(account, 1, [row()]).verdicts
+    assert (verdict.lots, verdict.approved, verdict.note) == (2, False, "")
+
+
+def test_decide_when_the_venue_is_external_then_neither_fills_nor_expires() -> None:
+    """Bars come and go; the order waits for the venue's word."""
+    account = opened(rules_of(SYMBOLS, expiry=1)._replace(is_external=True))
+    decide(account, 1, [row()])
+    for number in (2, 3, 4):
+        assert decide(account, number, [row(fill=100.0)]).executions == ()
+    assert account.reservations.buying("AAA") == 2

@@ -207,5 +207,17 @@ def test_report_when_older_than_what_is_remembered_then_is_refused() -> None:
     account = waiting()
     account.advance(4 * DAY_NS)
     with pytest.raises(Refused, match="EXECUTION_TOO_OLD"):
-        take_report(account, report(ts_ns=1))
+        take_report(account, report(ts_ns=1, order_id="closed"))
     assert account.book.position("AAA").lots == 0
+
+
+def test_report_when_its_order_is_still_open_then_is_never_too_old() -> None:
+    """All executions of an open order are remembered, so an unknown one is new, and once only."""
+    account = waiting()
+    take_report(account, report(kind="partial_fill", lots=2))
+    account.advance(4 * DAY_NS)
+    assert take_report(account, report(kind="partial_fill", lots=2)) == Outcome()
+    take_report(account, report(execution_id="e2", kind="partial_fill", lots=1, ts_ns=3))
+    take_report(account, report(execution_id="e3", kind="correction", lots=1, corrects="e1"))
+    assert account.book.position("AAA").lots == 2
+    assert account.verify() == []

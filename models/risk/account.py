@@ -147,6 +147,11 @@ class Account:
         self.reservations.release(order)
         self.touch(order.symbol)
 
+    def fill(self, order: OpenOrder, fill: Fill) -> None:
+        """Book the trade of an open order; what is left of the order stays open."""
+        self.reservations.fill(order, fill.lots)
+        self.trade(fill)
+
     def trade(self, fill: Fill) -> None:
         """Book a trade that happened, and let the witness take its own note of it."""
         post(self.book, fill)

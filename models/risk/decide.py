@@ -146,9 +146,10 @@ def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
         order.bars_waited += 1
         if fill is None and order.bars_waited < rules.order_expiry_bars:
             continue
-        account.release(order)
-        if fill is not None:
-            account.trade(fill)
+        if fill is None:
+            account.release(order)
+        else:
+            account.fill(order, fill)
         executions.append(Executed(order, fill, order.lots))
     return executions
 

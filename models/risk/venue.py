@@ -85,6 +85,7 @@ def _fill(
         if abs(report.lots) > abs(order.lots):
             alerts = [*alerts, _alert("OVER_FILL", report)]
         account.reservations.fill(order, report.lots)
+    # Touches the symbol, so that what was released is seen as well.
     account.trade(fill)
     account.kept.memory.executions[report.execution_id] = Taken(
         day, report.order_id, report.symbol, *fill[1:]

@@ -19,6 +19,7 @@ from models.specialists import serving, window
 from models.weights.controller import HEDGE, OPTIONS
 from models.weights.policy_gradient import DEFAULTS
 from tables.stores.artifacts import Artifacts
+from tables.stores.checkpoints import Checkpoints
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
 
@@ -46,6 +47,32 @@ def bars(n_bars: int = N_BARS) -> BarHistory:
 def models() -> ModelSet:
     """Fit once for the tests of this file."""
     return training.fit(prepare(bars()), timeframe="1d", seed=7, progress=ignore)
+
+
+def test_fit_when_interrupted_then_goes_on_where_it_was_with_the_same_bytes(
+    models: ModelSet, tmp_path: Path
+) -> None:
+    """A training that was killed after the specialists does not fit them again."""
+    checkpoints = Checkpoints(tmp_path)
+
+    def killed(step: str, _share: float) -> None:
+        if step == "controller":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(
+            prepare(bars()), timeframe="1d", seed=7, progress=killed, keep=checkpoints.keep
+        )
+    steps: list[str] = []
+    again = training.fit(
+        prepare(bars()),
+        timeframe="1d",
+        seed=7,
+        progress=lambda step, _: steps.append(step),
+        keep=checkpoints.keep,
+    )
+    assert as_bytes(again) == as_bytes(models)
+    assert not {"bull", "bear", "sideways"} & set(steps)
 
 
 def as_bytes(models: ModelSet) -> list[bytes]:

@@ -89,6 +89,8 @@ def _utilization(account: Account, order: Order) -> dict[str, float]:
                 break
         elif control.limits and finding.limit > 0 and math.isfinite(finding.actual):
             found[control.limits[0]] = finding.actual / finding.limit
+    # A least distance in time, not a most: it is kept or it is not.
+    found.pop("duplicate_window_ms", None)
     return found
 
 

@@ -68,8 +68,8 @@ async def bring_up_to_date(server: PostgresServer) -> list[str]:
         connection = await asyncpg.connect(server.url, timeout=_CONNECT_S)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise StoreUnavailable(
-            f"PostgreSQL at {server.spoken} does not answer: {error!r}; start it, a stack's own one "
-            "with `tradewind up`"
+            f"PostgreSQL at {server.spoken} does not answer: {error!r}; start it, a stack's own "
+            "one with `tradewind up`"
         ) from error
     try:
         return await migrate(connection)

@@ -19,6 +19,7 @@ from streams.sources.files import FileTape, open_tape
 from streams.sources.replay import Stretch
 from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreUnavailable
 from tables.stores.servers import mlflow
 
 
@@ -66,6 +67,8 @@ def _registered(home: Path, digest: str) -> str:
     try:
         database(home, children)
         version = registered(home.name, digest)
+    except StoreUnavailable as error:
+        return f"Not registered, `tradewind models register {digest}` tries it again: {error}"
     finally:
         children.stop()
     return f"Registered as {version.name} version {version.number}: {', '.join(version.aliases)}."

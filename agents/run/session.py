@@ -25,6 +25,7 @@ from streams.settings import Settings, instruments_of, portfolios_of
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreUnavailable
 from tables.stores.servers import mlflow
 from tables.stores.servers.postgres import PostgresServer
 
@@ -83,7 +84,7 @@ class Session:
         watch = Observer(run.bootstrap_servers, run.prefix, len(epoch.portfolios))
         stats_port, page_port = free_port(self._host), free_port(self._host)
         try:
-            server = database(self.home, children)
+            server = self._database(children)
             if server is not None:
                 start_archive(run, children)
             asyncio.run(self._play(run, planned, watch, children, stats_port))
@@ -162,6 +163,14 @@ class Session:
         findings = verify_run(run, watch)
         self.console.print(verification(findings))
         return bool(findings) and all(found.holds() for found in findings.values())
+
+    def _database(self, children: Children) -> PostgresServer | None:
+        """Return the stack's database; decisions do not need it, so they do not wait for it."""
+        try:
+            return database(self.home, children)
+        except StoreUnavailable as error:
+            self.console.print(f"No SQL rows in this run: {error}", style="yellow")
+            return None
 
     def _tell_rows(self, run: Run, server: PostgresServer) -> None:
         rows = asyncio.run(archived(run, server, patience_s=_ARCHIVE_S))

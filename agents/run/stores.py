@@ -5,12 +5,16 @@ import signal
 from pathlib import Path
 
 from agents.run.workers import Children
+from streams.brokers.waiting import wait_for
+from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.servers import postgres
 from tables.stores.servers.postgres import PostgresServer
 
 # PostgreSQL ends its clients' connections at SIGINT; at SIGTERM it would wait for them.
 ASK_POSTGRES = signal.SIGINT
+
+_SAID_CHARACTERS = 2_000
 
 
 def database(home: Path, children: Children) -> PostgresServer | None:
@@ -21,13 +25,22 @@ def database(home: Path, children: Children) -> PostgresServer | None:
     Raises
     ------
     StoreUnavailable
-        If it does not answer in time.
+        If it does not answer in time, or ended by itself; the message says why.
     """
     if not postgres.is_usable(home):
         return None
     server = postgres.server_of(home)
     if server.provider == "embedded" and not asyncio.run(server.answers()):
         children.start("postgres", "postgres", f"--name={home.name}", ask=ASK_POSTGRES)
-        postgres.wait_until_ready(server)
+        process = children.running["postgres"]
+
+        def settled() -> bool:
+            return not process.alive() or asyncio.run(server.answers())
+
+        wait_for(settled, timeout_s=postgres.READY_S)
+        if not process.alive():
+            del children.running["postgres"]
+            said = children.log_of("postgres").read_text(errors="replace").strip()
+            raise StoreUnavailable(f"PostgreSQL did not start: {said[-_SAID_CHARACTERS:]}")
     asyncio.run(bring_up_to_date(server))
     return server

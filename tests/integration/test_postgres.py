@@ -173,6 +173,20 @@ async def test_put_when_the_server_restarts_then_the_same_call_works_again(
     assert not (data_folder(home) / "postmaster.pid").exists()
 
 
+def test_database_when_its_data_is_of_another_version_then_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that cannot start is told with its own words, without waiting for it."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    folder = data_folder(tmp_path / "stack")
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "PG_VERSION").write_text("7\n")
+    children = Children(tmp_path / "logs")
+    with pytest.raises(StoreUnavailable, match="PostgreSQL did not start: "):
+        database(tmp_path / "stack", children)
+    assert children.running == {}
+
+
 async def test_bring_up_to_date_when_nobody_answers_then_says_so_without_the_password() -> None:
     """The message names the address and keeps the secret."""
     server = PostgresServer("postgresql://me:secret@127.0.0.1:1/x", "given", "")

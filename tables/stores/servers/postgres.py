@@ -3,7 +3,6 @@
 The own server listens on a Unix socket in a folder that only its user can enter, and on no port.
 """
 
-import asyncio
 import hashlib
 import os
 import subprocess
@@ -16,7 +15,6 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 
 from streams.brokers.homes import private_folder
-from streams.brokers.waiting import wait_for
 from tables.stores.errors import StoreUnavailable
 
 VARIABLE = "DATABASE_URL"
@@ -189,15 +187,3 @@ def _run(command: list[str]) -> None:
 
 def _prefix() -> tuple[str, ...]:
     return _AS_ANOTHER if os.geteuid() == 0 else ()
-
-
-def wait_until_ready(server: PostgresServer, *, timeout_s: float = READY_S) -> None:
-    """Return when the server takes connections.
-
-    Raises
-    ------
-    StoreUnavailable
-        If it does not within the time.
-    """
-    if not wait_for(lambda: asyncio.run(server.answers()), timeout_s=timeout_s, poll_s=0.1):
-        raise StoreUnavailable(f"no PostgreSQL answered at {server.spoken} within {timeout_s:g} s")

@@ -136,3 +136,14 @@ def test_duplicate_when_a_reduction_is_sent_twice_then_is_refused() -> None:
     account = after(0, FREE._replace(duplicate_window_ms=1_000))
     account.kept.flow.note(Sent(0, "s", "AAA", -1, 0))
     assert codes(account, Order("AAA", -1)) == ["DUPLICATE_ORDER"]
+
+
+def test_allowed_when_its_quantity_was_just_sent_then_is_one_lot_less() -> None:
+    """What is allowed must pass as an order of its own, so it is no duplicate either."""
+    limits = FREE._replace(duplicate_window_ms=1_000, max_order_lots=5)
+    account = account_of({"AAA": 1.0}, limits=limits)
+    account.kept.flow.note(Sent(0, "s", "AAA", 5, 0))
+    breaches, allowed = check(account, Order("AAA", 9))
+    assert ([b.code for b in breaches], allowed) == (["MAX_ORDER_QUANTITY"], 4)
+    assert codes(account, Order("AAA", 4)) == []
+    assert codes(account, Order("AAA", 5)) == ["DUPLICATE_ORDER"]

@@ -24,7 +24,9 @@ _WEIGHTS = [weight for _, weight in RULES]
 def play(root: Path, seed: int, n_steps: int = STORY_STEPS) -> Story:
     """Play one story to its end; a violation names its seed."""
     draw = random.Random(seed)  # noqa: S311  a seeded experiment
-    story = Story(root, setting(draw)).warm(n_symbols=draw.choice((3, 4, 4, 4)))
+    story = Story(root, setting(draw), has_hours=draw.random() < 0.3).warm(
+        n_symbols=draw.choice((3, 4, 4, 4))
+    )
     try:
         while story.steps < n_steps:
             draw.choices(_ACTIONS, _WEIGHTS)[0](story, draw)

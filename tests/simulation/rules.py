@@ -8,7 +8,7 @@ from streams.ids import intent_decision_id
 from tests.builders import MIDNIGHT, MINUTE
 from tests.simulation.judge import PORTFOLIO
 from tests.simulation.setting import LOTS, SYMBOLS, Draw
-from tests.simulation.shadow import DAY_NS
+from tests.simulation.shadow import DAY_NS, PRICE
 from tests.simulation.story import Story
 
 CHANGE = {"actor": "ann", "role": "admin", "reason": "a story"}
@@ -18,7 +18,7 @@ _MS = 1_000_000
 def bar(story: Story, draw: Draw) -> None:
     """Move prices; some symbols do not trade, some orders find no price, and targets change."""
     rows = {}
-    swing = draw.choice((0.0, 0.002, 0.02))
+    swing = draw.choice((0.0, 0.002, 0.02, 0.02))
     for symbol in SYMBOLS:
         if draw.random() < 0.1:
             continue
@@ -77,6 +77,18 @@ def intent(story: Story, draw: Draw) -> None:
     if draw.random() < 0.05:
         said |= draw.choice(({"symbol": "NOBODY"}, {"quantity": 0.3}))
     story.say("order_intent", **said, **({} if price is None else {"price": price}))
+
+
+def twice(story: Story, draw: Draw) -> None:
+    """Want the order that was just approved once more, under another id and a moment later."""
+    shadow = story.judge.shadow
+    if shadow.sent:
+        _, strategy, symbol, lots, price_e8 = shadow.sent[-1]
+        story.now_ns += draw.choice((0, 1, 999, 1_000, 29_999, 30_000)) * _MS
+        said = {"symbol": symbol, "side": _side(lots), "strategy": strategy}
+        said |= {"quantity": abs(lots) * float(LOTS[symbol])}
+        said |= {"price": price_e8 / PRICE} if price_e8 else {}
+        story.say("order_intent", intent_id=story.new_id("k"), **said)
 
 
 def execution(story: Story, draw: Draw) -> None:
@@ -258,6 +270,7 @@ RULES: tuple[tuple[Callable[[Story, Draw], None], int], ...] = (
     (bar, 24),
     (deliver, 6),
     (intent, 34),
+    (twice, 3),
     (execution, 16),
     (limits, 2),
     (switch, 2),

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
-from streams.epochs import Costs, Epoch, Instrument, Limits, Portfolio
-from tests.builders import MINUTE, homes
+from models.risk.sessions import Sessions
+from streams.epochs import AROUND_THE_CLOCK, Costs, Epoch, Instrument, Limits, Portfolio
+from tests.builders import MIDNIGHT, MINUTE, homes
 from tests.builders import epoch as epoch_of
 from tests.simulation.judge import PORTFOLIO
 from tests.simulation.shadow import PRICE, Terms
@@ -16,6 +17,12 @@ Draw = random.Random
 SYMBOLS = tuple(homes(2, 2))
 SECTORS = dict(zip(SYMBOLS, ("A", "A", "B", "B"), strict=True))
 LOTS = dict(zip(SYMBOLS, ("1", "0.5", "1", "10"), strict=True))
+CALENDAR = "HOURLY"
+# Open for 40 minutes of each hour, for 40 days.
+HOURS = Sessions(
+    tuple(MIDNIGHT + hour * 60 * MINUTE for hour in range(24 * 40)),
+    tuple(MIDNIGHT + (hour * 60 + 40) * MINUTE for hour in range(24 * 40)),
+)
 SHORTABLE = frozenset(SYMBOLS[1:3])
 
 
@@ -51,14 +58,26 @@ def setting(draw: Draw) -> dict[str, Any]:
     }
 
 
-def document_of(portfolio: Mapping[str, Any]) -> Epoch:
-    """Build a story's epoch."""
+def document_of(portfolio: Mapping[str, Any], calendar_digest: str = "") -> Epoch:
+    """Build a story's epoch; with a calendar the first symbol keeps its hours."""
+    kept = {SYMBOLS[0]: CALENDAR} if calendar_digest else {}
     instruments = tuple(
-        Instrument(id=s, sector=SECTORS[s], lot_size=LOTS[s], shortable=s in SHORTABLE)
+        Instrument(
+            id=s,
+            sector=SECTORS[s],
+            lot_size=LOTS[s],
+            shortable=s in SHORTABLE,
+            calendar=kept.get(s, AROUND_THE_CLOCK),
+        )
         for s in SYMBOLS
     )
-    portfolios = (Portfolio(id=PORTFOLIO, sizing="plain", **portfolio),)
-    return epoch_of(SYMBOLS, n_partitions=2, instruments=instruments, portfolios=portfolios)
+    return epoch_of(
+        SYMBOLS,
+        n_partitions=2,
+        instruments=instruments,
+        portfolios=(Portfolio(id=PORTFOLIO, sizing="plain", **portfolio),),
+        calendars={CALENDAR: calendar_digest} if calendar_digest else {},
+    )
 
 
 def terms_of(document: Epoch) -> Terms:
@@ -76,4 +95,5 @@ def terms_of(document: Epoch) -> Terms:
         expiry_bars=portfolio.order_expiry_bars,
         is_external=portfolio.venue == "external",
         reduces=portfolio.on_breach == "reduce",
+        hours={SYMBOLS[0]: tuple(zip(*HOURS, strict=True))} if document.calendars else {},
     )

@@ -40,7 +40,10 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the epoch of a story says; lot sizes are in 1e-8 of the unit."""
+    """What the epoch of a story says; lot sizes are in 1e-8 of the unit.
+
+    ``hours`` are from opening to closing, for symbols that do not trade around the clock.
+    """
 
     lot_e8: Mapping[str, int]
     sectors: Mapping[str, str]
@@ -53,6 +56,7 @@ class Terms:
     expiry_bars: int
     is_external: bool
     reduces: bool
+    hours: Mapping[str, tuple[tuple[int, int], ...]]
 
 
 @dataclass(slots=True)

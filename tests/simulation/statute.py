@@ -14,7 +14,7 @@ from tests.simulation.shadow import DAY_NS, MONEY, Shadow
 
 CLOSE_TO = 1e-9
 EVERYTHING = ("HALTED", "NO_PRICE", "STALE_PRICE", "PRICE_COLLAR", "MAX_ORDER_QUANTITY")
-BIND_REDUCTIONS = frozenset((*EVERYTHING, "DUPLICATE_ORDER", "RESTRICTED_SYMBOL"))
+BIND_REDUCTIONS = frozenset((*EVERYTHING, "DUPLICATE_ORDER", "RESTRICTED_SYMBOL", "MARKET_CLOSED"))
 
 
 class Wish(NamedTuple):
@@ -187,6 +187,9 @@ def lost(shadow: Shadow, _: Wish) -> Iterator[Found]:
 def admitted(shadow: Shadow, wish: Wish) -> Iterator[Found]:
     """Ask whether the symbol may be traded, and be sold short."""
     yield "RESTRICTED_SYMBOL", wish.symbol in shadow.limits["restricted"]
+    hours = shadow.terms.hours.get(wish.symbol)
+    is_open = hours is None or any(opens <= shadow.now < closes for opens, closes in hours)
+    yield "MARKET_CLOSED", not is_open
     may = shadow.limits["allow_short"] and wish.symbol in shadow.terms.shortable
     yield "SHORT_SALE", wish.lots < 0 and not may and -wish.lots > reducible(shadow, wish)
 

@@ -16,10 +16,12 @@ from agents.stage import Reader
 from models.risk.account import Account
 from streams.transport import Record
 from tables.book import StoredAccount, encode_account
+from tables.calendars import encode_sessions
+from tables.stores.artifacts import Artifacts
 from tests.builders import MIDNIGHT, MINUTE, Run, Sent, epochs_in, letters, meta, outputs
 from tests.builders import record as record_of
 from tests.simulation.judge import PORTFOLIO, Bar, Judge, Meaning, Violation
-from tests.simulation.setting import SYMBOLS, document_of, terms_of
+from tests.simulation.setting import CALENDAR, HOURS, SYMBOLS, document_of, terms_of
 from tests.simulation.shadow import Shadow
 from tests.simulation.slices import proposal_of
 
@@ -57,10 +59,16 @@ class Story:
         Directory of the artefacts.
     portfolio
         What the portfolio has otherwise than by default.
+    has_hours
+        Whether the market of the first symbol closes.
     """
 
-    def __init__(self, root: Path, portfolio: Mapping[str, Any]) -> None:
-        document = document_of(portfolio)
+    def __init__(
+        self, root: Path, portfolio: Mapping[str, Any], *, has_hours: bool = False
+    ) -> None:
+        hours = encode_sessions(CALENDAR, HOURS)
+        digest = Artifacts(root).put_json(hours) if has_hours else ""
+        document = document_of(portfolio, digest)
         self.epochs, (self.digest,) = epochs_in(root, document)
         self.document = document
         self.run = Run(self._new_fold)

@@ -8,6 +8,7 @@ from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.tick_rate import TICK_RATE
 
 CATALOGUE = {
@@ -23,5 +24,6 @@ CATALOGUE = {
         FEATURE_PARITY,
         FEATURE_LOOKAHEAD,
         FEATURE_SPEED,
+        RISK_PROVE,
     )
 }

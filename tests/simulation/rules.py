@@ -120,7 +120,7 @@ def execution(story: Story, draw: Draw) -> None:
         "venue": "X",
         "ts_event": at(story, draw),
     }
-    fills = [one for one, known in shadow.known.items() if known.lots]
+    fills = [one for one, known in shadow.known.items() if known.lots or draw.random() < 0.3]
     if fills and draw.random() < 0.15:
         wrong = draw.choice(fills)
         known = shadow.known[wrong]
@@ -207,12 +207,14 @@ def corporate(story: Story, draw: Draw) -> None:
 def again(story: Story, draw: Draw) -> None:
     """Send an earlier record once more."""
     old, meaning = draw.choice(story.log[-40:])
-    story.append(old.value or b"", meaning, (old.key or b"").decode())
+    if old.offset not in story.once:
+        story.append(old.value or b"", meaning, (old.key or b"").decode())
 
 
 def poison(story: Story, draw: Draw) -> None:
     """Send bytes that mean nothing, or a record that nobody may send."""
-    resume = {"record": "trading_state", "portfolio": PORTFOLIO, "ts_event": 1, "change_id": "x"}
+    resume = {"record": "trading_state", "portfolio": PORTFOLIO, "ts_event": story.now_ns}
+    resume |= {"change_id": story.new_id("c")}
     resume |= {"action": "resume", "actor": "eve", "role": "trader", "reason": "no"}
     wrong = (
         b"",
@@ -263,6 +265,7 @@ def forgotten(story: Story, draw: Draw) -> None:
     if said:
         own = draw.choice(said)
         fields = {k: v for k, v in own.items() if k not in {"record", "portfolio", "ts_event"}}
+        story.once.add(len(story.log))
         story.say("order_intent", **fields, ts_event=story.now_ns)
 
 

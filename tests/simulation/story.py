@@ -78,6 +78,8 @@ class Story:
         self.prices = dict.fromkeys(SYMBOLS, 100.0)
         self.close_ns, self.now_ns = MIDNIGHT, MIDNIGHT
         self.n_ids = 0
+        # Records with an id that was given before: lawful only as long as its order is open.
+        self.once: set[int] = set()
         self.values: dict[str, bytes] = {}
         self.steps = self.restarts = self.read_again = self.n_letters = 0
 

@@ -329,7 +329,7 @@ def test_decision_when_reduced_then_is_warm_and_names_what_reduced_it() -> None:
 
 
 def test_execution_when_a_venue_reports_then_keeps_its_word_and_id() -> None:
-    """A partial fill is a fill of its part; a correction's two parts have two ids, even if equal."""
+    """A partial fill is a fill of its part; a correction's two equal parts have two ids."""
     order = OpenOrder("AAA", 5, 0, order_id="d")
     part = Executed(order, Fill("AAA", 2, 10**10, 0), 2, "partial_fill", "execution:v1")
     said = wire(execution_event(SLOT, part))

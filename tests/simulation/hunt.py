@@ -118,7 +118,7 @@ def main() -> None:
         print(json.dumps([one._asdict() for one in hunt()]))  # noqa: T201  a command speaks
         return
     for one in hunt():
-        print(f"{one.found_by or 'NOT FOUND':28} {one.steps:6} {one.name}", flush=True)  # noqa: T201
+        print(f"{one.found_by or 'NOT FOUND':28} {one.steps:6} {one.name}", flush=True)  # noqa: T201  a command speaks
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def execution_event(slot: Slot, executed: Executed) -> Execution:
     published = execution_id(order.order_id, kind, slot.close_ns)
     venue_id = executed.venue_id.removeprefix("execution:")
     if venue_id:
-        part = "" if executed.venue_kind != "correction" else str(executed.lots)
+        part = "undone" if executed.is_undoing else ""
         published = venue_execution_id(slot.portfolio.id, venue_id, part)
     return Execution(
         execution_id=published,

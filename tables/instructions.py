@@ -116,6 +116,9 @@ def order_of(account: Account, said: OrderIntent) -> Order:
 def _intent(account: Account, said: OrderIntent) -> Applied:
     order = order_of(account, said)
     order_id = intent_decision_id(said.portfolio, said.intent_id)
+    if account.reservations.find(order_id) is not None:
+        expected = "a new id: the order of this one is still open"
+        raise FieldError("INTENT_OPEN", "intent_id", said.intent_id, expected)
     last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
     row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
     verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id)

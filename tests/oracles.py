@@ -107,7 +107,7 @@ class Published:
 
     def add(self, close_ns: int, outcome: Outcome, book: Book) -> None:
         """Publish one bar; an order is named by its symbol and the bar it was placed at."""
-        for order, fill, lots, _, _ in outcome.executions:
+        for order, fill, lots, *_ in outcome.executions:
             self.executions.append(
                 SeenExecution(
                     close_ns=close_ns,

@@ -280,4 +280,12 @@ def check(account: Account, order: Order) -> tuple[list[Finding], int]:
             breaches.append(found)
             if found.code == "NO_PRICE":
                 break
-    return breaches, allowed or 0
+    return breaches, _not_just_sent(account, order, allowed or 0)
+
+
+def _not_just_sent(account: Account, order: Order, allowed: int) -> int:
+    """Return the most lots up to ``allowed`` that are no duplicate of an order just sent."""
+    side = 1 if order.lots > 0 else -1
+    while allowed and not duplicate(account, order._replace(lots=side * allowed)).room_lots:
+        allowed -= 1
+    return allowed

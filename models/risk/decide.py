@@ -50,7 +50,8 @@ class Executed(NamedTuple):
     """What happened to an order: its fill, or None where it ended without one.
 
     ``lots`` are what filled or ended, signed as the order; ``venue_kind`` and ``venue_id`` are what
-    a venue called it, empty on paper.
+    a venue called it, empty on paper. ``is_undoing`` marks the part of a correction that takes the
+    wrong execution back.
     """
 
     order: OpenOrder
@@ -58,6 +59,7 @@ class Executed(NamedTuple):
     lots: int
     venue_kind: str = ""
     venue_id: str = ""
+    is_undoing: bool = False
 
 
 class Outcome(NamedTuple):

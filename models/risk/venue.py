@@ -113,7 +113,8 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
         if fill.lots:
             account.trade(fill)
             of = OpenOrder(fill.symbol, fill.lots, account.kept.bar_ns, 0, wrong.order_id)
-            executions.append(Executed(of, fill, fill.lots, "correction", report.execution_id))
+            said = (of, fill, fill.lots, "correction", report.execution_id)
+            executions.append(Executed(*said, is_undoing=fill is undone))
     # The wrong one is kept as taken back: neither its repetition nor a second correction counts.
     memory.executions[report.corrects] = Taken(wrong.day, wrong.order_id, wrong.symbol)
     memory.executions[report.execution_id] = Taken(day, wrong.order_id, report.symbol, *right[1:])

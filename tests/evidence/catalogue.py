@@ -13,6 +13,7 @@ from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
 from tests.evidence.risk_latency import RISK_LATENCY
+from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.tick_rate import TICK_RATE
@@ -43,5 +44,6 @@ CATALOGUE = {
         RISK_LATENCY,
         RISK_RACE,
         VAR_BACKTEST,
+        RISK_PROVE,
     )
 }

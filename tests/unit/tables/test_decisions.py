@@ -329,17 +329,16 @@ def test_decision_when_reduced_then_is_warm_and_names_what_reduced_it() -> None:
 
 
 def test_execution_when_a_venue_reports_then_keeps_its_word_and_id() -> None:
-    """A partial fill is a fill of its part; a correction's two parts have two ids."""
+    """A partial fill is a fill of its part; a correction's two equal parts have two ids."""
     order = OpenOrder("AAA", 5, 0, order_id="d")
     part = Executed(order, Fill("AAA", 2, 10**10, 0), 2, "partial_fill", "execution:v1")
     said = wire(execution_event(SLOT, part))
     assert (said["kind"], said["quantity"], said["decision_id"]) == ("fill", 2, "d")
     assert (said["venue_kind"], said["venue_execution_id"]) == ("partial_fill", "v1")
+    correction = part._replace(venue_kind="correction", venue_id="execution:v2")
     both = {
-        execution_event(
-            SLOT, part._replace(lots=lots, venue_kind="correction", venue_id="execution:v2")
-        ).execution_id
-        for lots in (-2, 3)
+        execution_event(SLOT, correction._replace(is_undoing=undoing)).execution_id
+        for undoing in (True, False)
     }
     assert len(both) == 2
 

@@ -103,6 +103,16 @@ def test_intent_when_repeated_then_changes_nothing() -> None:
     assert (again.verdict, len(account.reservations.orders)) == (None, 1)
 
 
+def test_intent_when_its_order_outlives_the_memory_of_its_id_then_is_refused() -> None:
+    """An order can wait for longer than ids are remembered; its id is still taken."""
+    account = opened()
+    apply(account, intent())
+    account.advance(MIDNIGHT + 3 * DAY)
+    assert not account.kept.memory.is_known("intent:k1")
+    again = intent(ts_event=MIDNIGHT + 3 * DAY)
+    assert refusal(account, again) == ("INTENT_OPEN", "intent_id")
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "field"),
     [

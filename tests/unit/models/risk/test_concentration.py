@@ -262,3 +262,38 @@ def test_actual_when_any_order_then_is_what_it_would_reach(account: Account, lot
         (net_exposure, "max_net_fraction"),
     ):
         assert control(account, order).actual == pytest.approx(float(expected[name]))
+
+
+def test_sector_when_prices_have_moved_it_over_then_only_reductions_pass() -> None:
+    """Seven of 1000 in a sector that may have five: none more, all three of AAA may go."""
+    account = account_of(
+        dict.fromkeys(SYMBOLS, 100.0),
+        cash=300,
+        held={"AAA": 3, "BBB": 4},
+        limits=FREE._replace(max_sector_fraction=0.5),
+        sectors=SECTORS,
+    )
+    breaches, allowed = check(account, Order("AAA", 1))
+    assert ([b.code for b in breaches], allowed) == (["MAX_SECTOR_FRACTION"], 0)
+    assert check(account, Order("AAA", -3)) == ([], 3)
+
+
+def test_gross_when_orders_are_open_then_counts_them_as_filled() -> None:
+    """Nine of ten lots are on their way: one is left."""
+    account = account_of(
+        {"AAA": 100.0, "BBB": 100.0},
+        orders=[("BBB", 9)],
+        limits=FREE._replace(max_gross_fraction=1.0),
+    )
+    assert check(account, Order("AAA", 1)) == ([], 1)
+    breaches, allowed = check(account, Order("AAA", 2))
+    assert ([b.code for b in breaches], allowed) == (["MAX_GROSS_EXPOSURE"], 1)
+
+
+def test_gross_when_above_its_limit_then_reductions_pass() -> None:
+    """Twenty lots held where ten may be: each of them may go."""
+    account = account_of(
+        {"AAA": 100.0}, cash=0, held={"AAA": 20}, limits=FREE._replace(max_gross_fraction=0.5)
+    )
+    assert check(account, Order("AAA", -5)) == ([], 20)
+    assert [b.code for b in check(account, Order("AAA", 1))[0]] == ["MAX_GROSS_EXPOSURE"]

@@ -136,3 +136,41 @@ def test_duplicate_when_a_reduction_is_sent_twice_then_is_refused() -> None:
     account = after(0, FREE._replace(duplicate_window_ms=1_000))
     account.kept.flow.note(Sent(0, "s", "AAA", -1, 0))
     assert codes(account, Order("AAA", -1)) == ["DUPLICATE_ORDER"]
+
+
+def test_allowed_when_its_quantity_was_just_sent_then_is_one_lot_less() -> None:
+    """What is allowed must pass as an order of its own, so it is no duplicate either."""
+    limits = FREE._replace(duplicate_window_ms=1_000, max_order_lots=5)
+    account = account_of({"AAA": 1.0}, limits=limits)
+    account.kept.flow.note(Sent(0, "s", "AAA", 5, 0))
+    breaches, allowed = check(account, Order("AAA", 9))
+    assert ([b.code for b in breaches], allowed) == (["MAX_ORDER_QUANTITY"], 4)
+    assert codes(account, Order("AAA", 4)) == []
+    assert codes(account, Order("AAA", 5)) == ["DUPLICATE_ORDER"]
+
+
+def test_rate_when_symbols_differ_then_counts_them_together() -> None:
+    """A flood over many symbols is a flood."""
+    limits = FREE._replace(max_orders_per_second=2)
+    account = account_of({"AAA": 1.0, "BBB": 1.0}, limits=limits)
+    for symbol in ("AAA", "BBB"):
+        account.kept.flow.note(Sent(0, "s", symbol, 1, 0))
+    assert codes(account, Order("BBB", 7, 0, "t")) == ["ORDER_RATE"]
+
+
+def test_day_when_an_order_was_refused_then_is_not_counted() -> None:
+    """What was refused never left; what was approved did."""
+    account = after(0, FREE._replace(max_orders_per_day=1, max_order_lots=5))
+    assert codes(account, Order("AAA", 9)) == ["MAX_ORDER_QUANTITY"]
+    assert codes(account, Order("AAA", 1)) == []
+    account.reserve(OpenOrder("AAA", 1, 0))
+    assert codes(account, Order("AAA", 1)) == ["ORDERS_PER_DAY"]
+
+
+def test_repeats_when_a_minute_has_passed_then_may_begin_again() -> None:
+    """The order of a minute ago to the nanosecond counts no more."""
+    account = after(2, FREE._replace(max_repeats_per_minute=2))
+    account.advance(MINUTE_NS - 1)
+    assert codes(account, Order("AAA", 1, 0, "s")) == ["REPEATED_ORDER"]
+    account.advance(MINUTE_NS)
+    assert codes(account, Order("AAA", 1, 0, "s")) == []

@@ -1,0 +1,1 @@
+"""The fold of the book under a judge: long stories, all interleavings, planted defects."""

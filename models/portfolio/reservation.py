@@ -84,6 +84,14 @@ class Reservations:
         self._count(order, -lots)
         order.lots -= lots
 
+    def amend(self, order: OpenOrder, lots: int) -> None:
+        """Set what is left of an order; it ends where nothing of its own sign is left."""
+        if lots * order.lots <= 0:
+            self.release(order)
+            return
+        self._count(order, lots - order.lots)
+        order.lots = lots
+
     def find(self, order_id: str) -> OpenOrder | None:
         """Return the open order of a decision, None if it has ended or never was."""
         return self._by_id.get(order_id)

@@ -3,7 +3,7 @@
 A fill is a fact. One for an order that is not open, or for more than was open, is booked all the
 same, because the position is there; but an account that is surprised must not take new risk, so it
 goes to REDUCING. A repeated id changes nothing; a correction takes the earlier execution back and
-books what is right.
+books what is right, and an order that is still open waits for the difference.
 """
 
 from typing import NamedTuple
@@ -109,6 +109,7 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
     executions = []
     undone = Fill(wrong.symbol, -wrong.lots, wrong.price_e8, -wrong.fee)
     right = Fill(report.symbol, report.lots, report.price_e8, report.fee)
+    _leave_open(account, wrong, right.lots)
     for fill in (undone, right):
         if fill.lots:
             account.trade(fill)
@@ -119,6 +120,15 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
     memory.executions[report.corrects] = Taken(wrong.day, wrong.order_id, wrong.symbol)
     memory.executions[report.execution_id] = Taken(day, wrong.order_id, report.symbol, *right[1:])
     return Outcome(tuple(executions))
+
+
+def _leave_open(account: Account, wrong: Taken, right_lots: int) -> None:
+    """Let an order that is still open wait for what, as corrected, has not filled."""
+    order = account.reservations.find(wrong.order_id)
+    if order is None or order.symbol != wrong.symbol or order.lots * wrong.lots < 0:
+        return
+    filled = right_lots if right_lots * wrong.lots > 0 else 0
+    account.reservations.amend(order, order.lots + wrong.lots - filled)
 
 
 def _alert(code: str, report: Report) -> tuple[str, str]:

@@ -67,6 +67,11 @@ def _correction(
     wrong = shadow.known.get(corrected)
     if wrong is None or not wrong.lots or wrong.symbol != said["symbol"]:
         raise Refusal("UNKNOWN_EXECUTION")
+    order = shadow.orders.get(wrong.order_id)
+    if order is not None and order.symbol == wrong.symbol and order.lots * wrong.lots > 0:
+        order.lots += wrong.lots - (right[0] if right[0] * wrong.lots > 0 else 0)
+        if order.lots * wrong.lots <= 0:
+            del shadow.orders[wrong.order_id]
     undone = (-wrong.lots, wrong.price_e8, -wrong.fee)
     for trade in (undone, right):
         if trade[0]:

@@ -74,8 +74,8 @@ DEFECTS = (
     Defect(
         "an order's value is taken at the last price, whatever it bids",
         "models.risk.orders",
-        "max(order.price_e8, last)",
-        "last",
+        "max(order.price_e8, last",
+        "max(0, last",
     ),
     Defect(
         "the duplicate window is in microseconds",

@@ -54,3 +54,22 @@ def test_intent_when_its_id_is_forgotten_but_open_then_is_a_letter(tmp_path: Pat
     assert story.judge.shadow.ids == {}
     buy(story, "k", 10)
     assert story.n_letters == 1
+
+
+def test_correction_when_less_had_filled_then_the_rest_is_reserved_again(tmp_path: Path) -> None:
+    """Of ten, six and then only four had filled: six are to come, so no more than two fit."""
+    limits = msgspec.structs.replace(FREE, max_asset_fraction=0.0012)
+    story = Story(tmp_path, {"venue": "external", "limits": limits}).warm()
+    buy(story, "k1", 10)
+    (order_id,) = story.judge.shadow.orders
+    report = {"decision_id": order_id, "symbol": ONE, "side": "BUY", "price": 100}
+    report |= {"currency": "USD", "venue": "X"}
+    story.say("venue_execution", execution_id="e1", kind="partial_fill", quantity=6, **report)
+    story.say(
+        "venue_execution", execution_id="e2", kind="correction", quantity=4, corrects="e1", **report
+    )
+    buy(story, "k2", 3)
+    buy(story, "k3", 1)
+    assert sum(order.lots for order in story.judge.shadow.orders.values()) == 7
+    story.say("venue_execution", execution_id="e3", kind="fill", quantity=6, **report)
+    assert story.judge.shadow.switches == {}

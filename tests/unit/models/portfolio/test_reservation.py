@@ -41,6 +41,17 @@ def test_fill_when_part_of_an_order_trades_then_the_rest_stays_open() -> None:
     assert (open_orders.selling("AAA"), open_orders.find("d"), open_orders.orders) == (0, None, [])
 
 
+def test_amend_when_more_or_less_is_left_then_the_side_is_counted_so() -> None:
+    """From five to seven to one; nothing, or the other side, ends the order."""
+    order = OpenOrder("AAA", -5, 60, order_id="d")
+    open_orders = Reservations([order])
+    for left in (-7, -1):
+        open_orders.amend(order, left)
+        assert (open_orders.selling("AAA"), order.lots) == (-left, left)
+    open_orders.amend(order, 2)
+    assert (open_orders.selling("AAA"), open_orders.buying("AAA"), open_orders.orders) == (0, 0, [])
+
+
 def test_reserve_when_an_id_is_open_already_then_refuses() -> None:
     """One decision is one order."""
     open_orders = Reservations([OpenOrder("AAA", 1, 60, order_id="d")])

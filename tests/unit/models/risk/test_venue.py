@@ -175,6 +175,20 @@ def test_correction_when_the_trade_was_broken_then_nothing_is_left_of_it() -> No
     assert account.book.fees == 0
 
 
+@pytest.mark.parametrize(("right", "left"), [(2, 3), (3, 2), (0, 5), (4, 1), (5, 0), (-1, 5)])
+def test_correction_when_the_order_is_open_then_waits_for_the_difference(
+    right: int, left: int
+) -> None:
+    """Three of five had filled; if only two had, three are still to come, and are exposure."""
+    account = waiting()
+    take_report(account, report(kind="partial_fill", lots=3))
+    take_report(account, report(execution_id="e2", kind="correction", lots=right, corrects="e1"))
+    assert account.book.position("AAA").lots == right
+    assert account.reservations.buying("AAA") == left
+    assert account.exposure.of("AAA").up == (right + left) * account.book.notional("AAA", 1)
+    assert bool(account.reservations.orders) is (left > 0)
+
+
 @pytest.mark.parametrize(
     "changes", [{"corrects": "never"}, {"corrects": "e1", "symbol": "BBB"}, {"corrects": "c1"}]
 )

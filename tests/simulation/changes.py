@@ -167,9 +167,13 @@ _CHANGES: Mapping[str, Callable[[Shadow, Said], Iterator[Heard]]] = {
 
 
 def refuse_old(shadow: Shadow, said: Said, day: int) -> None:
-    """Refuse what is older than the memory of ids, unless it only makes the account careful."""
+    """Refuse what is older than the memory of ids, unless it only makes the account careful.
+
+    The executions of an open order are remembered for as long as it is open.
+    """
     is_stop = said["record"] == "trading_state" and said["action"] != "resume"
-    if day <= shadow.remembered - 2 and not is_stop:
+    is_of_open = said["record"] == "venue_execution" and said["decision_id"] in shadow.orders
+    if day <= shadow.remembered - 2 and not is_stop and not is_of_open:
         raise Refusal("RECORD_TOO_OLD")
 
 

@@ -18,8 +18,8 @@ def blank(n_symbols: int) -> SlidingState:
 def step(state: SlidingState, moment: Moment) -> list[FloatArray]:
     """Give the 8 distribution columns of the catalogue's order, (n_rows,) each; write the state."""
     highest, negated_lowest = _EXTREMES.step(
-        state, moment.rows, moment.n_bars, np.stack((moment.bars.high, -moment.bars.low), axis=1)
-    ).T
+        state, moment.rows, moment.n_bars, np.array((moment.bars.high, -moment.bars.low))
+    )
     rises = moment.returns[-MONTH_BARS:] > 0.0
     spread = above_noise(moment.volatility_21)
     return [

@@ -13,10 +13,10 @@ QUARTER_BARS = 63
 
 
 class History(NamedTuple):
-    """What is remembered of every symbol for more than one family, symbol first.
+    """What is remembered of every symbol for more than one family, symbol last.
 
-    `n_bars` (n_symbols,) int64, bars so far; `previous` (n_symbols, 4): the last high, low, close
-    and typical price; `month` (n_symbols, 5, 42) and `quarter` (n_symbols, 2, 126): tapes.
+    `n_bars` (n_symbols,) int64, bars so far; `previous` (4, n_symbols): the last high, low, close
+    and typical price; `month` (42, 5, n_symbols) and `quarter` (126, 2, n_symbols): tapes.
     """
 
     n_bars: IntArray
@@ -67,7 +67,7 @@ def blank_history(n_symbols: int) -> History:
     """Give the history of symbols without a bar."""
     return History(
         np.zeros(n_symbols, dtype=np.int64),
-        np.full((n_symbols, 4), np.nan),
+        np.full((4, n_symbols), np.nan),
         windows.blank_tape(n_symbols, 5, MONTH_BARS),
         windows.blank_tape(n_symbols, 2, QUARTER_BARS),
     )
@@ -77,23 +77,24 @@ def observe(history: History, rows: IntArray, bars: Bars) -> Moment:
     """Write checked bars (n_rows,) into the history, in place; give what the families read."""
     count = history.n_bars[rows] + 1
     history.n_bars[rows] = count
-    previous_high, previous_low, previous_close, previous_typical = history.previous[rows].T
+    previous_high, previous_low, previous_close, previous_typical = history.previous[:, rows]
     typical = (bars.high + bars.low + bars.close) / 3.0
-    history.previous[rows] = np.stack((bars.high, bars.low, bars.close, typical), axis=1)
+    history.previous[:, rows] = (bars.high, bars.low, bars.close, typical)
 
     return_1, overnight, range_log, body_log = log(
-        np.stack((bars.close, bars.open, bars.high, bars.close))
-        / np.stack((previous_close, previous_close, bars.low, bars.open))
+        np.array((bars.close, bars.open, bars.high, bars.close))
+        / np.array((previous_close, previous_close, bars.low, bars.open))
     )
     change = np.where(count == 1, 0.0, bars.close - previous_close)
-    highs, lows, typicals, volumes, flows = windows.record(
+    month = windows.record(
         history.month,
         rows,
         count,
         (bars.high, bars.low, typical, bars.volume, np.sign(change) * bars.volume),
     )
     quarter = windows.record(history.quarter, rows, count, (bars.close, return_1))
-    closes, returns = quarter
+    highs, lows, typicals, volumes, flows = month.swapaxes(0, 1)
+    closes, returns = quarter.swapaxes(0, 1)
     differences_21, differences_63 = centred(returns[-MONTH_BARS:]), centred(returns)
     return Moment(
         rows=rows,

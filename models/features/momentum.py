@@ -22,10 +22,10 @@ _EFFICIENCY_BARS = 21
 
 
 class MomentumState(NamedTuple):
-    """Averages and sums in progress, symbol first.
+    """Averages and sums in progress, symbol last.
 
-    `strength` (n_symbols, 6): Wilder's average gains, then losses, of 7, 14 and 21 bars; `paths`:
-    the seven sums; `stochastics` (n_symbols, 4): the last four raw stochastics, oldest first.
+    `strength` (6, n_symbols): Wilder's average gains, then losses, of 7, 14 and 21 bars; `paths`:
+    the seven sums; `stochastics` (4, n_symbols): the last four raw stochastics, oldest first.
     """
 
     strength: FloatArray
@@ -36,7 +36,7 @@ class MomentumState(NamedTuple):
 def blank(n_symbols: int) -> MomentumState:
     """Give the state before any bar."""
     return MomentumState(
-        _STRENGTH.blank(n_symbols), _PATHS.blank(n_symbols), np.full((n_symbols, 4), np.nan)
+        _STRENGTH.blank(n_symbols), _PATHS.blank(n_symbols), np.full((4, n_symbols), np.nan)
     )
 
 
@@ -59,10 +59,10 @@ def _relative_strength(
     """Give RSI of 7, 14 and 21 bars (Wilder, 1978): 50 where the price never moved."""
     gain, loss = np.maximum(change, 0.0), np.maximum(-change, 0.0)
     smooth = _STRENGTH.step(
-        averages, moment.rows, moment.n_bars, np.stack((gain, gain, gain, loss, loss, loss), axis=1)
+        averages, moment.rows, moment.n_bars, np.array((gain,) * 3 + (loss,) * 3)
     )
-    gains, losses = smooth[:, :3], smooth[:, 3:]
-    return tuple((100.0 * ratio(gains, gains + losses, 0.5)).T)
+    gains, losses = smooth[:3], smooth[3:]
+    return tuple(100.0 * ratio(gains, gains + losses, 0.5))
 
 
 def _stochastic(past: FloatArray, moment: Moment) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -70,10 +70,10 @@ def _stochastic(past: FloatArray, moment: Moment) -> tuple[FloatArray, FloatArra
     highest = moment.highs[-_STOCHASTIC_BARS:].max(axis=0)
     lowest = moment.lows[-_STOCHASTIC_BARS:].min(axis=0)
     raw = 100.0 * ratio(moment.bars.close - lowest, highest - lowest, 0.5)
-    first, second, third, fourth = past[moment.rows].T
+    first, second, third, fourth = past[:, moment.rows]
     slow = (third + fourth + raw) / 3.0
     slower = (first + 2.0 * second + 3.0 * third + 2.0 * fourth + raw) / 9.0
-    past[moment.rows] = np.stack((second, third, fourth, raw), axis=1)
+    past[:, moment.rows] = (second, third, fourth, raw)
     return slow, slower, raw - 100.0
 
 
@@ -92,10 +92,10 @@ def _paths(sums: SlidingState, moment: Moment, change: FloatArray) -> tuple[Floa
         sums,
         moment.rows,
         moment.n_bars,
-        np.stack((pressure, pressure, pressure, breadth, breadth, breadth, np.abs(change)), axis=1),
+        np.array((pressure,) * 3 + (breadth,) * 3 + (np.abs(change),)),
     )
-    short, middle, long = ratio(totals[:, :3], totals[:, 3:6], 0.5).T
+    short, middle, long = ratio(totals[:3], totals[3:6], 0.5)
     weights = _ULTIMATE_WEIGHTS
     ultimate = 100.0 * (weights[0] * short + weights[1] * middle + weights[2] * long)
     straight = np.abs(moment.bars.close - moment.closes[-_EFFICIENCY_BARS - 1])
-    return ultimate, ratio(straight, totals[:, 6], 0.0)
+    return ultimate, ratio(straight, totals[6], 0.0)

@@ -26,7 +26,7 @@ _WARMUP_BARS = np.array([feature.warmup_bars for feature in CATALOGUE], dtype=np
 
 
 class FeatureState(NamedTuple):
-    """All that is remembered, float64 and int64 arrays only, the first axis of each the symbol."""
+    """All that is remembered, float64 and int64 arrays only, the last axis of each the symbol."""
 
     history: History
     returns: FloatArray

@@ -11,8 +11,8 @@ _RING_BARS = 253
 
 
 def blank(n_symbols: int) -> FloatArray:
-    """Give the ring of closes: float64 (n_symbols, 253), NaN until written."""
-    return np.full((n_symbols, _RING_BARS), np.nan)
+    """Give the ring of closes: float64 (253, n_symbols), NaN until written."""
+    return np.full((_RING_BARS, n_symbols), np.nan)
 
 
 def step(closes: FloatArray, moment: Moment) -> list[FloatArray]:
@@ -22,7 +22,7 @@ def step(closes: FloatArray, moment: Moment) -> list[FloatArray]:
     The ring is written in place.
     """
     slot = (moment.n_bars - 1) % _RING_BARS
-    closes[moment.rows, slot] = moment.bars.close
-    earlier = closes[moment.rows, (slot - _LAGS[:, None]) % _RING_BARS]
+    closes[slot, moment.rows] = moment.bars.close
+    earlier = closes[(slot - _LAGS[:, None]) % _RING_BARS, moment.rows]
     longer = log(moment.bars.close / earlier)
     return [moment.return_1, *longer, moment.overnight, moment.range_log]

@@ -18,10 +18,10 @@ from models.features.arithmetic import BoolArray, FloatArray, IntArray
 
 
 class SlidingState(NamedTuple):
-    """What a bank of sliding windows remembers, symbol first.
+    """What a bank of sliding windows remembers, symbol last.
 
-    `slots` (n_symbols, sum of windows): behind the cut's place raw values, before it suffixes.
-    `newest` (n_symbols, n_columns): everything since the cut, accumulated.
+    `slots` (sum of windows, n_symbols): behind the cut's place raw values, before it suffixes.
+    `newest` (n_columns, n_symbols): everything since the cut, accumulated.
     """
 
     slots: FloatArray
@@ -44,9 +44,9 @@ class SlidingBank:
     >>> bank = SlidingBank(np.add, (2, 3))
     >>> state = bank.blank(n_symbols=1)
     >>> for bar in (1, 2, 3, 4):
-    ...     sums = bank.step(state, np.array([0]), np.array([bar]), np.full((1, 2), float(bar)))
+    ...     sums = bank.step(state, np.array([0]), np.array([bar]), np.full((2, 1), float(bar)))
     >>> sums.tolist()
-    [[7.0, 9.0]]
+    [[7.0], [9.0]]
     """
 
     combine: np.ufunc
@@ -54,44 +54,43 @@ class SlidingBank:
 
     @cached_property
     def _width(self) -> IntArray:
-        return np.array(self.windows, dtype=np.int64)
+        return np.array(self.windows, dtype=np.int64)[:, None]
 
     @cached_property
     def _offset(self) -> IntArray:
-        return np.cumsum(self._width) - self._width
+        return np.cumsum(self._width, axis=0) - self._width
 
     def blank(self, n_symbols: int) -> SlidingState:
         """Give the state before any bar: all NaN, so an unfilled window answers NaN."""
         return SlidingState(
-            np.full((n_symbols, sum(self.windows)), np.nan),
-            np.full((n_symbols, len(self.windows)), np.nan),
+            np.full((sum(self.windows), n_symbols), np.nan),
+            np.full((len(self.windows), n_symbols), np.nan),
         )
 
     def step(
         self, state: SlidingState, rows: IntArray, count: IntArray, values: FloatArray
     ) -> FloatArray:
-        """Take one value per row and column, (n_rows, n_columns); give each window's aggregate.
+        """Take one value per column and row, (n_columns, n_rows); give each window's aggregate.
 
         `count` (n_rows,) is each symbol's number of bars, this one included. The state's arrays are
         written in place. NaN until a window is full, and while a NaN is within it.
         """
-        place = (count[:, None] - 1) % self._width
-        flat = state.slots.reshape(-1)
-        slot = (rows * state.slots.shape[1])[:, None] + self._offset + place
-        flat[slot] = values
-        newest = np.where(place == 0, values, self.combine(state.newest[rows], values))
-        state.newest[rows] = newest
+        place = (count - 1) % self._width
+        slot = self._offset + place
+        state.slots[slot, rows] = values
+        newest = np.where(place == 0, values, self.combine(state.newest[:, rows], values))
+        state.newest[:, rows] = newest
         complete = place == self._width - 1
-        suffix = flat[slot + ~complete]
+        suffix = state.slots[slot + ~complete, rows]
         aggregate = np.where(complete, newest, self.combine(newest, suffix))
         self._cut(state.slots, rows, complete)
         return aggregate
 
     def _cut(self, slots: FloatArray, rows: IntArray, complete: BoolArray) -> None:
         """Turn the raw values of the windows just completed into suffixes."""
-        for column in np.flatnonzero(complete.any(axis=0)):
-            symbols = rows[complete[:, column]]
-            begin = self._offset[column]
-            span = slice(begin, begin + self._width[column])
-            raw = slots[symbols, span]
-            slots[symbols, span] = self.combine.accumulate(raw[:, ::-1], axis=1)[:, ::-1]
+        for column in np.flatnonzero(complete.any(axis=1)):
+            symbols = rows[complete[column]]
+            begin = int(self._offset[column, 0])
+            span = slice(begin, begin + self.windows[column])
+            raw = slots[span, symbols]
+            slots[span, symbols] = self.combine.accumulate(raw[::-1], axis=0)[::-1]

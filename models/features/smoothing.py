@@ -39,7 +39,7 @@ def wilder(period: int, skip_bars: int = 1) -> Average:
 
 @dataclass(frozen=True)
 class SmoothingBank:
-    """Several averages, one a column; the state is one float64 array (n_symbols, n_columns).
+    """Several averages, one a column; the state is one float64 array (n_columns, n_symbols).
 
     Examples
     --------
@@ -56,33 +56,33 @@ class SmoothingBank:
     @cached_property
     def _columns(self) -> tuple[FloatArray, IntArray, FloatArray, IntArray]:
         return (
-            np.array([average.weight for average in self.averages]),
-            np.array([average.seed_bars for average in self.averages], dtype=np.int64),
-            np.array([float(average.seed_divisor) for average in self.averages]),
-            np.array([average.skip_bars for average in self.averages], dtype=np.int64),
+            np.array([[average.weight] for average in self.averages]),
+            np.array([[average.seed_bars] for average in self.averages], dtype=np.int64),
+            np.array([[float(average.seed_divisor)] for average in self.averages]),
+            np.array([[average.skip_bars] for average in self.averages], dtype=np.int64),
         )
 
     def blank(self, n_symbols: int) -> FloatArray:
         """Give the state before any bar: sums of nothing."""
-        return np.zeros((n_symbols, len(self.averages)))
+        return np.zeros((len(self.averages), n_symbols))
 
     def step(
         self, state: FloatArray, rows: IntArray, count: IntArray, values: FloatArray
     ) -> FloatArray:
-        """Take one value per row and column, (n_rows, n_columns) or (n_rows, 1); give averages.
+        """Take one value per column and row, (n_columns, n_rows) or (n_rows,); give averages.
 
         `count` (n_rows,) is each symbol's number of bars, this one included. The state is written
         in place. Until an average is seeded the answer is its unfinished sum: the catalogue's
         warm-up hides it. Values of skipped bars may be NaN.
         """
         weight, seed_bars, seed_divisor, skip_bars = self._columns
-        before = state[rows]
+        before = state[:, rows]
         after = before + weight * (values - before)
-        seeding = count[:, None] <= skip_bars + seed_bars
+        seeding = count <= skip_bars + seed_bars
         if seeding.any():
-            age = count[:, None] - skip_bars
+            age = count - skip_bars
             total = np.where(age < 1, 0.0, before + values)
             seed = np.where(age == seed_bars, total / seed_divisor, total)
             after = np.where(seeding, seed, after)
-        state[rows] = after
+        state[:, rows] = after
         return after

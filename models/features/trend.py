@@ -10,7 +10,7 @@ from models.features.sliding import SlidingBank, SlidingState
 from models.features.smoothing import Average, SmoothingBank, exponential, wilder
 
 _SIMPLE = SlidingBank(np.add, (20, 50, 100, 200))
-_SIMPLE_BARS = np.array(_SIMPLE.windows)
+_SIMPLE_BARS = np.array(_SIMPLE.windows)[:, None]
 
 # Columns: 5 and 10 bars, MACD's fast and slow, TRIX's first of three. MACD's fast average is seeded
 # late, so that both have their first value at bar 26 (TA-Lib's convention).
@@ -31,7 +31,7 @@ _SLOPE_WEIGHTS = (_SLOPE_TIMES / (_SLOPE_TIMES * _SLOPE_TIMES).sum())[:, None]
 
 
 class TrendState(NamedTuple):
-    """Averages in progress, symbol first; see the banks above for the columns."""
+    """Averages in progress, symbol last; see the banks above for the columns."""
 
     simple: SlidingState
     price: FloatArray
@@ -55,23 +55,19 @@ def blank(n_symbols: int) -> TrendState:
 
 def step(state: TrendState, moment: Moment) -> list[FloatArray]:
     """Give the 15 trend columns of the catalogue's order, (n_rows,) each; write the state."""
-    close = moment.bars.close[:, None]
-    sums = _SIMPLE.step(
-        state.simple, moment.rows, moment.n_bars, np.broadcast_to(close, (close.size, 4))
-    )
+    close = moment.bars.close
+    sums = _SIMPLE.step(state.simple, moment.rows, moment.n_bars, np.array((close,) * 4))
     simple = close * _SIMPLE_BARS / sums - 1.0
     price = _PRICE.step(state.price, moment.rows, moment.n_bars, close)
-    macd = price[:, 2] - price[:, 3]
-    triple_before = state.third[moment.rows, 0]
-    second = _SECOND.step(
-        state.second, moment.rows, moment.n_bars, np.stack((macd, price[:, 4]), axis=1)
-    )
-    triple = _THIRD.step(state.third, moment.rows, moment.n_bars, second[:, 1:])[:, 0]
+    macd = price[2] - price[3]
+    triple_before = state.third[0, moment.rows]
+    second = _SECOND.step(state.second, moment.rows, moment.n_bars, np.array((macd, price[4])))
+    triple = _THIRD.step(state.third, moment.rows, moment.n_bars, second[1])[0]
     return [
-        *simple.T,
-        *(close / price[:, :2] - 1.0).T,
-        macd / moment.bars.close,
-        (macd - second[:, 0]) / moment.bars.close,
+        *simple,
+        *(close / price[:2] - 1.0),
+        macd / close,
+        (macd - second[0]) / close,
         *_directional(state, moment),
         *_aroon(moment.highs, moment.lows),
         _slope(moment.closes[-_SLOPE_BARS:]),
@@ -83,21 +79,19 @@ def _directional(state: TrendState, moment: Moment) -> tuple[FloatArray, FloatAr
     """Give ADX, +DI and -DI of 14 bars in points (Wilder, 1978); 0 where nothing moved."""
     up = moment.bars.high - moment.previous_high
     down = moment.previous_low - moment.bars.low
-    moves = np.stack(
+    moves = np.array(
         (
             np.where((up > down) & (up > 0.0), up, 0.0),
             np.where((down > up) & (down > 0.0), down, 0.0),
             moment.true_range,
-        ),
-        axis=1,
+        )
     )
-    averages = _DIRECTION.step(state.direction, moment.rows, moment.n_bars, moves)
-    plus = 100.0 * ratio(averages[:, 0], averages[:, 2], 0.0)
-    minus = 100.0 * ratio(averages[:, 1], averages[:, 2], 0.0)
-    difference = np.abs(averages[:, 0] - averages[:, 1])
-    strength = 100.0 * ratio(difference, averages[:, 0] + averages[:, 1], 0.0)
-    adx = _STRENGTH.step(state.strength, moment.rows, moment.n_bars, strength[:, None])
-    return adx[:, 0], plus, minus
+    rise, fall, breadth = _DIRECTION.step(state.direction, moment.rows, moment.n_bars, moves)
+    plus, minus, strength = 100.0 * ratio(
+        np.array((rise, fall, np.abs(rise - fall))), np.array((breadth, breadth, rise + fall)), 0.0
+    )
+    (adx,) = _STRENGTH.step(state.strength, moment.rows, moment.n_bars, strength)
+    return adx, plus, minus
 
 
 def _aroon(highs: FloatArray, lows: FloatArray) -> tuple[FloatArray, FloatArray]:

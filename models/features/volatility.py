@@ -26,7 +26,7 @@ _GARMAN_KLASS = 2.0 * np.log(2.0) - 1.0
 
 
 class VolatilityState(NamedTuple):
-    """Wilder's average true range (n_symbols, 1); sums of Parkinson's and Garman-Klass' terms."""
+    """Wilder's average true range (1, n_symbols); sums of Parkinson's and Garman-Klass' terms."""
 
     true_range: FloatArray
     ranges: SlidingState
@@ -39,13 +39,13 @@ def blank(n_symbols: int) -> VolatilityState:
 
 def step(state: VolatilityState, moment: Moment) -> list[FloatArray]:
     """Give the 10 volatility columns of the catalogue's order, (n_rows,) each; write the state."""
-    average_range = _TRUE_RANGE.step(
-        state.true_range, moment.rows, moment.n_bars, moment.true_range[:, None]
+    (average_range,) = _TRUE_RANGE.step(
+        state.true_range, moment.rows, moment.n_bars, moment.true_range
     )
     week = deviation(centred(moment.returns[-_WEEK_BARS:]), 1)
     falls = np.minimum(moment.returns[-MONTH_BARS:], 0.0)
     return [
-        average_range[:, 0] / moment.bars.close,
+        average_range / moment.bars.close,
         week,
         moment.volatility_21,
         moment.volatility_63,
@@ -63,16 +63,15 @@ def _from_ranges(sums: SlidingState, moment: Moment) -> tuple[FloatArray, FloatA
     open, close <= high), so every Garman-Klass term is at least 0.11 range_log^2, never negative.
     """
     squared_range = moment.range_log * moment.range_log
-    terms = np.stack(
+    terms = np.array(
         (
             _PARKINSON * squared_range,
             0.5 * squared_range - _GARMAN_KLASS * moment.body_log * moment.body_log,
-        ),
-        axis=1,
+        )
     )
     parkinson, garman_klass = np.sqrt(
         _RANGES.step(sums, moment.rows, moment.n_bars, terms) / MONTH_BARS
-    ).T
+    )
     return parkinson, garman_klass
 
 

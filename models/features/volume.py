@@ -28,7 +28,7 @@ def step(state: SlidingState, moment: Moment) -> list[FloatArray]:
     volume = moment.bars.volume
     money = moment.typical * volume
     rise = moment.typical - moment.previous_typical
-    values = np.stack(
+    values = np.array(
         (
             np.where(rise > 0.0, money, 0.0),
             np.where(rise < 0.0, money, 0.0),
@@ -36,12 +36,11 @@ def step(state: SlidingState, moment: Moment) -> list[FloatArray]:
             volume,
             volume,
             volume,
-        ),
-        axis=1,
+        )
     )
     inflow, outflow, accumulated, month, week, quarter = _SUMS.step(
         state, moment.rows, moment.n_bars, values
-    ).T
+    )
     short, long = _RATIO_BARS
     balances, volumes = centred(_on_balance(moment.flows)), centred(moment.volumes)
     volumes_spread = _spread(volumes, month)

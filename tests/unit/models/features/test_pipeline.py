@@ -180,10 +180,10 @@ def test_fold_when_the_processor_knows_fewer_instructions_then_gives_the_same_bi
 def test_state_when_rebuilt_from_copied_arrays_then_continues_bit_for_bit(
     tape: Bars, warm: FeatureState
 ) -> None:
-    """A state is its arrays and nothing else: float64 and int64, symbol first."""
+    """A state is its arrays and nothing else: float64 and int64, symbol last."""
     for leaf in leaves(warm):
         assert leaf.dtype in (np.float64, np.int64)
-        assert leaf.shape[0] == N_SYMBOLS
+        assert leaf.shape[-1] == N_SYMBOLS
     first, second = copied(warm), copied(warm)
     every = np.arange(N_SYMBOLS)
     for bar in range(259, 263):

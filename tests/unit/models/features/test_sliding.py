@@ -19,10 +19,10 @@ def test_sliding_sum_when_huge_values_have_passed_then_is_exact_for_ever() -> No
     state = bank.blank(n_symbols=1)
     row = np.array([0])
     for bar, value in enumerate(values, start=1):
-        sums = bank.step(state, row, np.array([bar]), np.full((1, 2), value))
+        sums = bank.step(state, row, np.array([bar]), np.full((2, 1), value))
         if bar % 97 == 0:
             exact = [fsum(values[bar - 5 : bar]), fsum(values[bar - 63 : bar])]
-            np.testing.assert_allclose(sums[0], exact, rtol=1e-14)
+            np.testing.assert_allclose(sums[:, 0], exact, rtol=1e-14)
 
 
 def test_sliding_maximum_when_symbols_stand_at_different_bars_then_equals_the_window() -> None:
@@ -37,9 +37,9 @@ def test_sliding_maximum_when_symbols_stand_at_different_bars_then_equals_the_wi
         for row, value in zip(rows, values, strict=True):
             pasts[row].append(value)
         count = np.array([len(pasts[row]) for row in rows], dtype=np.int64)
-        highest = bank.step(state, rows, count, np.repeat(values[:, None], 3, axis=1))
+        highest = bank.step(state, rows, count, np.tile(values, (3, 1)))
         expected = [
             [max(pasts[row][-n:]) if len(pasts[row]) >= n else np.nan for n in (1, 4, 7)]
             for row in rows
         ]
-        np.testing.assert_array_equal(highest, np.array(expected).reshape(-1, 3))
+        np.testing.assert_array_equal(highest, np.array(expected).reshape(-1, 3).T)

@@ -19,4 +19,16 @@ def test_record_when_symbols_come_irregularly_then_each_window_is_its_own_past()
             pasts[row].append(value)
         latest = record(tape, rows, count[rows], (values, -values))
         expected = np.array([pasts[row][-3:] for row in rows]).reshape(-1, 3).T
-        np.testing.assert_array_equal(latest, np.stack((expected, -expected)))
+        np.testing.assert_array_equal(latest, np.stack((expected, -expected), axis=1))
+
+
+def test_record_when_all_symbols_stand_at_one_place_then_each_window_is_its_own_past() -> None:
+    """Their windows are one stretch of the tape: the same values as of a symbol on its own."""
+    values = np.random.default_rng(3).random((11, 4))
+    together, alone = blank_tape(4, 1, window=3), blank_tape(4, 1, window=3)
+    for bar, now in enumerate(values, start=1):
+        latest = record(together, np.arange(4), np.full(4, bar), (now,))
+        single = [record(alone, np.array([r]), np.array([bar]), (now[[r]],)) for r in range(4)]
+        np.testing.assert_array_equal(latest, np.concatenate(single, axis=2))
+        if bar > 2:
+            np.testing.assert_array_equal(latest[:, 0], values[bar - 3 : bar])

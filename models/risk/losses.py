@@ -52,8 +52,8 @@ def value_at_risk(account: Account, order: Order) -> Finding:
     limits, scenarios = account.limits, account.scenarios
     seen = scenarios.seen[scenarios.index[order.symbol]]
     if seen < limits.var_min_bars:
-        message = f"{order.symbol} has {seen} returns; expected {limits.var_min_bars} at least"
-        return Finding("VAR_WARMUP", message, limits.var_min_bars, seen, 0)
+        form = "{about} has {actual} returns; expected {limit} at least"
+        return Finding("VAR_WARMUP", form, limits.var_min_bars, seen, 0, order.symbol)
     n_bars, scale = scenarios.n_known(order.symbol), horizon(account.rules.bar_ns)
     side = 1 if order.lots > 0 else -1
     edge, unit = account.edge(order.symbol, side), account.book.notional(order.symbol, 1)
@@ -67,9 +67,9 @@ def value_at_risk(account: Account, order: Order) -> Finding:
     money = limit * (max(account.equity, 0) / MONEY_SCALE) / scale
     most = min(historical_room(rest, each, start, money, n_bars), variance.room(start, money))
     actual = account.of_equity(round(worst * scale * MONEY_SCALE))
-    message = f"one-day VaR at 95 % would be {actual:.4f} of equity; the limit is {limit}"
+    form = "one-day VaR at 95 % would be {actual:.4f} of equity; the limit is {limit}"
     room = most - edge if most > start else 0
-    return Finding("MAX_VAR", message, limit, actual, room)
+    return Finding("MAX_VAR", form, limit, actual, room)
 
 
 def book_correlation(account: Account, order: Order) -> Finding:
@@ -82,18 +82,18 @@ def book_correlation(account: Account, order: Order) -> Finding:
     seen = scenarios.seen_lately(symbol, n_bars)
     n_needed = math.ceil(n_bars * SEEN_SHARE)
     if seen < n_needed:
-        message = f"{symbol} has {seen} returns in {n_bars} bars; expected {n_needed} at least"
-        return Finding("CORRELATION_WARMUP", message, n_needed, seen, 0)
+        form = "{about[0]} has {actual} returns in {about[1]} bars; expected {limit} at least"
+        return Finding("CORRELATION_WARMUP", form, n_needed, seen, 0, (symbol, n_bars))
     # A short position gains where the symbol loses.
     side = 1 if order.lots > 0 else -1
     own, rest = scenarios.returns[at, -n_bars:], scenarios.rest(symbol)[-n_bars:]
     actual = side * correlation(own, rest)
-    message = (
-        f"{symbol} correlates {actual:.4f} with the rest of the book over {n_bars} bars; "
-        f"the limit is {limit}"
+    form = (
+        "{about[0]} correlates {actual:.4f} with the rest of the book over {about[1]} bars; "
+        "the limit is {limit}"
     )
     room = UNBOUNDED_LOTS if actual <= limit else 0
-    return Finding("MAX_CORRELATION", message, limit, actual, room)
+    return Finding("MAX_CORRELATION", form, limit, actual, room, (symbol, n_bars))
 
 
 def daily_loss(account: Account, order: Order) -> Finding:
@@ -103,5 +103,5 @@ def daily_loss(account: Account, order: Order) -> Finding:
     loss = opened - account.equity
     actual = loss / opened if opened > 0 else math.inf
     is_within = opened > 0 and loss * FRACTION_SCALE < scaled(limit) * opened
-    message = f"the day has lost {actual:.4f} of the equity it began with; the limit is {limit}"
-    return Finding("MAX_DAILY_LOSS", message, limit, actual, UNBOUNDED_LOTS if is_within else 0)
+    form = "the day has lost {actual:.4f} of the equity it began with; the limit is {limit}"
+    return Finding("MAX_DAILY_LOSS", form, limit, actual, UNBOUNDED_LOTS if is_within else 0)

@@ -47,7 +47,8 @@ class Book(msgspec.Struct):
 
     def notional(self, symbol: str, lots: int) -> int:
         """Return the value of ``lots`` at the last price, signed, in money units."""
-        return lots * self.lot_sizes[symbol] * self.position(symbol).price_e8
+        position = self.positions.get(symbol) or self.position(symbol)
+        return lots * self.lot_sizes[symbol] * position.price_e8
 
     def equity(self) -> int:
         """Return cash plus the value of all positions at their last prices, in money units."""

@@ -57,7 +57,5 @@ def short_sale(account: Account, order: Order) -> Finding:
         return Finding("SHORT_SALE", "nothing is sold short", 0, 0, UNBOUNDED_LOTS)
     room = account.reducible(order)
     short = max(-order.lots - room, 0)
-    form = (
-        "{actual} lots of {about[0]} would be sold short; {about[1]} are held and not being sold"
-    )
+    form = "{actual} lots of {about[0]} would be sold short; {about[1]} are held and not being sold"
     return Finding("SHORT_SALE", form, 0, short, room, (order.symbol, room))

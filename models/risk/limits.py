@@ -76,7 +76,7 @@ class Order(NamedTuple):
     strategy: str = ""
 
 
-class Finding(msgspec.Struct, frozen=True, eq=False):
+class Finding(msgspec.Struct, frozen=True, eq=False, gc=False):
     """What a control found: its limit, the value the order would reach, and its room in lots.
 
     Most findings are that there is room, and nobody reads their text. So it is kept as a form with
@@ -96,8 +96,8 @@ class Finding(msgspec.Struct, frozen=True, eq=False):
 
         Examples
         --------
-        >>> Finding("MAX_X", "{about} is {actual:.1f}; the limit is {limit}", 2, 2.5, 0, "x").message
-        'x is 2.5; the limit is 2'
+        >>> Finding("MAX_X", "{about} is {actual:.1f}, not {limit}", 2, 2.5, 0, "x").message
+        'x is 2.5, not 2'
         """
         return self.form.format(limit=self.limit, actual=self.actual, about=self.about)
 

@@ -1,6 +1,6 @@
 """Is the order itself sane: its value, its quantity, how many came before, is it one twice."""
 
-from models.risk.account import FRACTION_SCALE, Account, scaled
+from models.risk.account import FRACTION_SCALE, Account, scaled_limit
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 
 _NS_PER_MS = 1_000_000
@@ -10,7 +10,7 @@ def order_value(account: Account, order: Order) -> Finding:
     """Keep one order's value below its share of equity, at the higher of its price and the last."""
     limit = account.limits.max_order_fraction
     unit = _dearest_unit(account, order)
-    room = scaled(limit) * max(account.equity, 0) // (FRACTION_SCALE * unit)
+    room = scaled_limit(limit) * max(account.equity, 0) // (FRACTION_SCALE * unit)
     actual = account.of_equity(abs(order.lots) * unit)
     form = "the order is {actual:.4f} of equity; the limit is {limit}"
     return Finding("MAX_ORDER_VALUE", form, limit, actual, room)

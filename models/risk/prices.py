@@ -1,7 +1,7 @@
 """Is there a price to judge by: missing, stale, or far from what the order asks."""
 
 from models.portfolio.ledger import PRICE_SCALE
-from models.risk.account import FRACTION_SCALE, Account, scaled
+from models.risk.account import FRACTION_SCALE, Account, scaled_limit
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 
 
@@ -24,7 +24,7 @@ def collar(account: Account, order: Order) -> Finding:
     limit = account.limits.price_collar_fraction
     last = account.book.position(order.symbol).price_e8
     away = abs(order.price_e8 - last) if order.price_e8 else 0
-    if away * FRACTION_SCALE <= scaled(limit) * last:
+    if away * FRACTION_SCALE <= scaled_limit(limit) * last:
         return Finding("PRICE_COLLAR", "the price is near", limit, away / last, UNBOUNDED_LOTS)
     prices = f"{order.price_e8 / PRICE_SCALE:g}", f"{last / PRICE_SCALE:g}"
     form = (

@@ -6,12 +6,20 @@ it.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from models.portfolio.ledger import MONEY_SCALE
-from models.risk.correlation import FloatArray, book_returns
+from models.risk.correlation import Centred, FloatArray, book_returns
 from models.risk.exposure import Stake
+
+
+class Recent(NamedTuple):
+    """The newest returns of a symbol: how many are known, and all of them, less their mean."""
+
+    n_seen: int
+    centred: Centred
 
 
 class Scenarios:
@@ -53,15 +61,18 @@ class Scenarios:
         self.returns = np.where(known, self.window, 0.0)
         self.weights = np.array([weight_of(stakes.get(s)) for s in self.symbols], np.float64)
         self.earned = book_returns(self.returns, self.weights)
+        self.n_exposed = int(np.count_nonzero(self.weights))
         self._shortest: int | None = None
-        self._recent: dict[tuple[int, int], int] = {}
+        self._rest: tuple[str, FloatArray] | None = None
+        self._recent: dict[tuple[int, int], Recent] = {}
 
-    def seen_lately(self, symbol: str, n_bars: int) -> int:
-        """Return how many of the newest ``n_bars`` returns of a symbol are known."""
+    def recent(self, symbol: str, n_bars: int) -> Recent:
+        """Return what the newest ``n_bars`` returns of a symbol are; looked at once a bar."""
         key = (self.index[symbol], n_bars)
         found = self._recent.get(key)
         if found is None:
-            found = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
+            n_seen = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
+            found = Recent(n_seen, Centred.of(self.returns[key[0], -n_bars:]))
             self._recent[key] = found
         return found
 
@@ -74,6 +85,8 @@ class Scenarios:
         added = weight - before
         if added:
             self.weights[at] = weight
+            self.n_exposed += bool(weight) - bool(before)
+            self._rest = None
             if not weight:
                 self._shortest = None
             elif not before and self._shortest is not None:
@@ -82,14 +95,14 @@ class Scenarios:
 
     def rest(self, symbol: str) -> FloatArray:
         """Return what the book without ``symbol`` earned per bar, shape (n_bars,)."""
-        at = self.index[symbol]
-        rest: FloatArray = self.earned - self.weights[at] * self.returns[at]
-        return rest
+        if self._rest is None or self._rest[0] != symbol:
+            at = self.index[symbol]
+            self._rest = symbol, self.earned - self.weights[at] * self.returns[at]
+        return self._rest[1]
 
     def is_alone(self, symbol: str) -> bool:
         """Tell whether nothing but ``symbol`` is exposed."""
-        at = self.index[symbol]
-        return int(np.count_nonzero(self.weights)) == int(self.weights[at] != 0.0)
+        return self.n_exposed == int(self.weights[self.index[symbol]] != 0.0)
 
     def n_known(self, symbol: str = "") -> int:
         """Return the bars known of the shortest history in the book, ``symbol`` counted in."""

@@ -13,7 +13,8 @@ import msgspec
 
 from models.errors import ModelError
 
-PRICE_SCALE = 10**8
+_PRICE_DECIMALS = 8
+PRICE_SCALE = 10**_PRICE_DECIMALS
 MONEY_SCALE = 10**16
 
 # Fees come in basis points with at most four decimals, and are charged in steps of 1e-8.
@@ -79,7 +80,12 @@ def price_e8(price: float) -> int:
     >>> price_e8(101.25), price_e8(9999999999.99)
     (10125000000, 999999999999000000)
     """
-    scaled = Decimal(repr(float(price))).scaleb(8)
+    shortest = repr(float(price))
+    whole, _, decimals = shortest.partition(".")
+    # As most prices are: nothing to round.
+    if 0 < len(decimals) <= _PRICE_DECIMALS and "e" not in decimals:
+        return int(whole + decimals.ljust(_PRICE_DECIMALS, "0"))
+    scaled = Decimal(shortest).scaleb(_PRICE_DECIMALS)
     return int(scaled.to_integral_value(ROUND_HALF_EVEN))
 
 

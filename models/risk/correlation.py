@@ -20,8 +20,9 @@ def book_returns(window: FloatArray, weights: FloatArray) -> FloatArray:
     added one after the other, in their order.
     """
     total = np.zeros(window.shape[1])
-    for at in np.flatnonzero(weights).tolist():
-        total += weights[at] * window[at]
+    for weight, returns in zip(weights.tolist(), window, strict=True):
+        if weight:
+            total += weight * returns
     return total
 
 

@@ -73,7 +73,7 @@ class Exposure:
             return
         self.stakes[symbol] = stake
         widened = abs(stake.worst()) - abs(before.worst())
-        sector = self.sector(symbol)
+        sector = self.sectors.get(symbol, UNCLASSIFIED)
         self.by_sector[sector] = self.by_sector.get(sector, 0) + widened
         self.gross += widened
         self.held += stake.held - before.held

@@ -16,10 +16,19 @@ from models.risk.exposure import Stake
 
 
 class Recent(NamedTuple):
-    """The newest returns of a symbol: how many are known, and all of them, less their mean."""
+    """The newest returns of all symbols: how many are known, and all, less their means."""
 
-    n_seen: int
-    centred: Centred
+    n_seen: list[int]
+    moves: FloatArray
+    squares: list[float]
+
+    @classmethod
+    def of(cls, window: FloatArray, returns: FloatArray) -> "Recent":
+        """Look at returns, shape (n_symbols, n_bars), with and without NaN."""
+        means = np.add.reduce(returns, axis=1) / returns.shape[1]
+        moves = returns - means[:, None]
+        squares = np.add.reduce(moves * moves, axis=1)
+        return cls(np.isfinite(window).sum(axis=1).tolist(), moves, squares.tolist())
 
 
 class Scenarios:
@@ -64,17 +73,19 @@ class Scenarios:
         self.n_exposed = int(np.count_nonzero(self.weights))
         self._shortest: int | None = None
         self._rest: tuple[str, FloatArray] | None = None
-        self._recent: dict[tuple[int, int], Recent] = {}
+        self._recent: dict[int, Recent] = {}
 
-    def recent(self, symbol: str, n_bars: int) -> Recent:
-        """Return what the newest ``n_bars`` returns of a symbol are; looked at once a bar."""
-        key = (self.index[symbol], n_bars)
-        found = self._recent.get(key)
+    def recent(self, symbol: str, n_bars: int) -> tuple[int, Centred]:
+        """Return how many of the newest ``n_bars`` returns of a symbol are known, and all of them.
+
+        The first question of a bar is answered for all symbols.
+        """
+        found = self._recent.get(n_bars)
         if found is None:
-            n_seen = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
-            found = Recent(n_seen, Centred.of(self.returns[key[0], -n_bars:]))
-            self._recent[key] = found
-        return found
+            found = Recent.of(self.window[:, -n_bars:], self.returns[:, -n_bars:])
+            self._recent[n_bars] = found
+        at = self.index[symbol]
+        return found.n_seen[at], Centred(found.moves[at], found.squares[at])
 
     def move(self, symbol: str, stake: Stake) -> None:
         """Take a symbol's new stake into the running vector."""

@@ -13,41 +13,36 @@ from models.risk.limits import Finding, Order
 
 def asset_fraction(account: Account, order: Order) -> Finding:
     """Keep one asset below its share of equity."""
-    limit, equity = account.limits.max_asset_fraction, account.equity
-    reached, room = _reach(account, order, scaled_limit(limit) * max(equity, 0))
+    limit = account.limits.max_asset_fraction
+    actual, room = _fit(account, order, None, limit, account.equity)
     form = "{about} would be {actual:.4f} of equity; the limit is {limit}"
-    return Finding("MAX_ASSET_FRACTION", form, limit, _share(reached, equity), room, order.symbol)
+    return Finding("MAX_ASSET_FRACTION", form, limit, actual, room, order.symbol)
 
 
 def sector_fraction(account: Account, order: Order) -> Finding:
     """Keep the assets of one sector, long and short added up, below its share of equity."""
-    limit, equity = account.limits.max_sector_fraction, account.equity
-    sector = account.exposure.sector(order.symbol)
-    rest = account.exposure.by_sector.get(sector, 0) - _now(account, order)
-    budget = scaled_limit(limit) * max(equity, 0) - rest * FRACTION_SCALE
-    reached, room = _reach(account, order, budget)
+    limit, exposure = account.limits.max_sector_fraction, account.exposure
+    sector = exposure.sector(order.symbol)
+    total = exposure.by_sector.get(sector, 0)
+    actual, room = _fit(account, order, total, limit, account.equity)
     form = "sector {about} would be {actual:.4f} of equity; the limit is {limit}"
-    return Finding("MAX_SECTOR_FRACTION", form, limit, _share(rest + reached, equity), room, sector)
+    return Finding("MAX_SECTOR_FRACTION", form, limit, actual, room, sector)
 
 
 def leverage(account: Account, order: Order) -> Finding:
     """Keep the gross exposure below the leverage limit times equity."""
-    limit, equity = account.limits.max_leverage, account.equity
-    rest = account.exposure.gross - _now(account, order)
-    budget = scaled_limit(limit) * max(equity, 0) - rest * FRACTION_SCALE
-    reached, room = _reach(account, order, budget)
+    limit = account.limits.max_leverage
+    actual, room = _fit(account, order, account.exposure.gross, limit, account.equity)
     form = "gross exposure would be {actual:.4f} of equity; the limit is {limit}"
-    return Finding("MAX_LEVERAGE", form, limit, _share(rest + reached, equity), room)
+    return Finding("MAX_LEVERAGE", form, limit, actual, room)
 
 
 def gross_exposure(account: Account, order: Order) -> Finding:
     """Keep the gross exposure below its share of the equity with which the day began."""
     limit, capital = account.limits.max_gross_fraction, account.kept.day.open_equity
-    rest = account.exposure.gross - _now(account, order)
-    budget = scaled_limit(limit) * max(capital, 0) - rest * FRACTION_SCALE
-    reached, room = _reach(account, order, budget)
+    actual, room = _fit(account, order, account.exposure.gross, limit, capital)
     form = "gross exposure would be {actual:.4f} of the day's first equity; the limit is {limit}"
-    return Finding("MAX_GROSS_EXPOSURE", form, limit, _share(rest + reached, capital), room)
+    return Finding("MAX_GROSS_EXPOSURE", form, limit, actual, room)
 
 
 def net_exposure(account: Account, order: Order) -> Finding:
@@ -65,22 +60,21 @@ def net_exposure(account: Account, order: Order) -> Finding:
     return Finding("MAX_NET_EXPOSURE", form, limit, actual, max(room, 0), direction)
 
 
-def _now(account: Account, order: Order) -> int:
-    """Return the worst value of the order's symbol without the order."""
-    return abs(account.exposure.of(order.symbol).worst())
+def _fit(
+    account: Account, order: Order, total: int | None, limit: float, capital: int
+) -> tuple[float, int]:
+    """Return the share of ``capital`` that is reached if the order fills, and the room in lots.
 
-
-def _reach(account: Account, order: Order, budget: int) -> tuple[int, int]:
-    """Return the worst value of the symbol once the order may have filled, and the room for lots.
-
-    The room are the lots that keep the symbol's worst value within ``budget`` (money x 1e9).
+    ``total`` is the worst value now of all that shares the limit, the order's symbol among it; None
+    where the symbol has a limit of its own. The room keeps the worst value within the limit.
     """
-    _, up, down = account.exposure.of(order.symbol)
-    unit = account.book.notional(order.symbol, 1)
-    there, back = (up, abs(down)) if order.lots > 0 else (-down, abs(up))
-    reached = max(abs(there + abs(order.lots) * unit), back)
+    stake, unit = account.exposure.of(order.symbol), account.book.notional(order.symbol, 1)
+    there, back = (stake.up, abs(stake.down)) if order.lots > 0 else (-stake.down, abs(stake.up))
+    rest = 0 if total is None else total - abs(stake.worst())
+    reached = rest + max(abs(there + abs(order.lots) * unit), back)
+    budget = scaled_limit(limit) * max(capital, 0) - rest * FRACTION_SCALE
     most = budget // (FRACTION_SCALE * unit)
-    return reached, 0 if back > most * unit else max(most - there // unit, 0)
+    return _share(reached, capital), 0 if back > most * unit else max(most - there // unit, 0)
 
 
 def _share(money: int, of_money: int) -> float:

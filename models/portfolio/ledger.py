@@ -14,7 +14,7 @@ import msgspec
 from models.errors import ModelError
 
 _PRICE_DECIMALS = 8
-PRICE_SCALE = 10**_PRICE_DECIMALS
+PRICE_SCALE = 10**8
 MONEY_SCALE = 10**16
 
 # Fees come in basis points with at most four decimals, and are charged in steps of 1e-8.

@@ -154,13 +154,11 @@ class Account:
         self.reservations.release(order)
         self.touch(order.symbol)
 
-    def fill(self, order: OpenOrder, fill: Fill) -> None:
-        """Book the trade of an open order; what is left of the order stays open."""
-        self.settle(order, fill)
-        self.touch(fill.symbol)
-
     def settle(self, order: OpenOrder, fill: Fill) -> None:
-        """Book the trade of an open order, and leave exposure to the mark that follows at once."""
+        """Book the trade of an open order; what is left of the order stays open.
+
+        Exposure is left to the mark that must follow at once.
+        """
         self.reservations.fill(order, fill.lots)
         self._book(fill)
 

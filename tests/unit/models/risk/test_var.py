@@ -140,6 +140,13 @@ def test_historical_room_when_a_hedge_lifts_losses_then_counts_both_ways() -> No
     assert historical_room(rest, each, 5, 5.0, 20) == 15
 
 
+def test_historical_room_when_one_bar_recovers_and_three_sink_then_ends_with_the_third() -> None:
+    """Of 40 bars two may lose more than 5: one does until 5 lots lift it, three do from 6 on."""
+    rest = np.array([-10.0, 0.0, 0.0, 0.0, *[1.0] * 36])
+    each = np.array([1.0, -1.0, -1.0, -1.0, *[0.0] * 36])
+    assert historical_room(rest, each, 0, 5.0, 40) == 5
+
+
 @given(MOVES, st.data(), st.integers(0, 2_000), st.integers(1, 60))
 def test_keeps_historical_when_plain_then_every_quantity_passes(
     moves: list[float], data: st.DataObject, limit: int, most: int

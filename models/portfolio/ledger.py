@@ -13,6 +13,7 @@ import msgspec
 
 from models.errors import ModelError
 
+_PRICE_DECIMALS = 8
 PRICE_SCALE = 10**8
 MONEY_SCALE = 10**16
 
@@ -47,7 +48,8 @@ class Book(msgspec.Struct):
 
     def notional(self, symbol: str, lots: int) -> int:
         """Return the value of ``lots`` at the last price, signed, in money units."""
-        return lots * self.lot_sizes[symbol] * self.position(symbol).price_e8
+        position = self.positions.get(symbol) or self.position(symbol)
+        return lots * self.lot_sizes[symbol] * position.price_e8
 
     def equity(self) -> int:
         """Return cash plus the value of all positions at their last prices, in money units."""
@@ -78,7 +80,12 @@ def price_e8(price: float) -> int:
     >>> price_e8(101.25), price_e8(9999999999.99)
     (10125000000, 999999999999000000)
     """
-    scaled = Decimal(repr(float(price))).scaleb(8)
+    shortest = repr(float(price))
+    whole, _, decimals = shortest.partition(".")
+    # As most prices are: nothing to round.
+    if 0 < len(decimals) <= _PRICE_DECIMALS and "e" not in decimals:
+        return int(whole + decimals.ljust(_PRICE_DECIMALS, "0"))
+    scaled = Decimal(shortest).scaleb(_PRICE_DECIMALS)
     return int(scaled.to_integral_value(ROUND_HALF_EVEN))
 
 

@@ -8,6 +8,7 @@ position and for five hundred.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ FRACTION_SCALE = 10**9
 def scaled(fraction: float) -> int:
     """Return a fraction as an integer of 1e-9."""
     return round(fraction * FRACTION_SCALE)
+
+
+@lru_cache(maxsize=1_024)
+def scaled_limit(limit: float) -> int:
+    """Return a limit as an integer of 1e-9; there are few of them, and every order meets all."""
+    return scaled(limit)
 
 
 @dataclass(slots=True)
@@ -122,16 +129,16 @@ class Account:
         """Take a bar's prices: marks, returns, exposure and scenarios follow."""
         kept = self.kept
         mark(self.book, closes)
-        returns = np.full(len(self.rules.symbols), np.nan)
-        last_close = kept.last_close.copy()
+        index, last_close = self.scenarios.index, kept.last_close.tolist()
+        returns = [math.nan] * len(last_close)
         for symbol, close in closes.items():
-            at = self.scenarios.index[symbol]
+            at = index[symbol]
             returns[at] = math.log(close / last_close[at])
             last_close[at] = close
             kept.priced_ns[symbol] = close_ns
             self._put(symbol)
-        kept.last_close, kept.bar_ns = last_close, close_ns
-        self.scenarios.push(returns, self.exposure.stakes)
+        kept.last_close, kept.bar_ns = np.array(last_close, np.float64), close_ns
+        self.scenarios.push(np.array(returns, np.float64), self.exposure.stakes)
         kept.window = self.scenarios.window
         kept.day.peak_equity = max(kept.day.peak_equity, self.equity)
 
@@ -147,16 +154,22 @@ class Account:
         self.reservations.release(order)
         self.touch(order.symbol)
 
-    def fill(self, order: OpenOrder, fill: Fill) -> None:
-        """Book the trade of an open order; what is left of the order stays open."""
+    def settle(self, order: OpenOrder, fill: Fill) -> None:
+        """Book the trade of an open order; what is left of the order stays open.
+
+        Exposure is left to the mark that must follow at once.
+        """
         self.reservations.fill(order, fill.lots)
-        self.trade(fill)
+        self._book(fill)
 
     def trade(self, fill: Fill) -> None:
         """Book a trade that happened, and let the witness take its own note of it."""
+        self._book(fill)
+        self.touch(fill.symbol)
+
+    def _book(self, fill: Fill) -> None:
         post(self.book, fill)
         self.kept.witness.saw(fill, self.book.lot_sizes[fill.symbol])
-        self.touch(fill.symbol)
 
     def touch(self, symbol: str) -> None:
         """Look at a symbol anew after its position or its open orders changed."""

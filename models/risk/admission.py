@@ -11,8 +11,8 @@ def halted(account: Account, order: Order) -> Finding:
     if thrown is None or thrown[1].state != "HALTED":
         return Finding("HALTED", "nothing is halted", 0, 0, UNBOUNDED_LOTS)
     key, switch = thrown
-    message = f"{key} is HALTED by {switch.actor}: {switch.reason}"
-    return Finding("HALTED", message, 0, abs(order.lots), 0)
+    about = f"{key} is HALTED by {switch.actor}: {switch.reason}"
+    return Finding("HALTED", "{about}", 0, abs(order.lots), 0, about)
 
 
 def reducing(account: Account, order: Order) -> Finding:
@@ -21,16 +21,16 @@ def reducing(account: Account, order: Order) -> Finding:
     if thrown is None or thrown[1].state != "REDUCING":
         return Finding("REDUCE_ONLY", "new risk is allowed", 0, 0, UNBOUNDED_LOTS)
     key, switch = thrown
-    message = f"{key} is REDUCING by {switch.actor}: {switch.reason}"
-    return Finding("REDUCE_ONLY", message, 0, abs(order.lots), 0)
+    about = f"{key} is REDUCING by {switch.actor}: {switch.reason}"
+    return Finding("REDUCE_ONLY", "{about}", 0, abs(order.lots), 0, about)
 
 
 def restricted(account: Account, order: Order) -> Finding:
     """Refuse what stands on the list of restricted symbols."""
     if order.symbol not in account.limits.restricted:
         return Finding("RESTRICTED_SYMBOL", "not restricted", 0, 0, UNBOUNDED_LOTS)
-    message = f"{order.symbol} is restricted for this portfolio"
-    return Finding("RESTRICTED_SYMBOL", message, 0, abs(order.lots), 0)
+    form = "{about} is restricted for this portfolio"
+    return Finding("RESTRICTED_SYMBOL", form, 0, abs(order.lots), 0, order.symbol)
 
 
 def market_hours(account: Account, order: Order) -> Finding:
@@ -46,18 +46,16 @@ def market_hours(account: Account, order: Order) -> Finding:
     )
     if is_open:
         return Finding("MARKET_CLOSED", "the market is open", 0, 0, UNBOUNDED_LOTS)
-    message = f"the market of {order.symbol} is closed at {now_ns} ns, or its calendar ends before"
-    return Finding("MARKET_CLOSED", message, 0, abs(order.lots), 0)
+    about = order.symbol, now_ns
+    form = "the market of {about[0]} is closed at {about[1]} ns, or its calendar ends before"
+    return Finding("MARKET_CLOSED", form, 0, abs(order.lots), 0, about)
 
 
 def short_sale(account: Account, order: Order) -> Finding:
     """Refuse to sell what is not held, unless portfolio and instrument may be short."""
-    is_allowed = account.limits.allow_short and order.symbol in account.rules.shortable
-    if order.lots > 0 or is_allowed:
+    if order.lots > 0 or (account.limits.allow_short and order.symbol in account.rules.shortable):
         return Finding("SHORT_SALE", "nothing is sold short", 0, 0, UNBOUNDED_LOTS)
     room = account.reducible(order)
     short = max(-order.lots - room, 0)
-    message = (
-        f"{short} lots of {order.symbol} would be sold short; {room} are held and not being sold"
-    )
-    return Finding("SHORT_SALE", message, 0, short, room)
+    form = "{actual} lots of {about[0]} would be sold short; {about[1]} are held and not being sold"
+    return Finding("SHORT_SALE", form, 0, short, room, (order.symbol, room))

@@ -19,8 +19,8 @@ from models.risk.concentration import (
     net_exposure,
     sector_fraction,
 )
-from models.risk.limits import Finding, Order
-from models.risk.losses import book_correlation, daily_loss, value_at_risk
+from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
+from models.risk.losses import book_correlation, daily_loss, keeps_value_at_risk, value_at_risk
 from models.risk.orders import (
     duplicate,
     order_quantity,
@@ -53,6 +53,8 @@ class Control(NamedTuple):
         Why it must, or need not.
     rule
         Where it is asked for.
+    clears
+        Tells sooner than ``find`` that there is room for so many lots, or leaves it open.
     """
 
     find: Callable[[Account, Order], Finding]
@@ -62,6 +64,7 @@ class Control(NamedTuple):
     binds_reductions: bool
     because: str
     rule: str
+    clears: Callable[[Account, Order, int], bool] | None = None
 
 
 _RISK = "refusing a reduction would keep the risk"
@@ -212,6 +215,7 @@ CONTROLS = (
         binds_reductions=False,
         because=_RISK,
         rule="15c3-5(c)(1)(i)",
+        clears=keeps_value_at_risk,
     ),
     Control(
         find=book_correlation,
@@ -271,16 +275,19 @@ def check(account: Account, order: Order) -> tuple[list[Finding], int]:
     that is the only reason.
     """
     lots, free = abs(order.lots), account.reducible(order)
-    breaches, allowed = [], None
+    breaches, allowed = [], UNBOUNDED_LOTS
     for control in CONTROLS:
+        # Room beyond the order and beyond what others leave decides nothing.
+        if control.clears is not None and control.clears(account, order, max(lots, allowed)):
+            continue
         found = control.find(account, order)
         room = found.room_lots if control.binds_reductions else max(found.room_lots, free)
-        allowed = room if allowed is None else min(allowed, room)
+        allowed = min(allowed, room)
         if lots > room:
             breaches.append(found)
             if found.code == "NO_PRICE":
                 break
-    return breaches, _not_just_sent(account, order, allowed or 0)
+    return breaches, _not_just_sent(account, order, allowed)
 
 
 def _not_just_sent(account: Account, order: Order, allowed: int) -> int:

@@ -5,6 +5,7 @@ run in symbol order, so the result does not depend on who else is in the book's 
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,30 @@ def book_returns(window: FloatArray, weights: FloatArray) -> FloatArray:
     added one after the other, in their order.
     """
     total = np.zeros(window.shape[1])
-    for at in np.flatnonzero(weights).tolist():
-        total += weights[at] * window[at]
+    for weight, returns in zip(weights.tolist(), window, strict=True):
+        if weight:
+            total += weight * returns
     return total
+
+
+class Centred(NamedTuple):
+    """A series less its mean, and the sum of its squares."""
+
+    moves: FloatArray
+    squares: float
+
+    @classmethod
+    def of(cls, series: FloatArray) -> "Centred":
+        """Return what a correlation needs of one series."""
+        moves = series - np.add.reduce(series) / len(series)
+        return cls(moves, float(np.add.reduce(moves * moves)))
+
+    def correlation(self, other: "Centred") -> float:
+        """Return Pearson's correlation with an equally long series; 0.0 where one is constant."""
+        spread = math.sqrt(self.squares * other.squares)
+        if spread == 0.0:
+            return 0.0
+        return max(-1.0, min(1.0, float(np.add.reduce(self.moves * other.moves)) / spread))
 
 
 def correlation(first: FloatArray, second: FloatArray) -> float:
@@ -32,9 +54,4 @@ def correlation(first: FloatArray, second: FloatArray) -> float:
     >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
     1.0
     """
-    a = first - first.sum() / len(first)
-    b = second - second.sum() / len(second)
-    spread = math.sqrt(float((a * a).sum()) * float((b * b).sum()))
-    if spread == 0.0:
-        return 0.0
-    return max(-1.0, min(1.0, float((a * b).sum()) / spread))
+    return Centred.of(first).correlation(Centred.of(second))

@@ -151,7 +151,8 @@ def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
         if fill is None:
             account.release(order)
         else:
-            account.fill(order, fill)
+            # Only a row has a fill price, and each row's symbol is marked next.
+            account.settle(order, fill)
         executions.append(Executed(order, fill, order.lots))
     return executions
 

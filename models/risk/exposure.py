@@ -37,10 +37,10 @@ NOTHING = Stake()
 
 def stake_of(book: Book, reservations: Reservations, symbol: str) -> Stake:
     """Return a symbol's stake at its last price, from the book and the open orders alone."""
-    unit = book.notional(symbol, 1)
-    lots = book.position(symbol).lots
+    unit, lots = book.notional(symbol, 1), book.position(symbol).lots
     buying, selling = reservations.buying(symbol), reservations.selling(symbol)
-    return Stake(lots * unit, (lots + buying) * unit, (lots - selling) * unit)
+    held = lots * unit
+    return Stake(held, held + buying * unit, held - selling * unit)
 
 
 class Exposure:
@@ -73,7 +73,7 @@ class Exposure:
             return
         self.stakes[symbol] = stake
         widened = abs(stake.worst()) - abs(before.worst())
-        sector = self.sector(symbol)
+        sector = self.sectors.get(symbol, UNCLASSIFIED)
         self.by_sector[sector] = self.by_sector.get(sector, 0) + widened
         self.gross += widened
         self.held += stake.held - before.held

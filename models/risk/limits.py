@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from models.risk.sessions import Sessions
 
 
@@ -74,14 +76,39 @@ class Order(NamedTuple):
     strategy: str = ""
 
 
-class Finding(NamedTuple):
-    """What a control found: its limit, the value the order would reach, and its room in lots."""
+class Finding(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What a control found: its limit, the value the order would reach, and its room in lots.
+
+    Most findings are that there is room, and nobody reads their text. So it is kept as a form with
+    the fields ``{limit}``, ``{actual}`` and ``{about}``, and filled in by who asks for ``message``.
+    """
 
     code: str
-    message: str
+    form: str
     limit: float
     actual: float
     room_lots: int
+    about: str | tuple[object, ...] = ""
+
+    @property
+    def message(self) -> str:
+        """The text of a reason.
+
+        Examples
+        --------
+        >>> Finding("MAX_X", "{about} is {actual:.1f}, not {limit}", 2, 2.5, 0, "x").message
+        'x is 2.5, not 2'
+        """
+        return self.form.format(limit=self.limit, actual=self.actual, about=self.about)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Finding) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash(self._told())
+
+    def _told(self) -> tuple[str, str, float, float, int]:
+        return self.code, self.message, self.limit, self.actual, self.room_lots
 
 
 # Room of a control that does not bind; more lots than any account can hold.

@@ -1,13 +1,20 @@
 """What may be lost: value at risk, moving with the book, and the loss of the day."""
 
 import math
+from typing import NamedTuple
 
 from models.portfolio.ledger import MONEY_SCALE
-from models.risk.account import FRACTION_SCALE, Account, scaled
-from models.risk.correlation import correlation
+from models.risk.account import FRACTION_SCALE, Account, scaled_limit
+from models.risk.correlation import Centred, FloatArray
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 from models.risk.sessions import DAY_NS
-from models.risk.var import Variance, historical_room, historical_var, normal_var
+from models.risk.var import (
+    Variance,
+    historical_room,
+    historical_var,
+    keeps_historical,
+    normal_var,
+)
 
 # A symbol that misses some bars of the window can still be judged; one that misses more cannot.
 SEEN_SHARE = 0.75
@@ -44,6 +51,37 @@ def horizon(bar_ns: int) -> float:
     return math.sqrt(max(DAY_NS / bar_ns, 1.0))
 
 
+class _Lines(NamedTuple):
+    """What each bar would have earned, as a straight line in the lots held in an order's direction.
+
+    ``edge`` are the lots that count already, ``start`` those of them that are risk; ``limit`` is
+    the largest loss of a bar.
+    """
+
+    rest: FloatArray
+    each: FloatArray
+    n_bars: int
+    edge: int
+    start: int
+    limit: float
+
+    @classmethod
+    def of(cls, account: Account, order: Order) -> "_Lines":
+        """Look at an account from an order."""
+        scenarios, symbol = account.scenarios, order.symbol
+        side = 1 if order.lots > 0 else -1
+        unit, edge = account.book.notional(symbol, 1), account.edge(symbol, side)
+        money = account.limits.max_var_fraction * (max(account.equity, 0) / MONEY_SCALE)
+        return cls(
+            scenarios.rest(symbol),
+            (side * unit / MONEY_SCALE) * scenarios.returns[scenarios.index[symbol]],
+            scenarios.n_known(symbol),
+            edge,
+            max(edge, 0),
+            money / horizon(account.rules.bar_ns),
+        )
+
+
 def value_at_risk(account: Account, order: Order) -> Finding:
     """Keep the day's value at risk, by the larger of both measures, below its share of equity.
 
@@ -52,24 +90,33 @@ def value_at_risk(account: Account, order: Order) -> Finding:
     limits, scenarios = account.limits, account.scenarios
     seen = scenarios.seen[scenarios.index[order.symbol]]
     if seen < limits.var_min_bars:
-        message = f"{order.symbol} has {seen} returns; expected {limits.var_min_bars} at least"
-        return Finding("VAR_WARMUP", message, limits.var_min_bars, seen, 0)
-    n_bars, scale = scenarios.n_known(order.symbol), horizon(account.rules.bar_ns)
-    side = 1 if order.lots > 0 else -1
-    edge, unit = account.edge(order.symbol, side), account.book.notional(order.symbol, 1)
-    rest = scenarios.rest(order.symbol)
-    each = (side * unit / MONEY_SCALE) * scenarios.returns[scenarios.index[order.symbol]]
-    reached, start = edge + abs(order.lots), max(edge, 0)
+        form = "{about} has {actual} returns; expected {limit} at least"
+        return Finding("VAR_WARMUP", form, limits.var_min_bars, seen, 0, order.symbol)
+    rest, each, n_bars, edge, start, money = _Lines.of(account, order)
+    reached = edge + abs(order.lots)
     variance = Variance.of(rest, each, n_bars)
     historical = historical_var(rest + float(reached) * each, n_bars)
     worst = max(historical, variance.var(reached))
-    limit = limits.max_var_fraction
-    money = limit * (max(account.equity, 0) / MONEY_SCALE) / scale
     most = min(historical_room(rest, each, start, money, n_bars), variance.room(start, money))
+    scale = horizon(account.rules.bar_ns)
     actual = account.of_equity(round(worst * scale * MONEY_SCALE))
-    message = f"one-day VaR at 95 % would be {actual:.4f} of equity; the limit is {limit}"
+    form = "one-day VaR at 95 % would be {actual:.4f} of equity; the limit is {limit}"
     room = most - edge if most > start else 0
-    return Finding("MAX_VAR", message, limit, actual, room)
+    return Finding("MAX_VAR", form, limits.max_var_fraction, actual, room)
+
+
+def keeps_value_at_risk(account: Account, order: Order, lots: int) -> bool:
+    """Tell whether it is plain that :func:`value_at_risk` has room for ``lots``."""
+    scenarios = account.scenarios
+    if scenarios.seen[scenarios.index[order.symbol]] < account.limits.var_min_bars:
+        return False
+    rest, each, n_bars, edge, start, money = _Lines.of(account, order)
+    most = edge + lots
+    return (
+        start < most
+        and keeps_historical(rest, each, most, money, n_bars)
+        and Variance.of(rest, each, n_bars).room(start, money) >= most
+    )
 
 
 def book_correlation(account: Account, order: Order) -> Finding:
@@ -78,22 +125,20 @@ def book_correlation(account: Account, order: Order) -> Finding:
     scenarios, symbol = account.scenarios, order.symbol
     if scenarios.is_alone(symbol):
         return Finding("MAX_CORRELATION", "nothing else is held", limit, 0.0, UNBOUNDED_LOTS)
-    at = scenarios.index[symbol]
-    seen = scenarios.seen_lately(symbol, n_bars)
+    seen, own = scenarios.recent(symbol, n_bars)
     n_needed = math.ceil(n_bars * SEEN_SHARE)
     if seen < n_needed:
-        message = f"{symbol} has {seen} returns in {n_bars} bars; expected {n_needed} at least"
-        return Finding("CORRELATION_WARMUP", message, n_needed, seen, 0)
+        form = "{about[0]} has {actual} returns in {about[1]} bars; expected {limit} at least"
+        return Finding("CORRELATION_WARMUP", form, n_needed, seen, 0, (symbol, n_bars))
     # A short position gains where the symbol loses.
     side = 1 if order.lots > 0 else -1
-    own, rest = scenarios.returns[at, -n_bars:], scenarios.rest(symbol)[-n_bars:]
-    actual = side * correlation(own, rest)
-    message = (
-        f"{symbol} correlates {actual:.4f} with the rest of the book over {n_bars} bars; "
-        f"the limit is {limit}"
+    actual = side * own.correlation(Centred.of(scenarios.rest(symbol)[-n_bars:]))
+    form = (
+        "{about[0]} correlates {actual:.4f} with the rest of the book over {about[1]} bars; "
+        "the limit is {limit}"
     )
     room = UNBOUNDED_LOTS if actual <= limit else 0
-    return Finding("MAX_CORRELATION", message, limit, actual, room)
+    return Finding("MAX_CORRELATION", form, limit, actual, room, (symbol, n_bars))
 
 
 def daily_loss(account: Account, order: Order) -> Finding:
@@ -102,6 +147,6 @@ def daily_loss(account: Account, order: Order) -> Finding:
     limit, opened = account.limits.max_daily_loss_fraction, account.kept.day.open_equity
     loss = opened - account.equity
     actual = loss / opened if opened > 0 else math.inf
-    is_within = opened > 0 and loss * FRACTION_SCALE < scaled(limit) * opened
-    message = f"the day has lost {actual:.4f} of the equity it began with; the limit is {limit}"
-    return Finding("MAX_DAILY_LOSS", message, limit, actual, UNBOUNDED_LOTS if is_within else 0)
+    is_within = opened > 0 and loss * FRACTION_SCALE < scaled_limit(limit) * opened
+    form = "the day has lost {actual:.4f} of the equity it began with; the limit is {limit}"
+    return Finding("MAX_DAILY_LOSS", form, limit, actual, UNBOUNDED_LOTS if is_within else 0)

@@ -1,6 +1,6 @@
 """Is the order itself sane: its value, its quantity, how many came before, is it one twice."""
 
-from models.risk.account import FRACTION_SCALE, Account, scaled
+from models.risk.account import FRACTION_SCALE, Account, scaled_limit
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 
 _NS_PER_MS = 1_000_000
@@ -10,17 +10,17 @@ def order_value(account: Account, order: Order) -> Finding:
     """Keep one order's value below its share of equity, at the higher of its price and the last."""
     limit = account.limits.max_order_fraction
     unit = _dearest_unit(account, order)
-    room = scaled(limit) * max(account.equity, 0) // (FRACTION_SCALE * unit)
+    room = scaled_limit(limit) * max(account.equity, 0) // (FRACTION_SCALE * unit)
     actual = account.of_equity(abs(order.lots) * unit)
-    message = f"the order is {actual:.4f} of equity; the limit is {limit}"
-    return Finding("MAX_ORDER_VALUE", message, limit, actual, room)
+    form = "the order is {actual:.4f} of equity; the limit is {limit}"
+    return Finding("MAX_ORDER_VALUE", form, limit, actual, room)
 
 
 def order_quantity(account: Account, order: Order) -> Finding:
     """Keep one order's lots below a number that nobody means."""
     limit, lots = account.limits.max_order_lots, abs(order.lots)
-    message = f"the order has {lots} lots; the limit is {limit}"
-    return Finding("MAX_ORDER_QUANTITY", message, limit, lots, limit)
+    form = "the order has {actual} lots; the limit is {limit}"
+    return Finding("MAX_ORDER_QUANTITY", form, limit, lots, limit)
 
 
 def order_rate(account: Account, order: Order) -> Finding:
@@ -29,8 +29,8 @@ def order_rate(account: Account, order: Order) -> Finding:
     limit = account.limits.max_orders_per_second
     actual = account.kept.flow.in_last_second() + 1
     room = UNBOUNDED_LOTS if actual <= limit else 0
-    message = f"it would be order {actual} within a second; the limit is {limit}"
-    return Finding("ORDER_RATE", message, limit, actual, room)
+    form = "it would be order {actual} within a second; the limit is {limit}"
+    return Finding("ORDER_RATE", form, limit, actual, room)
 
 
 def orders_per_day(account: Account, order: Order) -> Finding:
@@ -38,8 +38,8 @@ def orders_per_day(account: Account, order: Order) -> Finding:
     del order  # any order is one more
     limit, actual = account.limits.max_orders_per_day, account.kept.flow.n_today + 1
     room = UNBOUNDED_LOTS if actual <= limit else 0
-    message = f"it would be order {actual} of the day; the limit is {limit}"
-    return Finding("ORDERS_PER_DAY", message, limit, actual, room)
+    form = "it would be order {actual} of the day; the limit is {limit}"
+    return Finding("ORDERS_PER_DAY", form, limit, actual, room)
 
 
 def repeats(account: Account, order: Order) -> Finding:
@@ -47,8 +47,8 @@ def repeats(account: Account, order: Order) -> Finding:
     limit = account.limits.max_repeats_per_minute
     n_before = account.kept.flow.repeats(order.strategy, order.symbol, is_buy=order.lots > 0)
     room = UNBOUNDED_LOTS if n_before < limit else 0
-    message = f"it would be repetition {n_before + 1} within a minute; the limit is {limit}"
-    return Finding("REPEATED_ORDER", message, limit, n_before + 1, room)
+    form = "it would be repetition {actual} within a minute; the limit is {limit}"
+    return Finding("REPEATED_ORDER", form, limit, n_before + 1, room)
 
 
 def duplicate(account: Account, order: Order) -> Finding:
@@ -58,8 +58,8 @@ def duplicate(account: Account, order: Order) -> Finding:
     if last_ns is None or account.kept.now_ns - last_ns >= limit * _NS_PER_MS:
         return Finding("DUPLICATE_ORDER", "no equal order", limit, limit, UNBOUNDED_LOTS)
     age_ms = (account.kept.now_ns - last_ns) / _NS_PER_MS
-    message = f"an equal order was sent {age_ms:g} ms before; expected {limit} ms at least"
-    return Finding("DUPLICATE_ORDER", message, limit, age_ms, 0)
+    form = "an equal order was sent {actual:g} ms before; expected {limit} ms at least"
+    return Finding("DUPLICATE_ORDER", form, limit, age_ms, 0)
 
 
 def _dearest_unit(account: Account, order: Order) -> int:

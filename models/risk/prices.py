@@ -1,7 +1,7 @@
 """Is there a price to judge by: missing, stale, or far from what the order asks."""
 
 from models.portfolio.ledger import PRICE_SCALE
-from models.risk.account import FRACTION_SCALE, Account, scaled
+from models.risk.account import FRACTION_SCALE, Account, scaled_limit
 from models.risk.limits import UNBOUNDED_LOTS, Finding, Order
 
 
@@ -10,13 +10,13 @@ def known_price(account: Account, order: Order) -> Finding:
     limit = account.limits.stale_bars
     priced_ns = account.kept.priced_ns.get(order.symbol)
     if priced_ns is None or account.book.position(order.symbol).price_e8 <= 0:
-        return Finding("NO_PRICE", f"{order.symbol} has never had a price", limit, 0, 0)
+        return Finding("NO_PRICE", "{about} has never had a price", limit, 0, 0, order.symbol)
     age_ns = account.kept.now_ns - priced_ns
     bars = age_ns / account.rules.bar_ns
     if age_ns <= limit * account.rules.bar_ns:
         return Finding("STALE_PRICE", "the price is fresh", limit, bars, UNBOUNDED_LOTS)
-    message = f"the last price of {order.symbol} is {bars:.1f} bars old; the limit is {limit}"
-    return Finding("STALE_PRICE", message, limit, bars, 0)
+    form = "the last price of {about} is {actual:.1f} bars old; the limit is {limit}"
+    return Finding("STALE_PRICE", form, limit, bars, 0, order.symbol)
 
 
 def collar(account: Account, order: Order) -> Finding:
@@ -24,10 +24,10 @@ def collar(account: Account, order: Order) -> Finding:
     limit = account.limits.price_collar_fraction
     last = account.book.position(order.symbol).price_e8
     away = abs(order.price_e8 - last) if order.price_e8 else 0
-    if away * FRACTION_SCALE <= scaled(limit) * last:
+    if away * FRACTION_SCALE <= scaled_limit(limit) * last:
         return Finding("PRICE_COLLAR", "the price is near", limit, away / last, UNBOUNDED_LOTS)
-    message = (
-        f"price {order.price_e8 / PRICE_SCALE:g} is {away / last:.4f} away from the last one, "
-        f"{last / PRICE_SCALE:g}; the limit is {limit}"
+    prices = f"{order.price_e8 / PRICE_SCALE:g}", f"{last / PRICE_SCALE:g}"
+    form = (
+        "price {about[0]} is {actual:.4f} away from the last one, {about[1]}; the limit is {limit}"
     )
-    return Finding("PRICE_COLLAR", message, limit, away / last, 0)
+    return Finding("PRICE_COLLAR", form, limit, away / last, 0, prices)

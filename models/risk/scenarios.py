@@ -6,12 +6,29 @@ it.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from models.portfolio.ledger import MONEY_SCALE
-from models.risk.correlation import FloatArray, book_returns
+from models.risk.correlation import Centred, FloatArray, book_returns
 from models.risk.exposure import Stake
+
+
+class Recent(NamedTuple):
+    """The newest returns of all symbols: how many are known, and all, less their means."""
+
+    n_seen: list[int]
+    moves: FloatArray
+    squares: list[float]
+
+    @classmethod
+    def of(cls, window: FloatArray, returns: FloatArray) -> "Recent":
+        """Look at returns, shape (n_symbols, n_bars), with and without NaN."""
+        means = np.add.reduce(returns, axis=1) / returns.shape[1]
+        moves = returns - means[:, None]
+        squares = np.add.reduce(moves * moves, axis=1)
+        return cls(np.isfinite(window).sum(axis=1).tolist(), moves, squares.tolist())
 
 
 class Scenarios:
@@ -53,17 +70,22 @@ class Scenarios:
         self.returns = np.where(known, self.window, 0.0)
         self.weights = np.array([weight_of(stakes.get(s)) for s in self.symbols], np.float64)
         self.earned = book_returns(self.returns, self.weights)
+        self.n_exposed = int(np.count_nonzero(self.weights))
         self._shortest: int | None = None
-        self._recent: dict[tuple[int, int], int] = {}
+        self._rest: tuple[str, FloatArray] | None = None
+        self._recent: dict[int, Recent] = {}
 
-    def seen_lately(self, symbol: str, n_bars: int) -> int:
-        """Return how many of the newest ``n_bars`` returns of a symbol are known."""
-        key = (self.index[symbol], n_bars)
-        found = self._recent.get(key)
+    def recent(self, symbol: str, n_bars: int) -> tuple[int, Centred]:
+        """Return how many of the newest ``n_bars`` returns of a symbol are known, and all of them.
+
+        The first question of a bar is answered for all symbols.
+        """
+        found = self._recent.get(n_bars)
         if found is None:
-            found = int(np.isfinite(self.window[key[0], -n_bars:]).sum())
-            self._recent[key] = found
-        return found
+            found = Recent.of(self.window[:, -n_bars:], self.returns[:, -n_bars:])
+            self._recent[n_bars] = found
+        at = self.index[symbol]
+        return found.n_seen[at], Centred(found.moves[at], found.squares[at])
 
     def move(self, symbol: str, stake: Stake) -> None:
         """Take a symbol's new stake into the running vector."""
@@ -74,6 +96,8 @@ class Scenarios:
         added = weight - before
         if added:
             self.weights[at] = weight
+            self.n_exposed += bool(weight) - bool(before)
+            self._rest = None
             if not weight:
                 self._shortest = None
             elif not before and self._shortest is not None:
@@ -82,14 +106,14 @@ class Scenarios:
 
     def rest(self, symbol: str) -> FloatArray:
         """Return what the book without ``symbol`` earned per bar, shape (n_bars,)."""
-        at = self.index[symbol]
-        rest: FloatArray = self.earned - self.weights[at] * self.returns[at]
-        return rest
+        if self._rest is None or self._rest[0] != symbol:
+            at = self.index[symbol]
+            self._rest = symbol, self.earned - self.weights[at] * self.returns[at]
+        return self._rest[1]
 
     def is_alone(self, symbol: str) -> bool:
         """Tell whether nothing but ``symbol`` is exposed."""
-        at = self.index[symbol]
-        return int(np.count_nonzero(self.weights)) == int(self.weights[at] != 0.0)
+        return self.n_exposed == int(self.weights[self.index[symbol]] != 0.0)
 
     def n_known(self, symbol: str = "") -> int:
         """Return the bars known of the shortest history in the book, ``symbol`` counted in."""

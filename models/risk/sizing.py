@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from models.risk.account import FRACTION_SCALE, Account, scaled
+from models.risk.account import FRACTION_SCALE, Account, scaled, scaled_limit
 from models.risk.limits import Order
 from models.risk.orders import order_quantity, order_value
 
@@ -23,7 +23,7 @@ def lots_for(account: Account, symbol: str, fraction: float) -> int:
 def is_worth_trading(account: Account, symbol: str, lots: int, min_fraction: float) -> bool:
     """Tell whether a change of ``lots`` moves at least ``min_fraction`` of equity."""
     moved = abs(account.book.notional(symbol, lots)) * FRACTION_SCALE
-    return lots != 0 and moved >= scaled(min_fraction) * account.equity
+    return lots != 0 and moved >= scaled_limit(min_fraction) * account.equity
 
 
 def tilted(account: Account, symbol: str, fraction: float) -> float:

@@ -101,7 +101,7 @@ def ew_covariance(first: Floats, second: Floats, n_bars: int) -> float:
     known = known_weights(n_window)[min(n_bars, n_window)]
     if known <= 0.0:
         return 0.0
-    return float((_weights(n_window) * first * second).sum()) / known
+    return float(np.add.reduce(_weights(n_window) * first * second)) / known
 
 
 @cache
@@ -144,6 +144,23 @@ def historical_room(rest: Floats, each: Floats, start: int, limit: float, n_bars
     return UNBOUNDED_LOTS
 
 
+def keeps_historical(rest: Floats, each: Floats, most: int, limit: float, n_bars: int) -> bool:
+    """Tell whether it is plain that no lots from 0 to ``most`` break the historical limit.
+
+    What a bar earns moves in one direction with the lots, also as rounded, so it is least at one
+    end. Where too few bars lose too much even if each is taken at its worse end, none of the lots
+    between breaks the limit. The converse does not hold: False leaves it open.
+
+    Examples
+    --------
+    >>> rest, each = np.array([-1.0] * 19 + [0.0]), np.array([0.0] * 19 + [-1.0])
+    >>> keeps_historical(rest, each, 1, 1.0, 20), keeps_historical(rest, each, 2, 1.0, 19)
+    (True, False)
+    """
+    losing = np.minimum(rest, rest + float(most) * each) < -limit
+    return int(np.count_nonzero(losing)) <= exceedances(n_bars)
+
+
 def _crossings(rest: Floats, each: Floats, start: int, limit: float, allowed: int) -> list[float]:
     """Return, rising, the lots beyond ``start`` just behind which too many bars lose too much."""
     now = rest + float(start) * each
@@ -171,11 +188,21 @@ class Variance(NamedTuple):
 
     @classmethod
     def of(cls, rest: Floats, each: Floats, n_bars: int) -> "Variance":
-        """Return the parabola of two series over the window."""
+        """Return the parabola of two series over the window.
+
+        Its coefficients are :func:`ew_covariance` of each with each, of rest with each, and of rest
+        with rest, to the last bit.
+        """
+        n_window = len(rest)
+        known = known_weights(n_window)[min(n_bars, n_window)]
+        if known <= 0.0:
+            return cls(0.0, 0.0, 0.0)
+        weights, add = _weights(n_window), np.add.reduce
+        weighted = weights * rest
         return cls(
-            ew_covariance(each, each, n_bars),
-            ew_covariance(rest, each, n_bars),
-            ew_covariance(rest, rest, n_bars),
+            float(add(weights * each * each)) / known,
+            float(add(weighted * each)) / known,
+            float(add(weighted * rest)) / known,
         )
 
     def at(self, lots: int) -> float:

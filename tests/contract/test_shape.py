@@ -23,7 +23,6 @@ WITHOUT_TEST = {
     "models/arrays.py": "names of types",
     "models/errors.py": "names of errors",
     "models/model_set.py": "a record without logic",
-    "models/risk/limits.py": "records without logic",
     "tables/stores/artifacts.py": "tests/unit/tables/test_artifacts.py",
     "tables/stores/decision_log.py": "filled and asked in tests/unit/tables/views/test_site.py",
     "tables/stores/errors.py": "names of errors",

@@ -4,12 +4,15 @@ import inspect
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.risk.account import Account
 from models.risk.controls import CONTROLS, FAMILY_OF, check
 from models.risk.limits import Order, RiskLimits
 from models.risk.switches import Switch
 from tests.oracles import FREE, account_of
+from tests.unit.models.risk.test_losses import books
 
 UP = [0.01, -0.02, 0.03, 0.01]
 
@@ -148,3 +151,20 @@ def test_check_when_a_limit_breaks_then_allowed_is_the_smallest_room() -> None:
     breaches, allowed = check(account, Order("AAA", 5))
     assert ([b.code for b in breaches], allowed) == (["MAX_ASSET_FRACTION"], 2)
     assert check(account, Order("AAA", 2)) == ([], 2)
+
+
+@given(books(), st.sampled_from([1, -1]), st.integers(1, 500), st.integers(1, 500))
+def test_check_when_controls_are_cleared_then_says_what_a_look_at_all_says(
+    account: Account, side: int, lots: int, most: int
+) -> None:
+    """Clearing saves work and nothing else: the same reasons, the same allowed quantity."""
+    account.limits = account.limits._replace(max_order_lots=most)
+    order = Order("AAA", side * lots)
+    found = [control.find(account, order) for control in CONTROLS]
+    free = account.reducible(order)
+    rooms = [
+        one.room_lots if control.binds_reductions else max(one.room_lots, free)
+        for one, control in zip(found, CONTROLS, strict=True)
+    ]
+    breaches = [one for one, room in zip(found, rooms, strict=True) if lots > room]
+    assert check(account, order) == (breaches, min(rooms))

@@ -9,7 +9,14 @@ from models.portfolio.ledger import MONEY_SCALE
 from models.risk.account import Account
 from models.risk.controls import check
 from models.risk.limits import UNBOUNDED_LOTS, Order, RiskLimits
-from models.risk.losses import AtRisk, book_correlation, daily_loss, horizon, value_at_risk
+from models.risk.losses import (
+    AtRisk,
+    book_correlation,
+    daily_loss,
+    horizon,
+    keeps_value_at_risk,
+    value_at_risk,
+)
 from models.risk.sessions import DAY_NS
 from models.risk.var import NORMAL_QUANTILE
 from tests.oracles import FREE, account_of
@@ -119,6 +126,27 @@ def test_var_room_when_any_account_then_passes_and_one_more_fails(
     assert [b.code for b in refused] == ["MAX_VAR"]
     assert again == allowed
     assert refused[0].actual > account.limits.max_var_fraction * (1 - 1e-9)
+
+
+@given(books(), st.sampled_from([1, -1]), st.integers(1, 200))
+def test_keeps_var_when_plain_then_the_control_has_the_room(
+    account: Account, side: int, lots: int
+) -> None:
+    """What is cleared without a closer look is never what a closer look would refuse."""
+    if keeps_value_at_risk(account, Order("AAA", side), lots):
+        assert value_at_risk(account, Order("AAA", side * lots)).room_lots >= lots
+
+
+@pytest.mark.parametrize(
+    ("var_min_bars", "lots", "plain"), [(60, 5, True), (60, 6, False), (61, 5, False)]
+)
+def test_keeps_var_when_by_hand_then_is_plain_up_to_the_room(
+    var_min_bars: int, lots: int, *, plain: bool
+) -> None:
+    """The fourth worst of sixty lost 4 %: five lots lose 20, the limit; too short a history no."""
+    moves = [-0.1, -0.1, -0.1, -0.04, *[0.0] * 56]
+    limits = FREE._replace(max_var_fraction=0.02, var_min_bars=var_min_bars)
+    assert keeps_value_at_risk(risky(limits, moves), Order("AAA", 1), lots) == plain
 
 
 def test_loss_when_two_per_cent_are_gone_then_new_risk_is_refused() -> None:

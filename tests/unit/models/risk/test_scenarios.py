@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from models.portfolio.ledger import MONEY_SCALE
+from models.risk.correlation import Centred
 from models.risk.exposure import NOTHING, Stake
 from models.risk.scenarios import Scenarios, weight_of
 from models.risk.var import ew_covariance, ew_weights, historical_var
@@ -54,6 +55,29 @@ def test_rest_when_a_symbol_is_taken_out_then_is_what_the_others_earned() -> Non
     scenarios.move("BBB", NOTHING)
     assert scenarios.is_alone("AAA")
     assert Scenarios(("AAA",), window[:1], {}).is_alone("AAA")
+
+
+def test_recent_when_asked_then_each_symbol_has_its_own() -> None:
+    """Of the two newest bars AAA knows one: 0.0 and 0.2, less 0.1; BBB knows both."""
+    window = np.array([[0.9, np.nan, 0.2], [0.9, 0.1, 0.3]])
+    scenarios = Scenarios(("AAA", "BBB"), window, {})
+    n_seen, own = scenarios.recent("AAA", 2)
+    assert n_seen == 1
+    np.testing.assert_allclose(own.moves, [-0.1, 0.1], rtol=1e-15)
+    assert own.squares == pytest.approx(0.02, rel=1e-12)
+    assert scenarios.recent("BBB", 2)[0] == 2
+    scenarios.push(np.array([0.4, np.nan]), {})
+    assert [scenarios.recent(s, 2)[0] for s in ("AAA", "BBB")] == [2, 1]
+
+
+def test_recent_when_any_then_is_each_series_to_the_last_bit() -> None:
+    """All symbols at once, or one alone: a correlation cannot hang on who else is asked about."""
+    window = np.random.default_rng(8).normal(0, 0.02, (7, 90))
+    scenarios = Scenarios(tuple("ABCDEFG"), window, {})
+    for n_bars in (1, 7, 60, 90):
+        for at, symbol in enumerate("ABCDEFG"):
+            own, alone = scenarios.recent(symbol, n_bars)[1], Centred.of(window[at, -n_bars:])
+            assert (own.moves.tobytes(), own.squares) == (alone.moves.tobytes(), alone.squares)
 
 
 def test_known_when_histories_differ_then_the_shortest_in_the_book_counts() -> None:

@@ -19,6 +19,7 @@ from models.risk.var import (
     exceedances,
     historical_room,
     historical_var,
+    keeps_historical,
     known_weights,
     normal_var,
 )
@@ -137,3 +138,37 @@ def test_historical_room_when_a_hedge_lifts_losses_then_counts_both_ways() -> No
     # Lots lift the ten losing bars and press the ten gaining ones: 10 - x >= -5 up to x = 15.
     assert historical_room(rest, each, 0, 5.0, 20) == 0
     assert historical_room(rest, each, 5, 5.0, 20) == 15
+
+
+def test_historical_room_when_one_bar_recovers_and_three_sink_then_ends_with_the_third() -> None:
+    """Of 40 bars two may lose more than 5: one does until 5 lots lift it, three do from 6 on."""
+    rest = np.array([-10.0, 0.0, 0.0, 0.0, *[1.0] * 36])
+    each = np.array([1.0, -1.0, -1.0, -1.0, *[0.0] * 36])
+    assert historical_room(rest, each, 0, 5.0, 40) == 5
+
+
+@given(MOVES, st.data(), st.integers(0, 2_000), st.integers(1, 60))
+def test_keeps_historical_when_plain_then_every_quantity_passes(
+    moves: list[float], data: st.DataObject, limit: int, most: int
+) -> None:
+    """Nothing between none and the most breaks the limit, from whatever quantity one starts."""
+    rest = np.array(moves)
+    steps = st.lists(st.integers(-20, 20).map(float), min_size=len(moves), max_size=len(moves))
+    each = np.array(data.draw(steps))
+    if keeps_historical(rest, each, most, float(limit), len(rest)):
+        assert all(historical_passes(rest, each, x, float(limit)) for x in range(most + 1))
+        start = data.draw(st.integers(0, most - 1))
+        assert historical_room(rest, each, start, float(limit), len(rest)) >= most
+
+
+@given(MOVES, st.integers(0, 80))
+def test_variance_when_any_then_has_the_covariances_to_the_last_bit(
+    moves: list[float], n_bars: int
+) -> None:
+    """Computed together they are what each is alone, or a verdict could hang on a rounding."""
+    rest, each = np.array(moves) / 3.0, np.array(moves[::-1]) / 7.0
+    assert Variance.of(rest, each, n_bars) == (
+        ew_covariance(each, each, n_bars),
+        ew_covariance(rest, each, n_bars),
+        ew_covariance(rest, rest, n_bars),
+    )

@@ -62,8 +62,8 @@ DEFECTS = (
     Defect(
         "leverage looks at positions and not at open orders",
         _CONCENTRATION,
-        "return account.exposure.gross - abs(",
-        "return account.book.gross() - abs(",
+        "account.exposure.gross, limit, account.equity)",
+        "account.book.gross(), limit, account.equity)",
     ),
     Defect(
         "net exposure is a share of the equity of now",
@@ -230,8 +230,8 @@ DEFECTS = (
     Defect(
         "a short position is thought to move with the book",
         "models.risk.losses",
-        "actual = side * correlation(own, rest)",
-        "actual = correlation(own, rest)",
+        "actual = side * own.correlation(",
+        "actual = own.correlation(",
     ),
     Defect(
         "a split leaves orders open that were made for old lots",
@@ -272,7 +272,7 @@ DEFECTS = (
     Defect(
         "an order is cut to a duplicate of the one before",
         _CONTROLS,
-        "_not_just_sent(account, order, allowed or 0)",
-        "allowed or 0",
+        "_not_just_sent(account, order, allowed)",
+        "allowed",
     ),
 )

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from agents.stage import Output, Reader, Snapshot
 from models.errors import ModelError
 from models.model_set import ModelSet
-from streams.codec import pack_state, unpack_state
+from streams.codec import StateError, layout_of, pack_state, unpack_state
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError, SliceConflict
 from streams.slices import FloatArray, Slice, SliceKey
@@ -153,13 +153,20 @@ class SliceFold(Generic[State]):
 
     def _restore(self, loaded: LoadedEpoch, number: int) -> _Chunk:
         stamped = self.read(str(number).encode())
+        chunks = loaded.epoch.chunks(self.partition)
+        if number >= len(chunks):
+            raise RecordError("NO_SUCH_CHUNK", f"chunk {number} of {len(chunks)} in the epoch")
+        initial = self.spec.initial(len(chunks[number]))
         if stamped is None:
-            chunks = loaded.epoch.chunks(self.partition)
-            if number >= len(chunks):
-                raise RecordError("NO_SUCH_CHUNK", f"chunk {number} of {len(chunks)} in the epoch")
-            return _Chunk(self.spec.initial(len(chunks[number])))
+            return _Chunk(initial)
         kept = unpack_state(_Kept, stamped.state)
         state = unpack_state(self.spec.state_type, kept.state)
+        if layout_of(state) != layout_of(initial):
+            raise StateError(
+                f"the snapshot of stage {self.spec.name}, partition {self.partition}, chunk "
+                f"{number} is another version's: it holds {layout_of(state)}, expected "
+                f"{layout_of(initial)}; replay the run into fresh topics"
+            )
         return _Chunk(state, SliceKey(kept.close_ns, kept.rank, kept.chunk), kept.checksum)
 
     def _dead(self, record: Record, error: RecordError) -> DeadLetter:

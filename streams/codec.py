@@ -63,6 +63,23 @@ def unpack_state(kind: type[State], data: bytes) -> State:
         raise StateError(f"{len(data)} bytes are no {kind.__name__}: {error}") from error
 
 
+def layout_of(state: object) -> object:
+    """Return types and shapes of a state's arrays, and the types of its other values.
+
+    A state of another version can have the same fields in another form; its layout tells.
+
+    Examples
+    --------
+    >>> layout_of((np.zeros((2, 3)), 1))
+    (('<f8', (2, 3)), 'int')
+    """
+    if isinstance(state, np.ndarray):
+        return state.dtype.str, state.shape
+    if isinstance(state, tuple):
+        return tuple(layout_of(item) for item in state)
+    return type(state).__name__
+
+
 def _to_plain(value: object) -> object:
     if isinstance(value, np.ndarray):
         little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)

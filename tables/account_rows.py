@@ -1,6 +1,6 @@
 """Rows of accounts: metrics and positions after every bar, and the changes that people made."""
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from streams.instructions import (
     TradingState,
     read_instruction,
 )
-from streams.records import Holding, PortfolioSnapshot, read_json
+from streams.records import AccountRisk, Holding, PortfolioSnapshot, read_json
 from streams.timestamps import parse_ns
 from tables.archive import Rows, TableSpec, time_of
 
@@ -79,6 +79,13 @@ def snapshot_rows(run: str, value: bytes) -> list[Rows]:
     risk = said.risk
     if risk is None:
         raise RecordError("MISSING_FIELD", "risk is missing; expected what the controls saw")
+    try:
+        return _account(run, said, risk)
+    except InvalidOperation as error:
+        raise RecordError("BAD_AMOUNT", "money was no decimal number") from error
+
+
+def _account(run: str, said: PortfolioSnapshot, risk: AccountRisk) -> list[Rows]:
     at = time_of(parse_ns(said.timestamp))
     metrics = (
         *(run, said.portfolio, at, said.currency, risk.state),

@@ -48,7 +48,7 @@ def mlflow(
     with spoken_errors():
         command = mlflow_server.prepared(stack_home(name), HOST, port)
         asyncio.run(bring_up_to_date(postgres_server.server_of(stack_home(name))))
-    os.execve(command[0], command, mlflow_server.environment())  # noqa: S606  our own command
+    os.execve(command[0], command, mlflow_server.environment(stack_home(name)))  # noqa: S606  our own command
 
 
 def stores_of(name: str) -> list[Part]:

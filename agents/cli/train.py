@@ -49,8 +49,8 @@ def train(
         metrics = artifacts.load_models(digest).metadata["metrics"]
         console.print(f"{'Fitted' if is_new else 'Found'}; measured on bars that were held back:")
         console.print_json(json.dumps(metrics["held_back"]))
+        typer.echo(digest)
         console.print(_registered(home, digest))
-    typer.echo(digest)
 
 
 def _vetted(file: Path, timeframe: str | None) -> FileTape:
@@ -68,7 +68,10 @@ def _registered(home: Path, digest: str) -> str:
         database(home, children)
         version = registered(home.name, digest)
     except StoreUnavailable as error:
-        return f"Not registered, `tradewind models register {digest}` tries it again: {error}"
+        raise StoreUnavailable(
+            f"The models are kept but not registered; `tradewind models register {digest}` tries "
+            f"it again: {error}"
+        ) from error
     finally:
         children.stop()
     return f"Registered as {version.name} version {version.number}: {', '.join(version.aliases)}."

@@ -129,6 +129,12 @@ def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -
 
 def _bars_of(tape: Tape, stretch: Stretch) -> dict[str, Any]:
     """Return what names the bars of a stretch and their features."""
+    closes = tape.closes_ns()
+    if not any(stretch.first_close_ns <= close <= stretch.last_close_ns for close in closes):
+        raise TapeError(
+            f"{tape.name} has bars from {format_ns(closes[0])} to {format_ns(closes[-1])}; "
+            f"expected some until {format_ns(stretch.last_close_ns)}"
+        )
     return {
         "source": tape.identity,
         "first_close_ns": min(c for c in tape.closes_ns() if c >= stretch.first_close_ns),

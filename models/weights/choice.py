@@ -23,6 +23,9 @@ BLOCK_BARS = 60
 
 N_DRAWS = 1_000
 
+FEWEST_BLOCKS = 5
+"""Fewer blocks of a draw say nothing about how much the draws differ."""
+
 
 class Past(NamedTuple):
     """What the controller learns from, (n_bars, n_symbols, ...).
@@ -168,12 +171,11 @@ def _gain(first: Floats, second: Floats, settings: Settings) -> dict[str, Any]:
         book / risk - 0.5 * settings.risk_aversion * (book / risk) ** 2 for book in books
     )
     n = int(bars.sum())
-    counts = measures.block_counts(
-        n, block_bars=min(BLOCK_BARS, n), n_draws=N_DRAWS, seed=BLOCK_BARS
-    )
     by_bar = better - worse
-    return {
-        "difference": float(by_bar.mean()),
-        "interval": list(measures.interval(counts @ by_bar / n)),
-        "n_bars": n,
-    }
+    found: dict[str, Any] = {"difference": float(by_bar.mean()), "interval": None, "n_bars": n}
+    # A circular block as long as the history is the history: its draws would all be equal.
+    block_bars = min(BLOCK_BARS, n // FEWEST_BLOCKS)
+    if block_bars > 0:
+        counts = measures.block_counts(n, block_bars=block_bars, n_draws=N_DRAWS, seed=BLOCK_BARS)
+        found["interval"] = list(measures.interval(counts @ by_bar / n))
+    return found

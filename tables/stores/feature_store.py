@@ -50,7 +50,9 @@ class FeatureStore:
         path = self._path(key)
         try:
             # Whole and in one thread: a file that is mapped would be read twice.
-            table = pq.read_table(path, use_threads=False, memory_map=False)
+            table = pq.read_table(
+                path, use_threads=False, memory_map=False, page_checksum_verification=True
+            )
             return _prepared(table)
         except FileNotFoundError:
             return None
@@ -71,6 +73,7 @@ class FeatureStore:
                 compression="lz4",
                 use_dictionary=["symbol"],
                 write_statistics=False,
+                write_page_checksum=True,
             )
             draft.replace(path)
         finally:

@@ -15,20 +15,16 @@ _CONNECT_S = 5.0
 # A batch takes milliseconds; a table that is locked for longer is a store that is away.
 _PUT_S = 30.0
 
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+# What says that the rows are bad: data that the columns do not take (SQLSTATE class 22), checks and
+# keys that they break (23), and numbers that the driver cannot encode. All else is the store's own
+# trouble, a missing role or a standby as much as a lost connection: rows wait for it.
+_BAD_ROWS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    OverflowError,
+    ValueError,
 )
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class RowStore:
@@ -98,19 +94,27 @@ class RowStore:
             if self._connection is None:
                 self._connection = await self._connected()
             yield self._connection
+        except _BAD_ROWS as error:
+            raise StoreConflict(f"PostgreSQL refused rows: {error}") from error
         except _AWAY as error:
             await self._drop()
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} did not do it: {error!r}"
             ) from error
-        except asyncpg.PostgresError as error:
-            raise StoreConflict(f"PostgreSQL refused rows: {error}") from error
 
     async def _connected(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(
             self.server.url, timeout=_CONNECT_S, command_timeout=_PUT_S
         )
-        await migrate(connection)
+        try:
+            await migrate(connection)
+        except StoreConflict as error:
+            connection.terminate()
+            # The rows are not to blame: they wait until somebody has looked at the schema.
+            raise StoreUnavailable(str(error)) from error
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     async def _drop(self) -> None:

@@ -140,6 +140,40 @@ async def test_put_when_one_row_breaks_a_check_then_none_is_written(
         assert await store.put([regimes("bad", MIDNIGHT)]) == {"regime_history": 1}
 
 
+async def test_put_when_a_number_does_not_fit_then_the_rows_are_refused(
+    postgres: PostgresServer,
+) -> None:
+    """What the driver cannot encode is a fault of the rows, and no reason to wait."""
+    rows = regimes("huge", MIDNIGHT)
+    rows.values[0] = (*rows.values[0][:4], 2**70, *rows.values[0][5:])
+    async with RowStore(postgres) as store:
+        with pytest.raises(StoreConflict):
+            await store.put([rows])
+
+
+@pytest.mark.parametrize("trouble", ["role", "standby", "schema"])
+async def test_put_when_the_database_is_in_trouble_then_good_rows_wait(
+    postgres: PostgresServer, trouble: str
+) -> None:
+    """A rotated log-in, a standby or a newer schema says nothing about the rows."""
+    url = postgres.url
+    if trouble == "role":
+        url = url.replace("tradewind@", "nobody_here@", 1)
+    if trouble == "standby":
+        url += "&options=-cdefault_transaction_read_only%3Don"
+    admin = await asyncpg.connect(postgres.url)
+    await migrate(admin)
+    if trouble == "schema":
+        await admin.execute("INSERT INTO tradewind.migrations VALUES ('9999_newer', 'x')")
+    try:
+        async with RowStore(PostgresServer(url, "given", "")) as store:
+            with pytest.raises(StoreUnavailable):
+                await store.put([regimes(f"trouble-{trouble}", MIDNIGHT)])
+    finally:
+        await admin.execute("DELETE FROM tradewind.migrations WHERE name = '9999_newer'")
+        await admin.close()
+
+
 async def test_put_when_hostile_text_comes_then_it_is_only_text(postgres: PostgresServer) -> None:
     """Names are data, never SQL."""
     run = "r'); DROP TABLE tradewind.epochs; --"

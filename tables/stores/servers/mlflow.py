@@ -99,7 +99,6 @@ def prepared(home: Path, host: str, port: int) -> list[str]:
     folder = private_folder(artifact_folder(home))
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", database_uri(server_of(home))),
         *("--artifacts-destination", folder.as_uri()),
         *("--host", host),
         *("--port", str(port)),
@@ -107,10 +106,15 @@ def prepared(home: Path, host: str, port: int) -> list[str]:
     ]
 
 
-def environment() -> dict[str, str]:
-    """Return the server's environment: no background jobs, which cost 400 MB, and no telemetry."""
+def environment(home: Path) -> dict[str, str]:
+    """Return the server's environment.
+
+    The database's address may hold a password, which the command line would show to every user. No
+    background jobs, which cost 400 MB, and no telemetry.
+    """
     return {
         **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": database_uri(server_of(home)),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",

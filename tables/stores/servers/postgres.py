@@ -5,6 +5,7 @@ The own server listens on a Unix socket in a folder that only its user can enter
 
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ DATABASE = "postgres"
 READY_S = 60.0
 _CONNECT_S = 5.0
 _INITDB_S = 60.0
+
+# Parameters of an address that are secrets.
+_SECRETS = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 # A socket's path has room for 107 bytes; PostgreSQL adds its file name.
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.5432.lock")
@@ -76,10 +80,12 @@ def without_password(url: str) -> str:
     --------
     >>> without_password("postgresql://me:secret@db:5432/trading")
     'postgresql://me:***@db:5432/trading'
+    >>> without_password("postgresql://db/trading?user=me&password=secret")
+    'postgresql://db/trading?user=me&password=***'
     """
-    parts = urlsplit(url)
+    parts = urlsplit(_SECRETS.sub(r"\1***", url))
     if parts.password is None:
-        return url
+        return parts.geturl()
     user, _, host = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()
 
@@ -88,7 +94,9 @@ def server_of(home: Path) -> PostgresServer:
     """Return the server that a stack uses; it need not run yet."""
     given = os.environ.get(VARIABLE, "").strip()
     if given:
-        return PostgresServer(given, "given", f"{VARIABLE} is set")
+        # Both schemes are PostgreSQL's own; SQLAlchemy knows one of them.
+        url = given.replace("postgres://", "postgresql://", 1)
+        return PostgresServer(url, "given", f"{VARIABLE} is set")
     folder = quote(str(socket_folder(home)), safe="")
     url = f"postgresql://{USER}@/{DATABASE}?host={folder}"
     return PostgresServer(url, "embedded", f"{VARIABLE} is not set")

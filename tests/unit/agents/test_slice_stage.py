@@ -12,6 +12,7 @@ from agents.slice_stage import SNAPSHOT_SLICES, SliceFold, SliceSpec, route_to
 from agents.stage import Output, Reader
 from models.errors import NotFinite
 from models.model_set import ModelSet
+from streams.codec import StateError
 from streams.errors import RecordError, SliceConflict
 from streams.slices import FloatArray, Slice, SliceMeta
 from streams.transport import Record
@@ -238,6 +239,17 @@ def test_fold_when_restarted_at_any_slice_then_gives_the_same_bytes(world: World
         run.persist()
         kept, wanted = run.memory.states[b"0"], whole.memory.states[b"0"]
         assert kept.state == wanted.state
+
+
+def test_fold_when_the_snapshot_has_another_layout_then_says_so(world: World) -> None:
+    """A state of another version stops the stage with the way out, not somewhere in a step."""
+    log = [r for r in story(world) if r.value != b"poison"]
+    world.run.take(log[:2])
+    world.run.persist()
+    wider = SliceSpec("counting", Seen, lambda n: initial(n + 1), step, route_to("counted"))
+    world.run.fold = SliceFold(wider, world.epochs, 0, world.run.memory.read)
+    with pytest.raises(StateError, match="replay the run into fresh topics"):
+        world.run.take(log[2:3])
 
 
 def test_fold_when_the_broker_sends_from_before_then_causes_nothing(world: World) -> None:

@@ -99,7 +99,9 @@ def test_snapshot_rows_when_nothing_is_held_then_has_metrics_only() -> None:
     assert (len(metrics.values), positions.values) == (1, [])
 
 
-@pytest.mark.parametrize("value", [b"{", b"[]", encoded(risk=None), encoded(cash=1)])
+@pytest.mark.parametrize(
+    "value", [b"{", b"[]", encoded(risk=None), encoded(cash=1), encoded(cash="abc")]
+)
 def test_snapshot_rows_when_it_is_none_then_is_refused(value: bytes) -> None:
     """What is no snapshot becomes a dead letter of the archive."""
     with pytest.raises(RecordError):

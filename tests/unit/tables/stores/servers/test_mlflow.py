@@ -53,8 +53,18 @@ def test_prepared_when_mlflow_is_missing_then_says_what_to_do(
     assert not mlflow.is_usable(tmp_path)
 
 
-def test_environment_when_the_server_starts_then_sends_nothing_home() -> None:
+def test_command_when_the_database_has_a_password_then_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every user of a machine can read the command lines of all."""
+    monkeypatch.setenv("DATABASE_URL", "postgres://me:secret@db/x")
+    assert "secret" not in " ".join(mlflow.prepared(tmp_path, "127.0.0.1", 5000))
+    address = mlflow.environment(tmp_path)["MLFLOW_BACKEND_STORE_URI"]
+    assert address.startswith("postgresql+psycopg://me:secret@db/x?")
+
+
+def test_environment_when_the_server_starts_then_sends_nothing_home(tmp_path: Path) -> None:
     """Telemetry and background jobs are off."""
-    found = mlflow.environment()
+    found = mlflow.environment(tmp_path)
     assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert found["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"

@@ -27,7 +27,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
     part text := format('%s_%s', name, year);
 BEGIN
-    IF tradewind.has_timescale() OR to_regclass(format('tradewind.%I', part)) IS NOT NULL THEN
+    -- A table that was made as a hypertable is none of ours to cut.
+    IF NOT EXISTS (SELECT FROM pg_partitioned_table
+                   WHERE partrelid = format('tradewind.%I', name)::regclass)
+       OR to_regclass(format('tradewind.%I', part)) IS NOT NULL THEN
         RETURN;
     END IF;
     -- Two writers may come at once: the second waits here and finds it made.

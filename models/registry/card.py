@@ -33,8 +33,8 @@ _LIMITS = """\
   beside that of always-up because it is hardly ever better.
 - A rank correlation is measured before costs and is no promise of a profit.
 - Symbols that died before the data was collected are not in it: levels of return flatter.
-- The controller learned on bars on which its specialists were fitted: returns and Sharpe ratios of its
-  training episodes are in-sample and far too good.
+- The controller learned on bars on which its specialists were fitted: returns and Sharpe ratios
+  of its training episodes are in-sample and far too good.
 - Attention says which bars a network weighed, not why the price moved.
 - The same bits are promised on one type of processor and one installation only."""
 

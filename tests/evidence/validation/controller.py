@@ -66,9 +66,9 @@ _LIMITS = """\
 - **Learning adds nothing to net return here.** On the real bars the options are equal weights
   with a little movement: the entropy bonus holds them there because the evidence for anything
   else is thin. They are better than hard routing for the reason that equal weights are.
-- The controller learns on bars on which the system's own specialists were fitted, so the returns and
-  Sharpe ratios of its training episodes are in-sample there and far too good; only the test bars
-  count. Scores from fits that left those bars out are the way to mend it.
+- The controller learns on bars on which the system's own specialists were fitted, so the returns
+  and Sharpe ratios of its training episodes are in-sample there and far too good; only the test
+  bars count. Scores from fits that left those bars out are the way to mend it.
 - A timid policy has a small disruption for nothing. That is why the planted edge is measured as
   well: there the same training, with the same settings, moves up to the limit and takes most of
   what can be taken.

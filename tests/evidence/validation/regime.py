@@ -7,7 +7,7 @@ measurements themselves.
 import dataclasses
 from typing import Any
 
-from models.regime import alignment, hmm, jump
+from models.regime import alignment, hmm, jump, mixture
 from tests.evidence import regime_walk
 from tests.evidence.measurement import Result
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
@@ -280,7 +280,9 @@ components the first fit found (its seed) decides how far they go."""
 
 def _settings() -> str:
     lines = {
-        "DPGMM (served)": dataclasses.asdict(regime_walk.MIXTURE),
+        f"DPGMM (as measured; `tradewind train` fits on {mixture.DEFAULTS.max_rows:,} rows)": (
+            dataclasses.asdict(regime_walk.MIXTURE)
+        ),
         "HMM": dataclasses.asdict(hmm.DEFAULTS),
         "jump model": dataclasses.asdict(jump.DEFAULTS),
         "threshold rule": {"cuts": "thirds of the training scores"},

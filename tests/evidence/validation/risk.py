@@ -9,7 +9,7 @@ from typing import Any
 from models.risk.controls import CONTROLS, Control
 from models.risk.limits import RiskLimits
 from tests.evidence.catalogue import CATALOGUE
-from tests.evidence.measurement import Result
+from tests.evidence.measurement import Result, machine
 from tests.evidence.validation import document
 from tests.evidence.validation.control_tests import LEAST_TESTS, about
 from tests.evidence.validation.document import table
@@ -78,6 +78,7 @@ def main() -> None:
         "## Verdict\n\n" + document.verdicts(results),
         _JUDGE,
         _proved(results["risk-prove"][1]),
+        _speed(results["risk-latency"][1]),
         matrix,
         _backtest(results["var-backtest"][1]),
         _LIMITS,
@@ -124,6 +125,23 @@ over a limit; the other words are what differed):
 
 def _refusals(parts: Any) -> list[tuple[str, int]]:  # noqa: ANN401  parts of a result
     return list(parts["refusals"].items())
+
+
+def _speed(result: Result) -> str:
+    rows = [
+        [name.replace("_", " "), f"{value:g}"]
+        for name, value in result.parts.items()
+        if "_ms_" in name
+    ]
+    return f"""\
+## How long it takes
+
+`tradewind evidence risk-latency`: one check at {result.parts["positions"]} positions over
+{result.parts["days"]} days, then 200 intents of one bar. These are times on this machine with
+whatever else ran on it; its load was {machine()["load_1min"]} when this was written, on
+{machine()["cores"]} cores.
+
+{table(["Part", "ms"], rows)}"""
 
 
 def _matrix() -> str:

@@ -134,7 +134,11 @@ class Shadow:
             self.day = self.remembered = day
             self.opened, self.n_today = self.equity(), 0
             self.ids = {one: of for one, of in self.ids.items() if of > day - 2}
-            self.known = {one: of for one, of in self.known.items() if of.day > day - 2}
+            self.known = {
+                one: of
+                for one, of in self.known.items()
+                if of.day > day - 2 or of.order_id in self.orders
+            }
         self.sent = [one for one in self.sent if one[0] > self.now - 60 * 10**9]
 
     def price_at(self, close_ns: int, closes: Mapping[str, float]) -> None:

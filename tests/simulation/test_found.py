@@ -73,3 +73,25 @@ def test_correction_when_less_had_filled_then_the_rest_is_reserved_again(tmp_pat
     assert sum(order.lots for order in story.judge.shadow.orders.values()) == 7
     story.say("venue_execution", execution_id="e3", kind="fill", quantity=6, **report)
     assert story.judge.shadow.switches == {}
+
+
+def test_execution_when_its_order_is_open_for_days_then_is_known_all_the_while(
+    tmp_path: Path,
+) -> None:
+    """A repetition after three days changes nothing, and a correction still finds it."""
+    story = Story(tmp_path, {"venue": "external", "limits": FREE}).warm()
+    buy(story, "k", 10)
+    (order_id,) = story.judge.shadow.orders
+    report = {"decision_id": order_id, "symbol": ONE, "side": "BUY", "price": 100}
+    report |= {"currency": "USD", "venue": "X"}
+    story.say("venue_execution", execution_id="e1", kind="partial_fill", quantity=4, **report)
+    first, meaning = story.log[-1]
+    for _ in range(3):
+        story.next_bar({}, DAY_NS // MINUTE)
+        story.deliver_all()
+    story.append(first.value or b"", meaning)
+    story.say(
+        "venue_execution", execution_id="e2", kind="correction", quantity=3, corrects="e1", **report
+    )
+    assert story.judge.shadow.lots[ONE] == 3
+    assert story.judge.shadow.orders[order_id].lots == 7

@@ -200,8 +200,8 @@ class RiskFold:
         applied = apply_instruction(account, said, book.slot.portfolio.currency)
         slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), book.epoch)
         decisions = []
-        if applied.intent is not None and applied.verdict is not None:
-            decisions.append(intent_event(slot, applied.intent, applied.verdict))
+        if applied.judged is not None:
+            decisions.append(intent_event(slot, applied.judged))
         yield from _outputs(slot, applied.outcome, decisions, headers)
 
     def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:

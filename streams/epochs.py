@@ -126,11 +126,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             value = getattr(self, name)
             if not least <= value <= most:
                 raise SettingsError(f"{where}{name} was {value}; expected {_bounds(least, most)}")
-        if self.var_min_bars > self.var_bars:
-            raise SettingsError(
-                f"{where}var_min_bars was {self.var_min_bars}; "
-                f"expected at most var_bars, {self.var_bars}"
-            )
+        # The window of returns that is kept has var_bars.
+        for name in ("var_min_bars", "correlation_bars"):
+            if getattr(self, name) > self.var_bars:
+                raise SettingsError(
+                    f"{where}{name} was {getattr(self, name)}; "
+                    f"expected at most var_bars, {self.var_bars}"
+                )
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

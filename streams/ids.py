@@ -22,12 +22,14 @@ def execution_id(of_decision: str, kind: str, close_ns: int) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{of_decision}\x1f{kind}\x1f{close_ns}"))
 
 
-def intent_decision_id(portfolio: str, intent_id: str) -> str:
+def intent_decision_id(portfolio: str, intent_id: str, day: int) -> str:
     """Return the id of the decision about an order intent: one portfolio, one idempotency key.
 
-    The separator differs from that of slots, so an intent never takes the id of a slot.
+    ``day`` is the account's day under which the key is remembered: a key that is used again after
+    it was forgotten is another order. The separator differs from that of slots, so an intent never
+    takes the id of a slot.
     """
-    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{intent_id}"))
+    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{intent_id}\x1e{day}"))
 
 
 def venue_execution_id(portfolio: str, venue_id: str, part: str) -> str:

@@ -11,8 +11,7 @@ from models.risk.decide import Executed, Verdict
 from models.risk.losses import AtRisk
 from models.risk.switches import Switch
 from streams.epochs import SCALE_E8, Portfolio
-from streams.ids import decision_id, execution_id, intent_decision_id, venue_execution_id
-from streams.instructions import OrderIntent
+from streams.ids import decision_id, execution_id, venue_execution_id
 from streams.records import (
     AccountRisk,
     Decision,
@@ -26,6 +25,7 @@ from streams.records import (
     StrategyWeights,
 )
 from streams.timestamps import format_ns
+from tables.instructions import Judged
 
 CONTRACT = "decision-v1"
 
@@ -92,11 +92,12 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
     )
 
 
-def intent_event(slot: Slot, intent: OrderIntent, verdict: Verdict) -> Decision:
+def intent_event(slot: Slot, judged: Judged) -> Decision:
     """Return the decision event of an order intent; what no bar said is left empty or equal."""
+    intent, verdict = judged.intent, judged.verdict
     return Decision(
         timestamp=format_ns(slot.close_ns),
-        decision_id=intent_decision_id(slot.portfolio.id, intent.intent_id),
+        decision_id=judged.decision_id,
         portfolio=slot.portfolio.id,
         symbol=intent.symbol,
         timeframe=slot.timeframe,

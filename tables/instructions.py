@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import msgspec
 
 from models.errors import Refused
-from models.portfolio.ledger import MONEY_SCALE, price_e8
+from models.portfolio.ledger import LARGEST_LOTS, MONEY_SCALE, price_e8
 from models.portfolio.ledger import PRICE_SCALE as UNIT_SCALE
+from models.portfolio.reservation import WITHIN_BAR
 from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
 from models.risk.decide import Outcome, Row, Verdict, judge
 from models.risk.limits import Order
-from models.risk.memory import DAYS_KEPT, MOST_IDS
+from models.risk.memory import DAYS_AHEAD, DAYS_KEPT, MOST_IDS
 from models.risk.sessions import day_of
-from models.risk.switches import Switch, SwitchState, key_of
+from models.risk.switches import MOST_NAMED, Switch, SwitchState, key_of
 from models.risk.venue import Report, take_report
 from streams.epochs import LIMIT_BOUNDS, Limits
 from streams.errors import FieldError, SettingsError
@@ -36,15 +37,21 @@ from streams.instructions import (
 
 # The windows of these are the shape of the account's state, so they change with a run, not within.
 _FIXED_LIMITS = frozenset({"correlation_bars", "var_bars"})
-_LARGEST_LOTS = 2**53
+
+
+class Judged(NamedTuple):
+    """An order intent, what was decided about it, and the id of that decision."""
+
+    intent: OrderIntent
+    verdict: Verdict
+    decision_id: str
 
 
 class Applied(NamedTuple):
-    """What a record caused; ``intent`` and ``verdict`` are set for an order intent."""
+    """What a record caused; ``judged`` is set for an order intent."""
 
     outcome: Outcome
-    intent: OrderIntent | None = None
-    verdict: Verdict | None = None
+    judged: Judged | None = None
 
 
 _NOTHING = Applied(Outcome())
@@ -73,19 +80,32 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
             said.ts_event,
             f"a time within the last {DAYS_KEPT} days of the book, which remembers ids so long",
         )
-    if isinstance(said, OrderIntent) and kept.memory.is_full():
-        raise FieldError(
-            "TOO_MANY_RECORDS", "intent_id", said.intent_id, f"at most {MOST_IDS} ids in two days"
-        )
+    if isinstance(said, OrderIntent):
+        _refuse_intent(account, said, day)
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
+    taken_on = max(day, kept.memory.day)
     try:
-        applied = _apply(account, said, currency)
+        applied = _apply(account, said, currency, taken_on)
     except Refused as refused:
         raise FieldError(refused.code, refused.field, refused.value, refused.expected) from refused
     if not isinstance(said, VenueExecution):
-        kept.memory.ids[said.id] = max(day, kept.memory.day)
+        kept.memory.ids[said.id] = taken_on
     return applied
+
+
+def _refuse_intent(account: Account, said: OrderIntent, day: int) -> None:
+    """Refuse an order that could not be remembered: its id would stay for ever, or is one too many.
+
+    Bars this old could not judge it anyhow.
+    """
+    memory = account.kept.memory
+    if account.kept.bar_ns >= 0 and day > memory.day + DAYS_AHEAD:
+        expected = f"a time within {DAYS_AHEAD} days of the book's last bar"
+        raise FieldError("RECORD_FROM_FUTURE", "ts_event", said.ts_event, expected)
+    if memory.is_full():
+        expected = f"at most {MOST_IDS} ids in two days"
+        raise FieldError("TOO_MANY_RECORDS", "intent_id", said.intent_id, expected)
 
 
 def _is_never_late(account: Account, said: Instruction) -> bool:
@@ -98,9 +118,9 @@ def _is_never_late(account: Account, said: Instruction) -> bool:
     return isinstance(said, TradingState) and said.action != "resume"
 
 
-def _apply(account: Account, said: Instruction, currency: str) -> Applied:
+def _apply(account: Account, said: Instruction, currency: str, taken_on: int) -> Applied:
     if isinstance(said, OrderIntent):
-        return _intent(account, said)
+        return _intent(account, said, taken_on)
     if isinstance(said, VenueExecution):
         return Applied(take_report(account, _report(account, said, currency)))
     return Applied(_CHANGES[type(said)](account, said))
@@ -113,22 +133,22 @@ def order_of(account: Account, said: OrderIntent) -> Order:
     return Order(said.symbol, lots if said.side == "BUY" else -lots, price, said.strategy)
 
 
-def _intent(account: Account, said: OrderIntent) -> Applied:
+def _intent(account: Account, said: OrderIntent, taken_on: int) -> Applied:
     order = order_of(account, said)
-    order_id = intent_decision_id(said.portfolio, said.intent_id)
-    if account.reservations.find(order_id) is not None:
-        expected = "a new id: the order of this one is still open"
-        raise FieldError("INTENT_OPEN", "intent_id", said.intent_id, expected)
+    order_id = intent_decision_id(said.portfolio, said.intent_id, taken_on)
     last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
     row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
-    verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id)
-    return Applied(Outcome(), said, verdict)
+    verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id, WITHIN_BAR)
+    return Applied(Outcome(), Judged(said, verdict, order_id))
 
 
 def _report(account: Account, said: VenueExecution, currency: str) -> Report:
     if said.currency != currency:
         raise FieldError("CURRENCY_MISMATCH", "currency", said.currency, currency)
     lots = to_lots(account, said.symbol, said.quantity) if said.quantity else 0
+    if lots + abs(account.book.position(said.symbol).lots) > LARGEST_LOTS:
+        expected = f"what leaves a position of at most {LARGEST_LOTS} lots"
+        raise FieldError("BAD_QUANTITY", "quantity", said.quantity, expected)
     return Report(
         execution_id=said.id,
         order_id=said.decision_id,
@@ -155,12 +175,12 @@ def to_lots(account: Account, symbol: str, quantity: float) -> int:
         raise FieldError("UNKNOWN_SYMBOL", "symbol", symbol, "a symbol of the portfolio's universe")
     lot_size = Fraction(account.book.lot_sizes[symbol], UNIT_SCALE)
     lots = Fraction(Decimal(repr(quantity))) / lot_size
-    if lots.denominator != 1 or abs(lots) > _LARGEST_LOTS:
+    if lots.denominator != 1 or abs(lots) > LARGEST_LOTS:
         raise FieldError(
             "BAD_QUANTITY",
             "quantity",
             quantity,
-            f"a multiple of the lot, {float(lot_size):g}, and at most {_LARGEST_LOTS} lots",
+            f"a multiple of the lot, {float(lot_size):g}, and at most {LARGEST_LOTS} lots",
         )
     return int(lots)
 
@@ -202,6 +222,9 @@ def _trading_state(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the
         thrown = switches.thrown.get(key_of(said.scope, said.name))
         if said.action == "reduce" and thrown is not None and thrown.state == "HALTED":
             said.require_admin()
+        if thrown is None and said.name and switches.n_named() >= MOST_NAMED:
+            expected = f"at most {MOST_NAMED} strategies and symbols; stop the portfolio instead"
+            raise FieldError("TOO_MANY_SWITCHES", "name", said.name, expected)
         state: SwitchState = "HALTED" if said.action == "halt" else "REDUCING"
         switch = Switch(state, said.reason, said.actor, max(account.kept.now_ns, 0))
         switches.throw(said.scope, said.name, switch)

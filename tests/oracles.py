@@ -64,7 +64,7 @@ def account_of(  # noqa: PLR0913  everything that an account can have
         book.positions[symbol] = Position(lots, 0, price_e8(prices[symbol]))
     reservations = Reservations(OpenOrder(symbol, lots, 0) for symbol, lots in orders)
     if window is None:
-        window = np.zeros((len(symbols), limits.window_bars()))
+        window = np.zeros((len(symbols), limits.var_bars))
     witness = Witness(book.cash, {s: p.lots for s, p in book.positions.items()})
     kept = Kept(
         book,

@@ -36,7 +36,7 @@ _From = Annotated[str | None, typer.Option("--from", help="First close to show, 
 _Name = Annotated[str, typer.Option("--name", help="The stack.")]
 _Synthetic = Annotated[
     str | None,
-    typer.Option(help="Simulated market with planted regimes: SYMBOLSxTICKS a second, as 200x5."),
+    typer.Option(help="Simulated market with planted regimes: SYMBOLSxTICKS a bar, as 200x5."),
 ]
 _Once = Annotated[
     bool, typer.Option("--once", help="Exit at the end; the status tells the result.")
@@ -108,7 +108,7 @@ def _tape(file: Path | None, timeframe: str | None, synthetic: str | None) -> Ta
             bars=_SYNTHETIC_BARS,
             ticks_per_bar=int(ticks),
             seed=_SYNTHETIC_SEED,
-            timeframe=timeframe or "1s",
+            timeframe=timeframe or "1day",
         )
     return BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
 

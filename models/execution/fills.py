@@ -1,7 +1,8 @@
 """Paper execution: an order of bar t fills at the first trade that it could have met.
 
 That trade is the ``fill_price`` of a later bar (first trade at or after the close plus lateness
-plus the venue's latency), worsened by slippage. A bar without one leaves the order waiting.
+plus the venue's latency), worsened by slippage. A bar without one leaves the order waiting, and so
+does the bar in which an order was sent: its fill price may be older than the order.
 """
 
 import math

@@ -17,6 +17,10 @@ _PRICE_DECIMALS = 8
 PRICE_SCALE = 10**8
 MONEY_SCALE = 10**16
 
+# Beyond what any account holds, exact as floats, and within the 64 bits of a snapshot.
+LARGEST_LOTS = 2**53
+LARGEST_PRICE_E8 = 10**18
+
 # Fees come in basis points with at most four decimals, and are charged in steps of 1e-8.
 _BPS_SCALE = 10**4 * 10**4
 _FEE_STEP = 10**8

@@ -11,12 +11,15 @@ import msgspec
 
 from models.errors import ModelError
 
+WITHIN_BAR = -1
+
 
 class OpenOrder(msgspec.Struct):
     """An approved order that waits: signed lots not yet filled, and where it comes from.
 
     ``order_id`` is the id of the decision that approved it; ``price_e8`` is its limit price, 0 at
-    the market.
+    the market. ``bars_waited`` is ``WITHIN_BAR`` for one that was sent while its first bar was
+    already being made.
     """
 
     symbol: str

@@ -207,7 +207,7 @@ def open_account(cash: int, lot_sizes: dict[str, int], rules: AccountRules) -> A
         Book(cash, lot_sizes),
         Witness(cash),
         Reservations(),
-        np.full((n_symbols, rules.limits.window_bars()), np.nan),
+        np.full((n_symbols, rules.limits.var_bars), np.nan),
         np.full(n_symbols, np.nan),
         Day(-1, cash, cash),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.errors import Refused
-from models.portfolio.ledger import Position
+from models.portfolio.ledger import LARGEST_LOTS, LARGEST_PRICE_E8, Position
 from models.risk.account import Account
 from models.risk.decide import Executed, Outcome
 
@@ -58,12 +58,14 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
     Raises
     ------
     Refused
-        If nothing would be left of the price.
+        If what would be left of price or lots is nothing, or more than can be counted.
     """
     book, witness = account.book, account.kept.witness
     price_e8 = book.position(symbol).price_e8 * old // new
-    if price_e8 == 0 < book.position(symbol).price_e8:
-        raise Refused("BAD_RATIO", "new", new, "a ratio that leaves a price of 1e-8 at least")
+    if price_e8 == 0 < book.position(symbol).price_e8 or price_e8 > LARGEST_PRICE_E8:
+        raise Refused("BAD_RATIO", "new", new, "a ratio that leaves a price from 1e-8 to 1e10")
+    if abs(book.position(symbol).lots) * new // old > LARGEST_LOTS:
+        raise Refused("BAD_RATIO", "new", new, f"a ratio that leaves at most {LARGEST_LOTS} lots")
     ended = []
     for order in account.reservations.orders:
         if order.symbol == symbol:

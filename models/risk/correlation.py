@@ -44,14 +44,3 @@ class Centred(NamedTuple):
         if spread == 0.0:
             return 0.0
         return max(-1.0, min(1.0, float(np.add.reduce(self.moves * other.moves)) / spread))
-
-
-def correlation(first: FloatArray, second: FloatArray) -> float:
-    """Return Pearson's correlation of two equally long series; 0.0 where one is constant.
-
-    Examples
-    --------
-    >>> correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
-    1.0
-    """
-    return Centred.of(first).correlation(Centred.of(second))

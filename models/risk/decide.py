@@ -113,10 +113,18 @@ def decide(
     return Outcome(tuple(executions), tuple(verdicts), tuple(alerts))
 
 
-def judge(account: Account, row: Row, order: Order, placed_ns: int, order_id: str) -> Verdict:
+def judge(
+    account: Account,
+    row: Row,
+    order: Order,
+    placed_ns: int,
+    order_id: str,
+    bars_waited: int = 0,
+) -> Verdict:
     """Check an order and reserve it if it passes; an order of no lots is HOLD.
 
     Where the portfolio says so, an order that is too large becomes the largest one that passes.
+    ``bars_waited`` is ``WITHIN_BAR`` for an order that did not come with a bar's close.
     """
     if order.lots == 0:
         return Verdict(row, 0, True, 0, (), "")  # noqa: FBT003  a record's field
@@ -128,7 +136,7 @@ def judge(account: Account, row: Row, order: Order, placed_ns: int, order_id: st
         approved, note = True, "REDUCED_TO_LIMIT"
     if approved:
         opened = OpenOrder(
-            order.symbol, lots, placed_ns, 0, order_id, order.strategy, order.price_e8
+            order.symbol, lots, placed_ns, bars_waited, order_id, order.strategy, order.price_e8
         )
         account.reserve(opened)
     return Verdict(row, lots, approved, allowed, tuple(breaches), note)
@@ -138,6 +146,9 @@ def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
     executions = []
     rules = account.rules
     for order in account.reservations.orders:
+        order.bars_waited += 1
+        if order.bars_waited == 0:  # this bar's fill price may be from before the order
+            continue
         fill = paper_fill(
             account.book,
             order,
@@ -145,7 +156,6 @@ def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
             slippage_bps=rules.slippage_bps,
             fee_bps=rules.fee_bps,
         )
-        order.bars_waited += 1
         if fill is None and order.bars_waited < rules.order_expiry_bars:
             continue
         if fill is None:

@@ -38,10 +38,6 @@ class RiskLimits(NamedTuple):
     allow_short: bool = False
     restricted: tuple[str, ...] = ()
 
-    def window_bars(self) -> int:
-        """Return how many bars of returns the controls look back on."""
-        return max(self.correlation_bars, self.var_bars)
-
 
 class AccountRules(NamedTuple):
     """What an epoch says about a portfolio.

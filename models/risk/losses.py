@@ -16,6 +16,9 @@ from models.risk.var import (
     normal_var,
 )
 
+# A book whose bars deviate by less of equity does not move: what is left there is rounding.
+STILL_FRACTION = 1e-9
+
 # A symbol that misses some bars of the window can still be judged; one that misses more cannot.
 SEEN_SHARE = 0.75
 
@@ -132,7 +135,10 @@ def book_correlation(account: Account, order: Order) -> Finding:
         return Finding("CORRELATION_WARMUP", form, n_needed, seen, 0, (symbol, n_bars))
     # A short position gains where the symbol loses.
     side = 1 if order.lots > 0 else -1
-    actual = side * own.correlation(Centred.of(scenarios.rest(symbol)[-n_bars:]))
+    rest = Centred.of(scenarios.rest(symbol)[-n_bars:])
+    still = STILL_FRACTION * (account.equity / MONEY_SCALE)
+    moves = rest.squares > n_bars * still * still
+    actual = side * own.correlation(rest) if moves else 0.0
     form = (
         "{about[0]} correlates {actual:.4f} with the rest of the book over {about[1]} bars; "
         "the limit is {limit}"

@@ -11,6 +11,9 @@ import msgspec
 
 DAYS_KEPT = 2
 
+# An order's time may be so many days beyond the account's; its id is kept until they have passed.
+DAYS_AHEAD = 14
+
 # Ids of two days; with these a snapshot stays well below the largest record of a changelog.
 MOST_IDS = 200_000
 

@@ -6,6 +6,9 @@ that only reduce a position.
 
 from typing import Literal, NamedTuple
 
+# Strategies and symbols with a switch thrown; any role may throw one, and all are kept.
+MOST_NAMED = 1_000
+
 SwitchState = Literal["REDUCING", "HALTED"]
 Scope = Literal["global", "portfolio", "strategy", "symbol"]
 
@@ -50,6 +53,10 @@ class Switches:
         found = [(key, self.thrown[key]) for key in keys if key in self.thrown]
         halted = [one for one in found if one[1].state == "HALTED"]
         return next(iter(halted or found), None)
+
+    def n_named(self) -> int:
+        """Return how many strategies and symbols are stopped."""
+        return sum(":" in key for key in self.thrown)
 
     def state(self) -> Literal["ACTIVE", "REDUCING", "HALTED"]:
         """Return the state of the account as a whole."""

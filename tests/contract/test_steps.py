@@ -173,7 +173,7 @@ def test_chain_when_there_are_one_or_three_partitions_then_decides_the_same_byte
     tmp_path: Path,
 ) -> None:
     """How work is spread cannot show in a decision, an execution or an account."""
-    limits = msgspec.structs.replace(FREE, max_asset_fraction=0.5, correlation_bars=4)
+    limits = msgspec.structs.replace(FREE, max_asset_fraction=0.5, correlation_bars=4, var_bars=4)
     found = []
     for n_partitions in (1, 3):
         document = epoch(

@@ -10,12 +10,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from tests.simulation.judge import Violation
 from tests.simulation.rules import RULES
 from tests.simulation.setting import Draw, setting
 from tests.simulation.story import Story, Tally
 
 STORY_STEPS = 150
+
+# Stories after which a tally is kept.
+_KEPT_EVERY = 100
 
 _ACTIONS = [action for action, _ in RULES]
 _WEIGHTS = [weight for _, weight in RULES]
@@ -45,14 +50,20 @@ def play(root: Path, seed: int, n_steps: int = STORY_STEPS) -> Story:
     return story
 
 
-def play_many(n_steps: int, first_seed: int) -> Tally:
-    """Play stories until so many steps are done; the first violation ends it."""
+def play_many(n_steps: int, first_seed: int, kept: Path | None = None) -> Tally:
+    """Play stories until so many steps are done; the first violation ends it.
+
+    With a file the tally goes on where an interrupted run of the same seeds left it.
+    """
     tally = Tally()
+    if kept is not None and kept.exists():
+        tally = msgspec.json.decode(kept.read_bytes(), type=Tally)
     with tempfile.TemporaryDirectory() as folder:
-        for seed in _from(first_seed):
-            if tally.steps >= n_steps:
-                return tally
-            tally.add(play(Path(folder), seed))
+        while tally.steps < n_steps:
+            tally.add(play(Path(folder), first_seed + tally.stories))
+            if kept is not None and tally.stories % _KEPT_EVERY == 0:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_bytes(msgspec.json.encode(tally))
     return tally
 
 

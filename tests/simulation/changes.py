@@ -166,15 +166,19 @@ _CHANGES: Mapping[str, Callable[[Shadow, Said], Iterator[Heard]]] = {
 }
 
 
-def refuse_old(shadow: Shadow, said: Said, day: int) -> None:
-    """Refuse what is older than the memory of ids, unless it only makes the account careful.
+def refuse_untimely(shadow: Shadow, said: Said, day: int) -> None:
+    """Refuse what is older than the memory of ids, and an order from too far ahead.
 
-    The executions of an open order are remembered for as long as it is open.
+    What only makes the account careful is never too old, nor are executions of an open order: they
+    are remembered for as long as it is open.
     """
     is_stop = said["record"] == "trading_state" and said["action"] != "resume"
     is_of_open = said["record"] == "venue_execution" and said["decision_id"] in shadow.orders
     if day <= shadow.remembered - 2 and not is_stop and not is_of_open:
         raise Refusal("RECORD_TOO_OLD")
+    is_far = day > shadow.remembered + 14
+    if said["record"] == "order_intent" and shadow.bar >= 0 and is_far:
+        raise Refusal("RECORD_FROM_FUTURE")
 
 
 def change(shadow: Shadow, said: Said, day: int) -> Iterator[Heard]:

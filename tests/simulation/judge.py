@@ -15,7 +15,7 @@ from agents.stage import Output
 from models.risk.account import Account
 from streams.ids import decision_id, intent_decision_id
 from tests.builders import Sent, letters
-from tests.simulation.changes import Refusal, change, refuse_old, whole_lots
+from tests.simulation.changes import Refusal, change, refuse_untimely, whole_lots
 from tests.simulation.shadow import DAY_NS, MONEY, PRICE, Shadow, Waiting
 from tests.simulation.statute import Wish, read
 
@@ -147,6 +147,8 @@ class Judge:
         price = rows[order.symbol][1] if order.symbol in rows else math.nan
         side = 1 if order.lots > 0 else -1
         order.bars += 1
+        if order.bars == 0:
+            return
         fills = not math.isnan(price)
         at = 0
         if fills:
@@ -207,7 +209,9 @@ class Judge:
             demand("reasons", seen == whole.broken, (full, seen, whole))
         self._tight(decision, wish, codes)
         if decision["approved"]:
-            order = Waiting(wish.symbol, wish.lots, wish.strategy, wish.price_e8)
+            # What comes between two bars first sees the one after them.
+            bars = 0 if asked is None else -1
+            order = Waiting(wish.symbol, wish.lots, wish.strategy, wish.price_e8, bars)
             shadow.approve(decision["decision_id"], order)
 
     def _tight(self, decision: Mapping[str, Any], wish: Wish, codes: list[str]) -> None:
@@ -238,20 +242,19 @@ class Judge:
 
     def _act(self, said: Mapping[str, Any], day: int, found: "_Sent") -> None:
         shadow = self.shadow
-        refuse_old(shadow, said, day)
+        refuse_untimely(shadow, said, day)
         if shadow.bar >= 0:
             shadow.come_to(min(said["ts_event"], shadow.bar + shadow.terms.bar_ns))
         if said["record"] == "order_intent":
-            self._intent(said, found)
+            self._intent(said, day, found)
             return
         for order_id, kind, symbol, lots in change(shadow, said, day):
             self._executed(found, order_id, kind, symbol, lots)
 
-    def _intent(self, said: Mapping[str, Any], found: "_Sent") -> None:
+    def _intent(self, said: Mapping[str, Any], day: int, found: "_Sent") -> None:
         lots = whole_lots(self.shadow, said["symbol"], said["quantity"])
-        order_id = intent_decision_id(PORTFOLIO, said["intent_id"])
-        if order_id in self.shadow.orders:
-            raise Refusal("INTENT_OPEN")
+        taken_on = max(day, self.shadow.remembered)
+        order_id = intent_decision_id(PORTFOLIO, said["intent_id"], taken_on)
         decision = found.decision()
         demand("id", decision["decision_id"] == order_id, decision)
         price = said.get("price")

@@ -252,6 +252,12 @@ DEFECTS = (
         "order.bars_waited <= rules.order_expiry_bars",
     ),
     Defect(
+        "an order fills at a price from before it was sent",
+        "models.risk.decide",
+        "if order.bars_waited == 0:",
+        "if order.bars_waited < 0:",
+    ),
+    Defect(
         "an order with a limit fills at any price",
         "models.execution.fills",
         "if order.price_e8 and side * (price - order.price_e8) > 0:",

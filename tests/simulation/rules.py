@@ -4,7 +4,6 @@ import json
 import math
 from collections.abc import Callable
 
-from streams.ids import intent_decision_id
 from tests.builders import MIDNIGHT, MINUTE
 from tests.simulation.judge import PORTFOLIO
 from tests.simulation.setting import LOTS, SYMBOLS, Draw
@@ -207,8 +206,7 @@ def corporate(story: Story, draw: Draw) -> None:
 def again(story: Story, draw: Draw) -> None:
     """Send an earlier record once more."""
     old, meaning = draw.choice(story.log[-40:])
-    if old.offset not in story.once:
-        story.append(old.value or b"", meaning, (old.key or b"").decode())
+    story.append(old.value or b"", meaning, (old.key or b"").decode())
 
 
 def poison(story: Story, draw: Draw) -> None:
@@ -253,19 +251,15 @@ def next_day(story: Story, draw: Draw) -> None:
 
 
 def forgotten(story: Story, draw: Draw) -> None:
-    """Use the id of an order that is still open, when the book may have forgotten it."""
-    waiting = story.judge.shadow.orders
-    said = [
+    """Use the id of an early order again; the book may have forgotten it, its order may be open."""
+    early = [
         meaning
-        for _, meaning in story.log
-        if isinstance(meaning, dict)
-        and meaning["record"] == "order_intent"
-        and intent_decision_id(PORTFOLIO, meaning["intent_id"]) in waiting
+        for _, meaning in story.log[:40]
+        if isinstance(meaning, dict) and meaning["record"] == "order_intent"
     ]
-    if said:
-        own = draw.choice(said)
+    if early:
+        own = draw.choice(early)
         fields = {k: v for k, v in own.items() if k not in {"record", "portfolio", "ts_event"}}
-        story.once.add(len(story.log))
         story.say("order_intent", **fields, ts_event=story.now_ns)
 
 

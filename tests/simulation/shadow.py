@@ -91,7 +91,7 @@ class Shadow:
     def __post_init__(self) -> None:
         self.cash = self.base = self.opened = self.peak = self.terms.cash
         self.limits = dict(self.terms.limits)
-        n_bars = max(self.limits["var_bars"], self.limits["correlation_bars"])
+        n_bars = self.limits["var_bars"]
         for symbol in self.terms.lot_e8:
             self.lots[symbol] = self.cost[symbol] = self.price[symbol] = 0
             self.moves[symbol] = [None] * n_bars

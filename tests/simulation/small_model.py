@@ -30,6 +30,7 @@ from tables.stamped import Stamped
 from tests.builders import FREE, MIDNIGHT, MINUTE, Sent, record
 from tests.simulation.judge import PORTFOLIO, Judge, Violation
 from tests.simulation.setting import SYMBOLS
+from tests.simulation.shadow import DAY_NS
 from tests.simulation.story import Story
 
 ENDS = ("fill", "cancel", "expire")
@@ -107,7 +108,7 @@ def _next(node: Node, ends: Sequence[str]) -> Iterator[tuple[int, str]]:
 
 
 def _order_id(number: int) -> str:
-    return intent_decision_id(PORTFOLIO, f"k{number}")
+    return intent_decision_id(PORTFOLIO, f"k{number}", MIDNIGHT // DAY_NS)
 
 
 def _event(

@@ -168,8 +168,12 @@ def alike(shadow: Shadow, wish: Wish) -> Iterator[Found]:
         yield "CORRELATION_WARMUP", True
         return
     rest = earned(shadow, but=wish.symbol)[-n_bars:]
-    if max(map(abs, rest)) <= CLOSE_TO * shadow.terms.cash / MONEY:
-        # What is left of a book that did not move is rounding, and correlates with anything.
+    spread, still = deviation(rest), 1e-9 * shadow.equity() / MONEY
+    if spread <= still * (1 - CLOSE_TO):
+        # A book that does not move correlates with nothing.
+        yield "MAX_CORRELATION", False
+        return
+    if spread <= still * (1 + CLOSE_TO):
         yield "MAX_CORRELATION", None
         return
     found = wish.side * pearson([move or 0.0 for move in own[-n_bars:]], rest)
@@ -234,6 +238,12 @@ def largest_var(gains: list[float], known: int) -> float:
         return historical
     squares = math.fsum(w * gain**2 for w, gain in zip(weights, reversed(gains), strict=True))
     return max(historical, 1.6448536269514722 * math.sqrt(squares / total))
+
+
+def deviation(series: list[float]) -> float:
+    """Return the standard deviation of a whole series."""
+    mean = math.fsum(series) / len(series)
+    return math.sqrt(math.fsum((x - mean) ** 2 for x in series) / len(series))
 
 
 def pearson(first: list[float], second: list[float]) -> float:

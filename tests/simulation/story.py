@@ -28,8 +28,9 @@ from tests.simulation.slices import proposal_of
 
 @dataclass
 class Tally:
-    """What was done: steps, restarts, records read again, decisions, and codes seen."""
+    """What was done: stories, steps, restarts, records read again, decisions, and codes seen."""
 
+    stories: int = 0
     steps: int = 0
     restarts: int = 0
     read_again: int = 0
@@ -40,6 +41,7 @@ class Tally:
 
     def add(self, story: "Story") -> None:
         """Add a story that has ended."""
+        self.stories += 1
         self.steps += story.steps
         self.restarts += story.restarts
         self.read_again += story.read_again
@@ -78,8 +80,6 @@ class Story:
         self.prices = dict.fromkeys(SYMBOLS, 100.0)
         self.close_ns, self.now_ns = MIDNIGHT, MIDNIGHT
         self.n_ids = 0
-        # Records with an id that was given before: lawful only as long as its order is open.
-        self.once: set[int] = set()
         self.values: dict[str, bytes] = {}
         self.steps = self.restarts = self.read_again = self.n_letters = 0
 

@@ -1,6 +1,7 @@
 """Records in the book's log: they act where they stand, once, whatever is restarted."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from agents.risk import MOST_EARLY, SNAPSHOT_RECORDS
 from models.portfolio import ledger
+from models.risk.sessions import DAY_NS
 from streams.epochs import Portfolio
 from streams.ids import decision_id, intent_decision_id
 from streams.transport import Record
@@ -85,11 +87,13 @@ def test_intent_when_it_comes_then_is_decided_at_once(book: Book) -> None:
     """One decision with its own id, the record's headers, and the account's time."""
     (sent,) = book.give(book.intent(1))
     (decision,) = read([sent])
-    assert decision["decision_id"] == intent_decision_id("main", "k1")
+    assert decision["decision_id"] == intent_decision_id("main", "k1", MIDNIGHT // DAY_NS - 1)
     assert (decision["intent_id"], decision["approved"], decision["quantity"]) == ("k1", True, 10)
     assert decision["price"] == 100.0
     assert sent.headers == [("trace", b"t")]  # type: ignore[union-attr]  an output
-    executions = read(book.take(1, all_at(100.0, target=0.0)), "executions")
+    nothing_more = all_at(100.0, target=math.nan)
+    assert read(book.take(1, nothing_more), "executions") == []
+    executions = read(book.take(2, nothing_more), "executions")
     assert [(e["decision_id"], e["quantity"]) for e in executions] == [
         (decision["decision_id"], 10)
     ]

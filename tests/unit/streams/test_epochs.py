@@ -98,6 +98,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (one(limits=Limits(max_leverage=float("inf"))), "max_leverage was inf"),
     (one(limits=Limits(max_correlation=1.5)), "max_correlation was 1.5"),
     (one(limits=Limits(correlation_bars=1)), "correlation_bars was 1"),
+    (one(limits=Limits(correlation_bars=61, var_bars=60)), "correlation_bars was 61; expected at"),
+    (one(limits=Limits(var_min_bars=61, var_bars=60)), "var_min_bars was 61; expected at most"),
     (one(limits=Limits(min_trade_fraction=-0.1)), "min_trade_fraction was -0.1"),
     (one(costs=Costs(slippage_bps=-1)), "slippage_bps was -1"),
     (one(costs=Costs(fee_bps=float("nan"))), "fee_bps was nan"),

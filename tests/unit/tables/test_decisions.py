@@ -16,7 +16,7 @@ from models.risk.decide import Executed, Row, Verdict
 from models.risk.limits import Finding
 from models.risk.switches import Switch
 from streams.epochs import Portfolio
-from streams.ids import decision_id, execution_id, intent_decision_id
+from streams.ids import decision_id, execution_id
 from streams.instructions import OrderIntent
 from streams.records import Digests
 from tables.decisions import (
@@ -29,6 +29,7 @@ from tables.decisions import (
     snapshot_event,
     void_event,
 )
+from tables.instructions import Judged
 from tests.builders import MIDNIGHT
 from tests.oracles import FREE, rules_of
 
@@ -308,9 +309,9 @@ INTENT = OrderIntent(
 def test_intent_when_decided_then_has_the_shape_of_a_decision() -> None:
     """The same fields as a slot's, its own id, and nothing that no bar said."""
     refused = verdict(-2, approved=False, breaches=(Finding("SHORT_SALE", "why", 0, 2, 0),))
-    said = wire(intent_event(SLOT, INTENT, refused))
+    said = wire(intent_event(SLOT, Judged(INTENT, refused, "an id")))
     assert set(said) == set(wire(decision_event(SLOT, verdict(), REASONS)))
-    assert said["decision_id"] == intent_decision_id("main", "k1")
+    assert said["decision_id"] == "an id"
     assert (said["intent_id"], said["action"], said["quantity"]) == ("k1", "SELL", 2)
     assert (said["approved"], said["features"], said["target_fraction"]) == (False, {}, 0.0)
     assert said["risk_checks"]["position_limit_ok"] is False

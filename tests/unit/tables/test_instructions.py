@@ -70,8 +70,8 @@ def test_intent_when_it_passes_then_is_reserved_under_its_own_id() -> None:
     """A market order of a person: the last price, the person's strategy."""
     account = opened()
     applied = apply(account, intent(strategy="desk"))
-    assert applied.verdict is not None
-    assert (applied.verdict.lots, applied.verdict.approved) == (2, True)
+    assert applied.judged is not None
+    assert (applied.judged.verdict.lots, applied.judged.verdict.approved) == (2, True)
     (order,) = account.reservations.orders
     assert (order.symbol, order.lots, order.strategy, order.price_e8) == ("AAA", 2, "desk", 0)
     assert order.order_id.count("-") == 4
@@ -81,8 +81,8 @@ def test_intent_when_it_has_a_price_then_that_is_checked_and_kept() -> None:
     """A sell at 99 of what is held; the order waits with its limit."""
     account = opened(held={"AAA": 3})
     applied = apply(account, intent(side="SELL", price=99))
-    assert applied.verdict is not None
-    assert (applied.verdict.lots, applied.verdict.row.close) == (-2, 99.0)
+    assert applied.judged is not None
+    assert (applied.judged.verdict.lots, applied.judged.verdict.row.close) == (-2, 99.0)
     assert account.reservations.orders[0].price_e8 == 99 * 10**8
 
 
@@ -90,8 +90,8 @@ def test_intent_when_refused_then_reserves_nothing() -> None:
     """A refusal is a verdict, not an error."""
     account = opened(limits=FREE._replace(max_asset_fraction=0.1))
     applied = apply(account, intent())
-    assert applied.verdict is not None
-    assert [b.code for b in applied.verdict.breaches] == ["MAX_ASSET_FRACTION"]
+    assert applied.judged is not None
+    assert [b.code for b in applied.judged.verdict.breaches] == ["MAX_ASSET_FRACTION"]
     assert account.reservations.orders == []
 
 
@@ -100,17 +100,29 @@ def test_intent_when_repeated_then_changes_nothing() -> None:
     account = opened()
     apply(account, intent())
     again = apply(account, intent(quantity=500))
-    assert (again.verdict, len(account.reservations.orders)) == (None, 1)
+    assert (again.judged, len(account.reservations.orders)) == (None, 1)
 
 
-def test_intent_when_its_order_outlives_the_memory_of_its_id_then_is_refused() -> None:
-    """An order can wait for longer than ids are remembered; its id is still taken."""
+def test_intent_when_its_key_was_forgotten_then_is_another_order() -> None:
+    """Two orders of one key on different days have different ids, so neither is lost."""
     account = opened()
-    apply(account, intent())
+    first = apply(account, intent())
     account.advance(MIDNIGHT + 3 * DAY)
     assert not account.kept.memory.is_known("intent:k1")
-    again = intent(ts_event=MIDNIGHT + 3 * DAY)
-    assert refusal(account, again) == ("INTENT_OPEN", "intent_id")
+    second = apply(account, intent(ts_event=MIDNIGHT + 3 * DAY, quantity=3))
+    assert first.judged is not None
+    assert second.judged is not None
+    assert first.judged.decision_id != second.judged.decision_id
+    assert [order.lots for order in account.reservations.orders] == [2, 3]
+
+
+def test_intent_when_far_ahead_of_the_book_then_is_refused() -> None:
+    """Two weeks after the last bar no price could judge it, and its id would stay for as long."""
+    account = opened()
+    assert account.kept.bar_ns == MIDNIGHT
+    far = intent(intent_id="k2", ts_event=MIDNIGHT + 14 * DAY + 1)
+    assert refusal(account, far) == ("RECORD_FROM_FUTURE", "ts_event")
+    assert apply(account, intent(ts_event=MIDNIGHT + 14 * DAY)).judged is not None
 
 
 @pytest.mark.parametrize(
@@ -163,7 +175,7 @@ def test_lots_when_there_are_too_many_then_are_refused() -> None:
 def test_time_when_a_record_is_from_the_future_then_moves_by_a_bar_at_most() -> None:
     """No record can end a day that the bars have not ended."""
     account = opened()
-    apply(account, intent(ts_event=MIDNIGHT + 100 * DAY))
+    apply(account, intent(ts_event=MIDNIGHT + 10 * DAY))
     assert account.kept.now_ns == MIDNIGHT + MINUTE
     apply(account, intent(intent_id="k2", ts_event=MIDNIGHT + 7))
     assert account.kept.now_ns == MIDNIGHT + MINUTE
@@ -241,8 +253,8 @@ def test_limits_when_changed_then_stand_until_changed_again() -> None:
     apply(account, say(LimitChange, limits={"max_asset_fraction": 0.15, "restricted": ["BBB"]}))
     assert account.limits.restricted == ("BBB",)
     applied = apply(account, intent())
-    assert applied.verdict is not None
-    assert [b.code for b in applied.verdict.breaches] == ["MAX_ASSET_FRACTION"]
+    assert applied.judged is not None
+    assert [b.code for b in applied.judged.verdict.breaches] == ["MAX_ASSET_FRACTION"]
     account.adopt(account.rules)
     assert account.limits.max_asset_fraction == 0.15
     assert account.rules.limits.max_asset_fraction == FREE.max_asset_fraction
@@ -289,6 +301,19 @@ def test_switch_when_halted_then_reducing_is_a_resume_and_needs_its_role() -> No
     assert refusal(account, looser) == ("FORBIDDEN", "role")
     apply(account, say(TradingState, change_id="c3", action="reduce"))
     assert account.kept.switches.state() == "REDUCING"
+
+
+def test_switch_when_a_thousand_names_are_stopped_then_the_next_asks_to_stop_all() -> None:
+    """What is kept is bounded; the portfolio can always be stopped, and a name again."""
+    account = opened()
+    for n in range(1_000):
+        named = {"change_id": f"s{n}", "scope": "strategy", "name": f"s{n}"}
+        apply(account, say(TradingState, action="halt", **named))
+    more = say(TradingState, action="halt", scope="symbol", name="AAA")
+    assert refusal(account, more) == ("TOO_MANY_SWITCHES", "name")
+    apply(account, say(TradingState, change_id="c2", action="halt", scope="strategy", name="s7"))
+    apply(account, say(TradingState, change_id="c3", action="halt"))
+    assert account.kept.switches.state() == "HALTED"
 
 
 def test_switch_when_old_then_stops_but_does_not_resume() -> None:
@@ -345,6 +370,6 @@ def test_order_when_checked_after_a_halt_then_is_refused() -> None:
     account = opened()
     apply(account, say(TradingState, action="halt", scope="strategy", name="manual"))
     applied = apply(account, intent())
-    assert applied.verdict is not None
-    assert [b.code for b in applied.verdict.breaches] == ["HALTED"]
+    assert applied.judged is not None
+    assert [b.code for b in applied.judged.verdict.breaches] == ["HALTED"]
     assert account.reducible(Order("AAA", 1)) == 0

@@ -97,6 +97,20 @@ def test_dividend_when_paid_then_who_is_short_pays(held: int, cash: int) -> None
     assert account.verify() == []
 
 
+@pytest.mark.parametrize(
+    ("lots", "price", "new", "old"),
+    [(2**52 + 1, 1.0, 2, 1), (0, 6e9, 1, 2), (0, 1e10, 9_999, 10_000)],
+)
+def test_split_when_more_would_be_left_than_can_be_counted_then_is_refused(
+    lots: int, price: float, new: int, old: int
+) -> None:
+    """Twice 2**52 + 1 lots are more than 2**53; the highest price is 1e10."""
+    account = account_of({"AAA": price}, held={"AAA": lots})
+    with pytest.raises(Refused, match="BAD_RATIO"):
+        split(account, "AAA", new, old)
+    assert account.book.position("AAA").lots == lots
+
+
 def test_split_when_nothing_would_be_left_of_the_price_then_is_refused() -> None:
     """A price of 1e-8 has no half."""
     account = account_of({"AAA": 1e-8}, held={"AAA": 5})

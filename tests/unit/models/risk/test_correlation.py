@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.risk.correlation import book_returns, correlation
+from models.risk.correlation import Centred, book_returns
 
 SERIES = st.lists(st.integers(-1_000, 1_000), min_size=3, max_size=30)
 
@@ -19,9 +19,9 @@ def test_correlation_when_both_vary_then_agrees_with_numpy(
     """Pearson's coefficient, symmetric and within plus and minus one."""
     second = data.draw(st.lists(st.integers(-9, 9), min_size=len(first), max_size=len(first)))
     a, b = np.array(first, np.float64), np.array(second, np.float64)
-    found = correlation(a, b)
+    found = Centred.of(a).correlation(Centred.of(b))
     assert -1.0 <= found <= 1.0
-    assert found == correlation(b, a)
+    assert found == Centred.of(b).correlation(Centred.of(a))
     if np.ptp(a) and np.ptp(b):
         assert found == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-12)
 
@@ -31,7 +31,8 @@ def test_correlation_when_both_vary_then_agrees_with_numpy(
 )
 def test_correlation_when_by_hand_then_is_known(second: list[float], expected: float) -> None:
     """A multiple moves together, a mirror against, a constant not at all."""
-    assert correlation(np.array([1.0, 2.0, 3.0]), np.array(second)) == expected
+    first = Centred.of(np.array([1.0, 2.0, 3.0]))
+    assert first.correlation(Centred.of(np.array(second))) == expected
 
 
 def test_book_returns_when_weighted_then_sums_what_is_held() -> None:

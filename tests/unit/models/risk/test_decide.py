@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.portfolio.ledger import MONEY_SCALE, Position
+from models.portfolio.reservation import WITHIN_BAR
 from models.risk.account import Account, open_account
-from models.risk.decide import Outcome, Row, decide
-from models.risk.limits import AccountRules
+from models.risk.decide import Outcome, Row, decide, judge
+from models.risk.limits import AccountRules, Order
 from models.risk.switches import Switch
 from models.verification import Terms, verify
 from tests.oracles import FREE, Published, rules_of
@@ -67,6 +68,19 @@ def test_decide_when_the_next_bar_has_a_price_then_fills_the_order_first() -> No
     assert fill.fee == 2_0402 * MONEY_SCALE // 10_000
     assert account.book.position("AAA") == Position(2, 20402 * MONEY_SCALE // 100, 100 * 10**8)
     assert account.book.cash == (1_000 * 10_000 - 204_0200 - 2_0402) * MONEY_SCALE // 10_000
+
+
+def test_decide_when_an_order_came_within_the_bar_then_fills_in_the_one_after() -> None:
+    """The fill price of the bar in which it came was made before it; expiry counts from there."""
+    rules = rules_of(SYMBOLS, expiry=1)
+    account = opened(rules)
+    decide(account, 1, [row(target=0.0)])
+    bought = judge(account, row(), Order("AAA", 2), 1, "k", WITHIN_BAR)
+    assert bought.approved
+    assert decide(account, 2, [row(target=0.2, fill=90.0)]).executions == ()
+    ((order, fill, *_),) = decide(account, 3, [row(target=0.2, fill=110.0)]).executions
+    assert fill is not None
+    assert (order.order_id, fill.price_e8) == ("k", 110 * 10**8)
 
 
 def test_decide_when_there_is_no_fill_price_then_waits_and_expires() -> None:

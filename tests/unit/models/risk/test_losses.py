@@ -239,6 +239,15 @@ def test_correlation_when_history_is_short_then_asks_for_three_quarters(
         assert (finding.code, finding.limit, finding.actual) == ("CORRELATION_WARMUP", 3, 2)
 
 
+@pytest.mark.parametrize(("scale", "actual"), [(1e-6, 0.0), (1e-4, 1.0)])
+def test_correlation_when_the_book_stands_still_then_its_rounding_decides_nothing(
+    scale: float, actual: float
+) -> None:
+    """Ten of an equity of 1010 that move by 2e-8 a bar are below a billionth of it, by 2e-6 not."""
+    found = book_correlation(correlated([UP, [r * scale for r in UP]]), Order("AAA", 1))
+    assert found.actual == pytest.approx(actual)
+
+
 def test_correlation_when_the_book_is_empty_then_nothing_is_asked() -> None:
     """The first position needs no history."""
     finding = book_correlation(account_of({"AAA": 1.0}, limits=CORRELATED), Order("AAA", 1))

@@ -19,6 +19,7 @@ from models.features.catalogue import NAMES
 from models.risk.account import Account, open_account
 from models.risk.barrier import BarKey, Barrier
 from models.risk.decide import Outcome, Row, decide
+from models.risk.feed import Fed
 from models.risk.limits import AccountRules
 from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
@@ -217,7 +218,9 @@ class RiskFold:
         reasons = {row.symbol: reason for row, reason in pairs}
         named = (book.slot.portfolio.id, book.slot.timeframe, bar[0])
         rows = [row for row, _ in pairs]
-        outcome = decide(book.account, bar[0], rows, lambda symbol: decision_id(*named, symbol))
+        outcome = decide(
+            book.account, bar[0], rows, lambda symbol: decision_id(*named, symbol), _fed(slices)
+        )
         book.is_dirty = True
         self.n_since += 1
         slot = slot_at(book.slot, book.account, bar[0], book.epoch)
@@ -306,6 +309,11 @@ def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:
     if not all(math.isfinite(row.close) and row.close > 0 for row in rows):
         raise RecordError("BAD_PRICE", "a close is not a positive number")
     return [(row, Reasons(NAMES, features[i], regime[i], weights[i])) for i, row in enumerate(rows)]
+
+
+def _fed(slices: list[Slice]) -> Fed:
+    counts = [slice_.meta.counts for slice_ in slices]
+    return Fed(sum(c.n_in for c in counts), sum(c.n_dead for c in counts))
 
 
 def _origins(slices: list[Slice]) -> Headers:

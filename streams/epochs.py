@@ -57,6 +57,7 @@ LIMIT_BOUNDS: dict[str, tuple[float, float]] = {
     "var_bars": (2, 10_000),
     "var_min_bars": (0, 10_000),
     "max_daily_loss_fraction": (_TINY, 1),
+    "max_bad_input_fraction": (0, 1),
 }
 
 
@@ -111,6 +112,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     var_bars: int = 250
     var_min_bars: int = 60
     max_daily_loss_fraction: float = 0.02
+    max_bad_input_fraction: float = 0.01
     allow_short: bool = False
     restricted: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from models.portfolio.witness import Witness
 from models.risk.account import Day, Kept
 from models.risk.barrier import BarKey
 from models.risk.correlation import FloatArray
+from models.risk.feed import Feed
 from models.risk.flow import OrderFlow, Sent
 from models.risk.memory import Memory, Taken
 from models.risk.switches import Switch, Switches, SwitchState
@@ -53,6 +54,7 @@ class _Stored(NamedTuple):
     executions: dict[str, tuple[int, str, str, int, int, str]]
     changed: dict[str, Any]
     parity: dict[str, float]
+    feed: list[tuple[int, int, int]]
     window: FloatArray
     last_close: FloatArray
     earned: FloatArray
@@ -90,6 +92,7 @@ def encode_account(account: StoredAccount, earned: FloatArray) -> bytes:
         },
         kept.changed,
         kept.parity,
+        list(kept.feed.bars),
         kept.window,
         kept.last_close,
         earned,
@@ -123,6 +126,7 @@ def decode_account(data: bytes) -> StoredAccount:
         _memory(stored),
         stored.changed | ({} if restricted is None else {"restricted": tuple(restricted)}),
         stored.parity,
+        Feed(tuple((close_ns, n_in, n_bad) for close_ns, n_in, n_bad in stored.feed)),
     )
     return StoredAccount((stored.close_ns, stored.rank), stored.epoch_digest, stored.epoch, kept)
 

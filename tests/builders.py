@@ -57,6 +57,7 @@ FREE = Limits(
     var_bars=2,
     var_min_bars=0,
     max_daily_loss_fraction=1.0,
+    max_bad_input_fraction=1.0,
 )
 
 

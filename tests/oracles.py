@@ -39,6 +39,7 @@ FREE = RiskLimits(
     var_bars=4,
     var_min_bars=0,
     max_daily_loss_fraction=1.0,
+    max_bad_input_fraction=1.0,
 )
 
 

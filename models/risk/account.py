@@ -18,6 +18,7 @@ from models.portfolio.reservation import OpenOrder, Reservations
 from models.portfolio.witness import Witness
 from models.risk.correlation import FloatArray
 from models.risk.exposure import Exposure, stake_of
+from models.risk.feed import Fed, Feed
 from models.risk.flow import OrderFlow, Sent
 from models.risk.limits import AccountRules, Order, RiskLimits
 from models.risk.memory import Memory
@@ -73,6 +74,7 @@ class Kept:
     memory: Memory = field(default_factory=Memory)
     changed: dict[str, Any] = field(default_factory=dict)
     parity: dict[str, float] = field(default_factory=dict)
+    feed: Feed = field(default_factory=Feed)
 
 
 class Account:
@@ -184,6 +186,25 @@ class Account:
             switch = Switch("HALTED", reason, "risk", self.kept.now_ns)
             self.kept.switches.throw("portfolio", "", switch)
         return differences
+
+    def feed(self, close_ns: int, fed: Fed) -> str:
+        """Count what came for a bar; too much rubbish in a minute ends new risk, and says so.
+
+        A switch that stands already is left as it is.
+        """
+        kept = self.kept
+        kept.feed = kept.feed.take(close_ns, fed)
+        n_in, n_bad = kept.feed.sums()
+        limit = self.limits.max_bad_input_fraction
+        if (
+            n_bad * FRACTION_SCALE <= scaled_limit(limit) * n_in
+            or "portfolio" in kept.switches.thrown
+        ):
+            return ""
+        said = f"{n_bad} of {n_in} ticks of a minute could not be used; the limit is {limit}"
+        switch = Switch("REDUCING", f"BAD_INPUT: {said}", "risk", kept.now_ns)
+        kept.switches.throw("portfolio", "", switch)
+        return said
 
     def edge(self, symbol: str, side: int) -> int:
         """Return the lots in the order's direction if all open orders of that side filled."""

@@ -84,7 +84,7 @@ CONTROLS = (
     Control(
         find=reducing,
         codes=("REDUCE_ONLY",),
-        limits=(),
+        limits=("max_bad_input_fraction",),
         family="admission",
         binds_reductions=False,
         because=_RISK,

@@ -14,6 +14,7 @@ from models.portfolio.ledger import Fill
 from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
 from models.risk.controls import check
+from models.risk.feed import NOTHING_FED, Fed
 from models.risk.limits import Finding, Order
 from models.risk.sizing import budget_share, lots_wanted
 
@@ -74,7 +75,11 @@ Naming = Callable[[str], str]
 
 
 def decide(
-    account: Account, close_ns: int, rows: Sequence[Row], order_id_of: Naming | None = None
+    account: Account,
+    close_ns: int,
+    rows: Sequence[Row],
+    order_id_of: Naming | None = None,
+    fed: Fed = NOTHING_FED,
 ) -> Outcome:
     """Fold one bar of all partitions; ``rows`` are in symbol order, one per symbol at most.
 
@@ -91,15 +96,19 @@ def decide(
         The bar.
     order_id_of
         The decision's id by symbol, under which its order is open; None names it by symbol and bar.
+    fed
+        How many ticks came for the bar, and how many of them were bad.
     """
     account.advance(close_ns)
+    rubbish = account.feed(close_ns, fed)
+    alerts = [("BAD_INPUT", rubbish)] if rubbish else []
     if not rows:
-        return Outcome()
+        return Outcome(alerts=tuple(alerts))
     executions = []
     if not account.rules.is_external:
         executions = _settle(account, {row.symbol: row.fill_price for row in rows})
     account.mark(close_ns, {row.symbol: row.close for row in rows})
-    alerts = [("BOOK_MISMATCH", difference) for difference in account.verify()]
+    alerts.extend(("BOOK_MISMATCH", difference) for difference in account.verify())
     share = budget_share(account, ((row.symbol, row.target_fraction) for row in rows))
     wanted = [(row, lots_wanted(account, row.symbol, share * row.target_fraction)) for row in rows]
     verdicts = []

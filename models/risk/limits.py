@@ -35,6 +35,7 @@ class RiskLimits(NamedTuple):
     var_bars: int = 250
     var_min_bars: int = 60
     max_daily_loss_fraction: float = 0.02
+    max_bad_input_fraction: float = 0.01
     allow_short: bool = False
     restricted: tuple[str, ...] = ()
 

@@ -39,6 +39,7 @@ class Bar(NamedTuple):
     close_ns: int
     partition: int
     rows: Rows
+    fed: tuple[int, int] = (0, 0)
 
 
 Meaning = Bar | Mapping[str, Any] | None
@@ -59,7 +60,7 @@ class Judge:
     def __init__(self, shadow: Shadow, n_partitions: int) -> None:
         self.shadow = shadow
         self.n_partitions = n_partitions
-        self.waiting: dict[int, dict[int, Rows]] = {}
+        self.waiting: dict[int, dict[int, Bar]] = {}
         self.delivered = dict.fromkeys(range(n_partitions), -1)
         self.decided = -1
         self.n_judged = self.n_approved = 0
@@ -110,18 +111,19 @@ class Judge:
 
     def _slice(self, bar: Bar, found: "_Sent") -> None:
         if bar.close_ns > self.decided:
-            self.waiting.setdefault(bar.close_ns, {}).setdefault(bar.partition, bar.rows)
+            self.waiting.setdefault(bar.close_ns, {}).setdefault(bar.partition, bar)
         self.delivered[bar.partition] = max(self.delivered[bar.partition], bar.close_ns)
         reached = min(self.delivered.values())
         for close_ns in sorted(one for one in self.waiting if one <= reached):
             parts = self.waiting.pop(close_ns)
-            rows = {s: row for part in sorted(parts) for s, row in parts[part].items()}
+            rows = {s: row for part in sorted(parts) for s, row in parts[part].rows.items()}
             self.decided = close_ns
+            self.shadow.come_to(close_ns)
+            self.shadow.be_fed(close_ns, [part.fed for part in parts.values()])
             self._bar(close_ns, dict(sorted(rows.items())), found)
 
     def _bar(self, close_ns: int, rows: Rows, found: "_Sent") -> None:
         shadow = self.shadow
-        shadow.come_to(close_ns)
         if rows and not shadow.terms.is_external:
             for order_id, order in list(shadow.orders.items()):
                 self._settle(order_id, order, rows, found)

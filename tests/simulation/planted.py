@@ -252,6 +252,18 @@ DEFECTS = (
         "order.bars_waited <= rules.order_expiry_bars",
     ),
     Defect(
+        "rubbish counts for ever",
+        "models.risk.feed",
+        "if bar[0] > close_ns - WINDOW_NS",
+        "if bar[0] > 0",
+    ),
+    Defect(
+        "rubbish is looked at in one partition",
+        "agents.risk",
+        "sum(c.n_dead for c in counts)",
+        "counts[0].n_dead",
+    ),
+    Defect(
         "an order fills at a price from before it was sent",
         "models.risk.decide",
         "if order.bars_waited == 0:",

@@ -28,7 +28,8 @@ def bar(story: Story, draw: Draw) -> None:
         target = draw.choice((math.nan, 0.0, 0.05, 0.1, 0.3, -0.1, 0.001))
         sure = math.nan if math.isnan(target) else draw.choice((0.5, 0.6, 0.9))
         rows[symbol] = (close, fill, sure, target)
-    story.next_bar(rows if draw.random() < 0.95 else {}, draw.choice((1, 1, 1, 2)))
+    fed = draw.choice(((100, 2), (200, 2), (1, 1))) if draw.random() < 0.03 else (100, 1)
+    story.next_bar(rows if draw.random() < 0.95 else {}, draw.choice((1, 1, 1, 2)), fed)
     if draw.random() < 0.8:
         story.deliver_all()
 

@@ -5,7 +5,7 @@ prices and lot sizes are integers of 1e-8, time is in nanoseconds.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -81,6 +81,7 @@ class Shadow:
     known: dict[str, Known] = field(default_factory=dict)
     sent: list[tuple[int, str, str, int, int]] = field(default_factory=list)
     n_today: int = 0
+    fed: list[tuple[int, int, int]] = field(default_factory=list)
     now: int = -1
     bar: int = -1
     day: int = -1
@@ -140,6 +141,14 @@ class Shadow:
                 if of.day > day - 2 or of.order_id in self.orders
             }
         self.sent = [one for one in self.sent if one[0] > self.now - 60 * 10**9]
+
+    def be_fed(self, close_ns: int, parts: Iterable[tuple[int, int]]) -> None:
+        """Count ticks and bad ones over a minute; too many bad ones let nothing but reductions."""
+        self.fed += [(close_ns, *part) for part in parts]
+        self.fed = [one for one in self.fed if one[0] > close_ns - 60 * 10**9]
+        n_in, n_bad = (sum(one[at] for one in self.fed) for at in (1, 2))
+        if n_in and Fraction(n_bad, n_in) > Fraction(repr(self.limits["max_bad_input_fraction"])):
+            self.switches.setdefault("portfolio", "REDUCING")
 
     def price_at(self, close_ns: int, closes: Mapping[str, float]) -> None:
         """Take a bar's closes and returns."""

@@ -14,6 +14,7 @@ from typing import Any
 from agents.risk import RiskFold
 from agents.stage import Reader
 from models.risk.account import Account
+from streams.slices import Counts
 from streams.transport import Record
 from tables.book import StoredAccount, encode_account
 from tables.calendars import encode_sessions
@@ -108,18 +109,32 @@ class Story:
         self.n_ids += 1
         return f"{prefix}{self.n_ids}"
 
-    def next_bar(self, rows: Mapping[str, tuple[float, float, float, float]], n: int = 1) -> None:
-        """Make the bar ``n`` minutes on; its two slices wait to be delivered."""
+    def next_bar(
+        self,
+        rows: Mapping[str, tuple[float, float, float, float]],
+        n: int = 1,
+        fed: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Make the bar ``n`` minutes on; its two slices wait to be delivered.
+
+        Of ``fed`` ticks in each partition so many were bad.
+        """
         self.close_ns += n * MINUTE
         for partition, queue in enumerate(self.queues):
             (symbols,) = self.document.chunks(partition)
             mine = {s: rows[s] for s in symbols if s in rows}
-            queue.append(Bar(self.close_ns, partition, mine))
+            queue.append(Bar(self.close_ns, partition, mine, fed))
 
     def deliver(self, partition: int) -> None:
         """Let the oldest slice of a partition enter the log."""
         bar = self.queues[partition].pop(0)
-        about = meta(bar.close_ns, partition=partition, n_partitions=2, epoch_digest=self.digest)
+        about = meta(
+            bar.close_ns,
+            partition=partition,
+            n_partitions=2,
+            epoch_digest=self.digest,
+            counts=Counts(n_in=bar.fed[0], n_dead=bar.fed[1]),
+        )
         (symbols,) = self.document.chunks(partition)
         self.now_ns = max(self.now_ns, bar.close_ns)
         self.append(proposal_of(about, bar.rows, symbols), bar)

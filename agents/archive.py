@@ -151,7 +151,7 @@ class Archive:
 
 
 def _letter(record: ConsumerRecord, error: RecordError) -> DeadLetter:
-    origin = Origin(record.topic, record.partition, record.offset)
+    origin = Origin(record.topic, record.partition, record.offset, key=record.key)
     return DeadLetter.of(error, origin, STAGE, record.value or b"")
 
 

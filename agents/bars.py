@@ -166,17 +166,14 @@ class BarFold:
 
     def _refused(self, record: Record, index: int, error: RecordError, raw: bytes) -> DeadLetter:
         self._count(error.reason)
-        return DeadLetter.of(
-            error, Origin(record.topic, record.partition, record.offset, index), "bars", raw
-        )
+        return DeadLetter.of(error, _place(record, index), "bars", raw)
 
     def _count(self, code: str) -> None:
         self.kept.count(_COUNTED.get(code, "n_dead"))
         metrics.TICKS.labels(code.lower()).inc()
 
     def _dead(self, record: Record, index: int, error: RecordError) -> DeadLetter:
-        origin = Origin(record.topic, record.partition, record.offset, index)
-        return DeadLetter.of(error, origin, "bars", record.value or b"")
+        return DeadLetter.of(error, _place(record, index), "bars", record.value or b"")
 
     def _placement(self, epoch: Epoch) -> Placement:
         digest = self.kept.epochs[0].digest
@@ -205,6 +202,10 @@ def _rules(epoch: Epoch) -> BarRules:
         epoch.max_ahead_ms * _NS_PER_MS,
         epoch.venue_latency_ms * _NS_PER_MS,
     )
+
+
+def _place(record: Record, index: int) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, index, record.key)
 
 
 def _origin(record: Record) -> Headers:

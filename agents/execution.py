@@ -38,7 +38,7 @@ class ExecutionFold:
         try:
             said = read_venue_execution(value)
         except RecordError as error:
-            origin = Origin(record.topic, record.partition, record.offset)
+            origin = Origin(record.topic, record.partition, record.offset, key=record.key)
             return (DeadLetter.of(error, origin, "execution", value),)
         key = said.portfolio.encode()
         return (Output(PORTFOLIO_EVENTS.name, key, _JSON.encode(said), record.headers),)

@@ -255,7 +255,7 @@ class RiskFold:
 
 
 def _dead(record: Record, error: RecordError) -> DeadLetter:
-    origin = Origin(record.topic, record.partition, record.offset)
+    origin = Origin(record.topic, record.partition, record.offset, key=record.key)
     return DeadLetter.of(error, origin, "risk", record.value or b"")
 
 

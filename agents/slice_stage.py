@@ -170,7 +170,7 @@ class SliceFold(Generic[State]):
         return _Chunk(state, SliceKey(kept.close_ns, kept.rank, kept.chunk), kept.checksum)
 
     def _dead(self, record: Record, error: RecordError) -> DeadLetter:
-        origin = Origin(record.topic, record.partition, record.offset)
+        origin = Origin(record.topic, record.partition, record.offset, key=record.key)
         return DeadLetter.of(error, origin, self.spec.name, record.value or b"")
 
     def due(self) -> bool:

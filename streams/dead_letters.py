@@ -8,12 +8,16 @@ Headers = list[tuple[str, bytes]]
 
 
 class Origin(NamedTuple):
-    """Where a record stands; ``place`` is its index in a list of ticks, 0 otherwise."""
+    """Where a record stands; ``place`` is its index in a list of ticks, 0 otherwise.
+
+    ``key`` is the record's own, by which it can be sent again.
+    """
 
     topic: str
     partition: int
     offset: int
     place: int = 0
+    key: bytes | None = None
 
     def id(self) -> str:
         """Return the dead letter's id: the same poison has the same id after any restart."""
@@ -38,8 +42,10 @@ class DeadLetter(NamedTuple):
     def headers(self) -> Headers:
         """Return the Kafka headers; a detail is short, see :class:`~streams.errors.RecordError`."""
         named = [("field", self.field.encode(errors="replace"))] if self.field else []
+        keyed = [] if self.origin.key is None else [("key", self.origin.key)]
         return [
             *named,
+            *keyed,
             ("reason", self.reason.encode()),
             ("detail", self.detail.encode(errors="replace")),
             ("stage", self.stage.encode()),

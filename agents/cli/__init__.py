@@ -6,6 +6,7 @@ from agents.cli import (
     archive,
     book,
     clock,
+    dead_letters,
     demo,
     evidence,
     models,
@@ -35,6 +36,7 @@ for module in (
     web,
     risk,
     book,
+    dead_letters,
     stores,
     evidence,
 ):

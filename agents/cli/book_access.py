@@ -40,19 +40,24 @@ class By(NamedTuple):
         }
 
 
-def log_of(stack: str, run: str) -> BookLog:
-    """Return the log of a stack's run.
+def servers_of(stack: str) -> str:
+    """Return the address of a stack's broker.
 
     Raises
     ------
     SettingsError
-        If the stack's broker does not run.
+        If it does not run.
     """
-    home = stack_home(stack)
-    broker = parts_of(home)[0].state()
+    broker = parts_of(stack_home(stack))[0].state()
     if not broker.running or broker.address is None:
         raise SettingsError(f"the broker of stack {stack} does not run; start it: tradewind up")
-    return BookLog(broker.address, run, Epochs(Artifacts(home / "artifacts")))
+    return broker.address
+
+
+def log_of(stack: str, run: str) -> BookLog:
+    """Return the log of a stack's run; it raises as :func:`servers_of`."""
+    artifacts = Artifacts(stack_home(stack) / "artifacts")
+    return BookLog(servers_of(stack), run, Epochs(artifacts))
 
 
 def append(stack: str, run: str, said: Instruction, *, as_json: bool) -> None:

@@ -4,16 +4,15 @@ Reading folds as the risk stage does, from the stage's last snapshot on, and cha
 is appended is acknowledged by all replicas before it is reported.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
+from agents.cli.topic_log import reading, records
 from agents.risk import KeptBook, RiskFold
 from agents.topology import app_id, prefix_of
 from streams.errors import RecordError
@@ -24,7 +23,6 @@ from streams.transport import Record
 from tables.epochs import Epochs
 from tables.stamped import Stamped
 
-_POLL_MS = 500
 _JSON = msgspec.json.Encoder()
 
 
@@ -74,11 +72,11 @@ class BookLog:
         """
         # Progress first: the snapshots read after it are of then or later.
         place, begin = await self._begin(portfolio)
-        async with self._consumer() as consumer:
+        async with reading(self.servers) as consumer:
             states = await self._states(consumer, place.partition)
             fold = RiskFold(self.epochs, states.get)
             end = 0
-            async for said in _records(consumer, place, begin):
+            async for said in records(consumer, place, begin):
                 end = said.offset + 1
                 headers = list(said.headers)
                 for _ in fold.apply(
@@ -112,15 +110,6 @@ class BookLog:
             await producer.stop()
         return Place(sent.topic, sent.partition, sent.offset)
 
-    @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)
-        await consumer.start()
-        try:
-            yield consumer
-        finally:
-            await consumer.stop()
-
     async def _begin(self, portfolio: str) -> tuple[TopicPartition, int]:
         """Return where a portfolio's log is, and up to where the stage has made it durable."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
@@ -145,27 +134,9 @@ class BookLog:
     async def _states(self, consumer: AIOKafkaConsumer, partition: int) -> dict[bytes, Stamped]:
         place = TopicPartition(changelog_name(app_id(self.run), "risk"), partition)
         states: dict[bytes, Stamped] = {}
-        async for said in _records(consumer, place, 0):
+        async for said in records(consumer, place, 0):
             if said.value is not None:
                 stamped, key = Stamped.decode(said.value), said.key or b""
                 if key not in states or stamped.next_offset >= states[key].next_offset:
                     states[key] = stamped
         return states
-
-
-async def _records(
-    consumer: AIOKafkaConsumer, place: TopicPartition, begin: int
-) -> AsyncIterator[ConsumerRecord]:
-    """Yield the records of a partition from an offset to its present end."""
-    end = (await consumer.end_offsets([place]))[place]
-    first = (await consumer.beginning_offsets([place]))[place]
-    begin = max(begin, first)
-    if begin >= end:
-        return  # a consumer that is assigned and never asked does not stop
-    consumer.assign([place])
-    consumer.seek(place, begin)
-    while await consumer.position(place) < end:
-        fetched = await consumer.getmany(place, timeout_ms=_POLL_MS)
-        for said in fetched.get(place, []):
-            if said.offset < end:
-                yield said

@@ -76,7 +76,8 @@ def record(digest: str, offset: int, symbol: str = "AAA") -> ConsumerRecord:
 def made(topic: str, offset: int, value: bytes) -> ConsumerRecord:
     """Build a record of a topic."""
     return cast(
-        "ConsumerRecord", SimpleNamespace(topic=topic, partition=0, offset=offset, value=value)
+        "ConsumerRecord",
+        SimpleNamespace(topic=topic, partition=0, offset=offset, key=b"0", value=value),
     )
 
 

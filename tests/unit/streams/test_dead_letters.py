@@ -12,7 +12,8 @@ def test_origin_when_asked_for_its_id_then_names_the_place() -> None:
 
 def test_dead_letter_when_made_of_an_error_then_has_all_its_headers() -> None:
     """Reason, detail, stage and origin travel beside the raw bytes, never inside them."""
-    letter = DeadLetter.of(RecordError("LATE", "by 2 s"), Origin("t", 1, 7, 5), "bars", b"\xff\x00")
+    origin = Origin("t", 1, 7, 5, b"k")
+    letter = DeadLetter.of(RecordError("LATE", "by 2 s"), origin, "bars", b"\xff\x00")
     assert letter.raw == b"\xff\x00"
     assert dict(letter.headers()) == {
         "reason": b"LATE",
@@ -22,6 +23,7 @@ def test_dead_letter_when_made_of_an_error_then_has_all_its_headers() -> None:
         "partition": b"1",
         "offset": b"7",
         "index": b"5",
+        "key": b"k",
     }
 
 

@@ -1,0 +1,110 @@
+"""The dead letters of a run as a person uses them: looked through, looked at, sent again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from agents.cli.topic_log import partitions, reading, records
+from agents.topology import prefix_of
+from streams.errors import RecordError
+from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS, VENUE_EXECUTIONS
+
+# What other programs write; all else is made by stages, and made anew from these.
+_SENDABLE = (MARKET_TICKS.name, PORTFOLIO_EVENTS.name, VENUE_EXECUTIONS.name)
+
+
+class Letter(NamedTuple):
+    """A dead letter: its id names where the record stood, ``raw`` are the record's own bytes."""
+
+    id: str
+    timestamp_ms: int
+    reason: str
+    detail: str
+    stage: str
+    field: str
+    topic: str
+    key: bytes | None
+    raw: bytes
+
+
+class Sent(NamedTuple):
+    """Where a letter's bytes stand now."""
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetterLog:
+    """The dead letters of a run at a broker."""
+
+    servers: str
+    run: str
+
+    async def read(self) -> list[Letter]:
+        """Return all letters that the topic holds, in order of time, each id once."""
+        found: dict[str, Letter] = {}
+        places = await partitions(self.servers, prefix_of(self.run) + DEAD_LETTERS.name)
+        async with reading(self.servers) as consumer:
+            for place in places:
+                async for said in records(consumer, place):
+                    letter = _letter(said)
+                    found.setdefault(letter.id, letter)
+        return sorted(found.values(), key=lambda letter: (letter.timestamp_ms, letter.id))
+
+    async def replay(self, letters: Iterable[Letter]) -> list[Sent]:
+        """Append the bytes of letters to the topics they came from, each under its own key.
+
+        The partition follows from the key, so what stood in a wrong one comes to its own.
+
+        Raises
+        ------
+        RecordError
+            ``NOT_SENDABLE``, before anything is sent, for what a stage had made.
+        """
+        letters = list(letters)
+        for letter in letters:
+            _refuse_unsendable(letter, prefix_of(self.run))
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.servers, enable_idempotence=True, acks="all"
+        )
+        await producer.start()
+        try:
+            return [await _send(producer, letter) for letter in letters]
+        finally:
+            await producer.stop()
+
+
+async def _send(producer: AIOKafkaProducer, letter: Letter) -> Sent:
+    headers = [("replayed", letter.id.encode())]
+    sent = await producer.send_and_wait(letter.topic, letter.raw, key=letter.key, headers=headers)
+    return Sent(letter.id, sent.topic, sent.partition, sent.offset)
+
+
+def _refuse_unsendable(letter: Letter, prefix: str) -> None:
+    if letter.topic.removeprefix(prefix) not in _SENDABLE or letter.key is None:
+        raise RecordError(
+            "NOT_SENDABLE",
+            f"{letter.id} came from {letter.topic} with key {letter.key!r}; "
+            f"expected a keyed record of {', '.join(_SENDABLE)}",
+        )
+    if not letter.raw.lstrip().startswith((b"{", b"[")):
+        raise RecordError(
+            "NOT_SENDABLE",
+            f"{letter.id} holds {letter.raw[:16]!r}, which is no JSON; what a stage could not use "
+            "is made anew when its ticks are replayed",
+        )
+
+
+def _letter(said: ConsumerRecord) -> Letter:
+    headers = dict(said.headers)
+    texts = {
+        name: headers.get(name, b"").decode(errors="replace")
+        for name in ("reason", "detail", "stage", "field", "topic")
+    }
+    name = (said.key or b"").decode(errors="replace")
+    return Letter(name, said.timestamp, **texts, key=headers.get("key"), raw=said.value or b"")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import faust
 from faust.types import TP, EventT
 
-from streams import clock, metrics
+from streams import clock, failpoints, metrics
 from streams.dead_letters import DeadLetter, Headers
 from streams.topics import DEAD_LETTERS
 from streams.transport import MAX_BATCH_RECORDS, Outgoing, Record, consumer_of, producer_of
@@ -132,7 +132,13 @@ class Stage:
                 outgoing.append(Outgoing(self.prefix + topic, key, value, stamped, partition))
         if letters:
             self._report(letters)
-        await producer_of(self.app).send_all(outgoing)
+        self.reach("before-send")
+        await producer_of(self.app).send_all(outgoing, lambda: self.reach("after-send"))
+        self.reach("after-ack")
+
+    def reach(self, point: str) -> None:
+        """Come to a place at which a test may end this process."""
+        failpoints.reach(self.name, point)
 
     def _report(self, letters: list[DeadLetter]) -> None:
         for reason, n in Counter(letter.reason for letter in letters).items():
@@ -223,6 +229,7 @@ class _PartitionTask:
     async def _step(self, records: list[Record]) -> None:
         name = self.stage.name
         started = clock.monotonic_s()
+        self.stage.reach("after-fetch")
         outputs = [output for record in records for output in self.fold.apply(record)]
         folded = clock.monotonic_s()
         if not self.dirty:
@@ -237,9 +244,12 @@ class _PartitionTask:
         name = self.stage.name
         started = clock.monotonic_s()
         snapshot = self.fold.snapshot()
+        self.stage.reach("before-table")
         for key, stamped in snapshot.states.items():
             await self.stage.table.write(self.event, key, stamped)
+            self.stage.reach("after-table")
             metrics.SNAPSHOT_BYTES.labels(name).inc(len(stamped.state))
+        self.stage.reach("before-commit")
         consumer_of(self.stage.app).advance(self.tp, snapshot.next_offset)
         self.dirty = False
         self.steps_due = 0

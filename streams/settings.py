@@ -86,7 +86,7 @@ class Settings(BaseSettings):
 
 
 # Variables of ours that are no settings: where data lies, and where the file of settings is.
-_PLACES = frozenset({"TRADEWIND_CONFIG", "TRADEWIND_DATA", "TRADEWIND_HOME"})
+_PLACES = frozenset({"TRADEWIND_CONFIG", "TRADEWIND_DATA", "TRADEWIND_FAILPOINT", "TRADEWIND_HOME"})
 
 
 def _check_names(table: dict[str, dict[str, Any]]) -> None:

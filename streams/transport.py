@@ -177,17 +177,24 @@ class Outgoing(NamedTuple):
     partition: int | None
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Producer(driver.Producer):
     """A producer that neither duplicates nor reorders when it retries, and sends in batches."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
-    async def send_all(self, records: Iterable[Outgoing]) -> None:
+    async def send_all(
+        self, records: Iterable[Outgoing], handed_over: Callable[[], None] = _nothing
+    ) -> None:
         """Send records and return when the broker has acknowledged all of them.
 
         Records of one partition keep their order and travel in batches built here: 200 decisions
-        cost one hand-over to the sender instead of 200.
+        cost one hand-over to the sender instead of 200. ``handed_over`` is called when all are on
+        their way and none is acknowledged for certain.
         """
         producer = self._ensure_producer()
         batches: dict[tuple[str, int], list[Outgoing]] = {}
@@ -202,6 +209,7 @@ class Producer(driver.Producer):
                     builder = producer.create_batch()
                     builder.append(timestamp=None, key=key, value=value, headers=headers)
             pending.append(await producer.send_batch(builder, topic, partition=partition))
+        handed_over()
         if pending:
             await asyncio.gather(*pending)
 

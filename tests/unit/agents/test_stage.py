@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -46,9 +46,12 @@ class FakeProducer(Producer):
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
 
-    async def send_all(self, records: Iterable[Outgoing]) -> None:
+    async def send_all(
+        self, records: Iterable[Outgoing], handed_over: Callable[[], None] = lambda: None
+    ) -> None:
         """Wait for the gate, then answer as the broker would."""
         sent = list(records)
+        handed_over()
         if self.gate is not None:
             await self.gate.wait()
         if self.failure is not None:

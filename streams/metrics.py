@@ -9,6 +9,7 @@ RECORDS = Counter(
     "Records that a stage took, by what became of them.",
     ("stage", "outcome"),
 )
+BROKER_AWAY = Gauge("tradewind_broker_away", "Sends that wait because the broker is away.")
 DEAD_LETTERS = Counter(
     "tradewind_dead_letters_total", "Records that could not be used.", ("stage", "reason")
 )

@@ -15,20 +15,26 @@ changes"):
    rebalance reads everything since the last commit again. Progress is forgotten after the commit.
 5. *Idempotent producer, acks=all.* A retried batch is neither duplicated nor reordered.
 6. *Outputs in built batches.* What a step sends to one partition is one hand-over to the sender.
-7. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
+7. *A broker that is away is waited for.* Batches never expire, and what cannot be handed over is
+   offered again; a refused record is an error.
+8. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import faust
 import faust.transport.drivers.aiokafka as driver
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP, AppT
 from faust.types.tuples import Message
 
+from streams.away import noticed, until_back
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
 
@@ -177,6 +183,17 @@ class Outgoing(NamedTuple):
     partition: int | None
 
 
+def _built(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> Iterator[BatchBuilder]:
+    """Build the batches of one partition."""
+    builder = producer.create_batch()
+    for _, key, value, headers, _ in records:
+        if not builder.append(timestamp=None, key=key, value=value, headers=headers):
+            yield builder
+            builder = producer.create_batch()
+            builder.append(timestamp=None, key=key, value=value, headers=headers)
+    yield builder
+
+
 def _nothing() -> None:
     """Do nothing."""
 
@@ -186,6 +203,13 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    def _new_producer(self, transactional_id: str | None = None) -> AIOKafkaProducer:
+        producer = super()._new_producer(transactional_id)
+        # A batch that expires leaves a hole in its partition's sequence, and none behind it is
+        # taken any more; while the broker is away it has to wait.
+        producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001  no public name
+        return producer
 
     async def send_all(
         self, records: Iterable[Outgoing], handed_over: Callable[[], None] = _nothing
@@ -197,21 +221,21 @@ class Producer(driver.Producer):
         their way and none is acknowledged for certain.
         """
         producer = self._ensure_producer()
+        pending = []
+
+        async def hand_over(batch: BatchBuilder, topic: str, partition: int) -> None:
+            pending.append(await producer.send_batch(batch, topic, partition=partition))
+
         batches: dict[tuple[str, int], list[Outgoing]] = {}
         for record in records:
             batches.setdefault((record.topic, self._place(record)), []).append(record)
-        pending = []
         for (topic, partition), batch in batches.items():
-            builder = producer.create_batch()
-            for _, key, value, headers, _ in batch:
-                if not builder.append(timestamp=None, key=key, value=value, headers=headers):
-                    pending.append(await producer.send_batch(builder, topic, partition=partition))
-                    builder = producer.create_batch()
-                    builder.append(timestamp=None, key=key, value=value, headers=headers)
-            pending.append(await producer.send_batch(builder, topic, partition=partition))
+            for builder in _built(producer, batch):
+                await until_back(partial(hand_over, builder, topic, partition))
         handed_over()
         if pending:
-            await asyncio.gather(*pending)
+            with noticed():
+                await asyncio.gather(*pending)
 
     def _place(self, record: Outgoing) -> int:
         if record.partition is not None:

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 from faust.streams import _current_event
 from faust.tables import Table
 from faust.types import TP, EventT
+from faust.types.tuples import RecordMetadata
+
+from streams.away import until_back
 
 _STAMP_BYTES = 8
 
@@ -52,9 +55,14 @@ class StampedTable(Table[bytes, bytes]):
         """Make a snapshot durable in the changelog, then keep it locally."""
         value = stamped.encode()
         partition = event.message.partition
-        topic = self.changelog_topic
-        sent = await topic.send(key=key, value=value, partition=partition, force=True)
-        metadata = await sent
+
+        async def send() -> RecordMetadata:
+            sent = await self.changelog_topic.send(
+                key=key, value=value, partition=partition, force=True
+            )
+            return await sent
+
+        metadata = await until_back(send)
         token = _current_event.set(weakref.ref(event))
         try:
             self.data[key] = value

@@ -54,7 +54,7 @@ def test_extensions_when_imported_then_are_compiled() -> None:
             driver.AIOKafkaConsumerThread,
             "_create_worker_consumer on_start",
         ),
-        (transport.Producer, driver.Producer, "_settings_extra"),
+        (transport.Producer, driver.Producer, "_settings_extra _new_producer"),
         (transport.BatchSchema, faust.Schema, "compile"),
     ],
 )

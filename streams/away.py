@@ -1,0 +1,72 @@
+"""The broker is away: a state with a name. What waits, waits without limit; a refusal ends it all.
+
+Trouble that passes by itself (no leader, no connection, no room in a buffer that cannot drain) is
+not the fault of a record. Asking again is safe where the record was not handed over yet, or where
+its topic's readers know it by a stamp.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
+
+from streams import metrics
+
+# A broker that answers takes milliseconds.
+NOTICED_S = 1.0
+_LONGEST_WAIT_S = 1.0
+
+log = logging.getLogger("tradewind.broker")
+
+Answer = TypeVar("Answer")
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell trouble of the broker from a refusal of the record.
+
+    Examples
+    --------
+    >>> from aiokafka.errors import LeaderNotAvailableError, RecordTooLargeError
+    >>> is_away(LeaderNotAvailableError()), is_away(RecordTooLargeError())
+    (True, False)
+    """
+    # A topic that is not there is not away: it was never declared, or somebody deleted it.
+    if not isinstance(error, KafkaError) or isinstance(error, UnknownTopicOrPartitionError):
+        return False
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)
+
+
+async def until_back(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until the broker answers; what it refuses is raised at once."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception(is_away),
+        wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
+        reraise=True,
+    )
+    with noticed():
+        answer: Answer = await retrying(ask)
+    return answer
+
+
+@contextmanager
+def noticed() -> Iterator[None]:
+    """Say so if what is inside waits for the broker longer than a moment, and when it is back."""
+    loop = asyncio.get_running_loop()
+    since_s = loop.time()
+    notice = loop.call_later(NOTICED_S, _say_away)
+    try:
+        yield
+    finally:
+        notice.cancel()
+        if (waited_s := loop.time() - since_s) >= NOTICED_S:
+            metrics.BROKER_AWAY.dec()
+            log.warning("the broker is back after %.1f s", waited_s)
+
+
+def _say_away() -> None:
+    metrics.BROKER_AWAY.inc()
+    log.warning("the broker is away: this worker waits for it without limit, and loses nothing")

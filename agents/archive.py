@@ -2,11 +2,11 @@
 
 Offsets are committed after the rows are durable, and a row that is there already stays as it was:
 after a crash some records are read again and change nothing. While the database is away the topics
-are the buffer; what cannot be read becomes a dead letter.
+are the buffer. What cannot be read becomes a dead letter, and so does what contradicts a row.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
@@ -18,7 +18,7 @@ from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.slices import Slice
 from tables.account_rows import change_rows, snapshot_rows
-from tables.archive import EPOCHS, Rows, regime_rows, run_name, weight_rows
+from tables.archive import EPOCHS, Rows, RunKey, regime_rows, weight_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.row_store import RowStore
@@ -32,7 +32,12 @@ _BATCH_RECORDS = 256
 _POLL_MS = 500
 _WAIT_S_MAX = 30.0
 
-_SLICES: Mapping[str, Callable[[str, Slice], Rows]] = {
+# Two writers are at work under one name, or a run was replayed into its own rows.
+_OTHER = "ROW_DIFFERS"
+
+_Read = tuple[ConsumerRecord, list[Rows]]
+
+_SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.REGIME_PROBABILITIES.name: regime_rows,
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
@@ -51,6 +56,8 @@ class Archive:
     ----------
     run
         Name of the run; empty for the live one.
+    of
+        Whose rows they are in SQL.
     consumer, producer
         Of the run's topics and for dead letters; started and stopped by the caller.
     store
@@ -62,12 +69,14 @@ class Archive:
     def __init__(
         self,
         run: str,
+        of: RunKey,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         store: RowStore,
         artifacts: Artifacts,
     ) -> None:
         self._run = run
+        self._of = of
         self._consumer = consumer
         self._producer = producer
         self._store = store
@@ -86,7 +95,7 @@ class Archive:
 
     async def keep(self, records: Sequence[ConsumerRecord]) -> None:
         """Make the rows of some records durable, however long the database is away."""
-        read: list[tuple[ConsumerRecord, list[Rows]]] = []
+        read: list[_Read] = []
         letters: list[DeadLetter] = []
         for record in records:
             try:
@@ -94,50 +103,58 @@ class Archive:
             except RecordError as error:
                 letters.append(_letter(record, error))
         try:
-            await self._put([rows for _, batches in read for rows in batches])
+            letters += await self._put(read)
         except StoreConflict:
-            letters.extend([letter async for letter in self._one_by_one(read)])
+            letters += await self._one_by_one(read)
         await self._bury(letters)
 
-    async def _one_by_one(
-        self, read: Sequence[tuple[ConsumerRecord, list[Rows]]]
-    ) -> AsyncIterator[DeadLetter]:
-        """Keep what the database takes; yield the rest."""
-        for record, batches in read:
+    async def _one_by_one(self, read: Sequence[_Read]) -> list[DeadLetter]:
+        """Keep what the database takes; return the rest."""
+        letters: list[DeadLetter] = []
+        for one in read:
             try:
-                await self._put(batches)
+                letters += await self._put([one])
             except StoreConflict as error:
-                yield _letter(record, RecordError("REFUSED_BY_SQL", str(error)))
+                letters.append(_letter(one[0], RecordError("REFUSED_BY_SQL", str(error))))
+        return letters
 
-    async def _put(self, batches: Sequence[Rows]) -> None:
+    async def _put(self, read: Sequence[_Read]) -> list[DeadLetter]:
+        """Make rows durable; return the records that contradict what is there."""
+        numbered = [(record, rows) for record, batches in read for rows in batches]
+        batches = [rows for _, rows in numbered]
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.5, max=_WAIT_S_MAX),
             before_sleep=_say,
         ):
             with attempt:
-                new = await self._store.put(batches)
-        for table, n_new in new.items():
+                written = await self._store.put(batches)
+        for table, n_new in written.new.items():
             metrics.ARCHIVED_ROWS.labels(table).inc(n_new)
         for rows in batches:
             if rows.table is EPOCHS:
-                self._epochs.update((epoch, digest) for _, epoch, digest, _ in rows.values)
+                self._epochs.update((epoch, digest) for *_, epoch, digest, _document in rows.values)
+        letters = []
+        for conflict in written.conflicts:
+            metrics.ARCHIVE_CONFLICTS.labels(conflict.table.name).inc(conflict.n_rows)
+            letters.append(_letter(numbered[conflict.batch][0], RecordError(_OTHER, str(conflict))))
+        return letters
 
     def _rows(self, record: ConsumerRecord) -> list[Rows]:
-        topic, run = record.topic.removeprefix(prefix_of(self._run)), run_name(self._run)
+        topic = record.topic.removeprefix(prefix_of(self._run))
         value = record.value or b""
         if topic == topics.PORTFOLIO_SNAPSHOTS.name:
-            return snapshot_rows(run, value)
+            return snapshot_rows(self._of, value)
         if topic == topics.PORTFOLIO_EVENTS.name:
-            return change_rows(run, value, record.partition, record.offset)
-        return self._slice_rows(run, topic, Slice.decode(value))
+            return change_rows(self._of, value, record.partition, record.offset)
+        return self._slice_rows(topic, Slice.decode(value))
 
-    def _slice_rows(self, run: str, topic: str, slice_: Slice) -> list[Rows]:
-        rows = [_SLICES[topic](run, slice_)] if slice_.n_rows else []
+    def _slice_rows(self, topic: str, slice_: Slice) -> list[Rows]:
+        rows = [_SLICES[topic](self._of, slice_)] if slice_.n_rows else []
         epoch = (slice_.meta.epoch, slice_.meta.epoch_digest)
         if epoch not in self._epochs:
             document = canonical_json(self._artifacts.load_json(epoch[1])).decode()
-            rows.append(Rows(EPOCHS, [(run, *epoch, document)]))
+            rows.append(Rows(EPOCHS, [(*self._of, *epoch, document)]))
         return rows
 
     async def _bury(self, letters: Sequence[DeadLetter]) -> None:

@@ -50,6 +50,11 @@ BARRIER_WAITING = Gauge(
 )
 EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
 ARCHIVED_ROWS = Counter("tradewind_archived_rows_total", "New rows in SQL, by table.", ("table",))
+ARCHIVE_CONFLICTS = Counter(
+    "tradewind_archive_conflicts_total",
+    "Rows whose key is in SQL with other values, by table; the first ones stay.",
+    ("table",),
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

@@ -14,8 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from agents.archive import SOURCES, Archive, group_of
 from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
-from streams.brokers import stack_home
+from streams.brokers import stack_home, stack_id
 from streams.settings import Settings
+from tables.archive import run_key
 from tables.stores.artifacts import Artifacts
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import server_of
@@ -64,5 +65,7 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         stack.push_async_callback(producer.stop)
         await consumer.start()
         stack.push_async_callback(consumer.stop)
-        store = await stack.enter_async_context(RowStore(server_of(stack_home(name))))
-        await Archive(run, consumer, producer, store, artifacts).work()
+        home = stack_home(name)
+        store = await stack.enter_async_context(RowStore(server_of(home)))
+        of = run_key(stack_id(home), run)
+        await Archive(run, of, consumer, producer, store, artifacts).work()

@@ -20,7 +20,7 @@ from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
 from agents.run.warm import warm_up
-from streams.brokers import stack_home
+from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
@@ -138,7 +138,8 @@ def _print_parts(name: str, states: Sequence[PartState]) -> None:
     table.add_column("address", overflow="fold")
     for column in ("pid", "uptime", "memory"):
         table.add_column(column)
-    table.title = f"Stack {name}"
+    home = stack_home(name)
+    table.title = f"Stack {stack_id(home) if home.exists() else name}"
     for state in states:
         table.add_row(
             state.name,

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.role_part import RolePart
+from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.fit import spread
 from agents.run.workers import free_port
@@ -77,6 +78,11 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         plan.epochs.append(digest)
     plan.keep(home)
     return plan
+
+
+def keeper_of(home: Path) -> RolePart:
+    """Return who starts the other parts again when they end by themselves."""
+    return RolePart(keeper.NAME, home, (str(home),), module=keeper.__name__)
 
 
 def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[RolePart]:

@@ -12,16 +12,18 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from agents.archive_gaps import Gap, Reach
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.slices import Slice
+from streams.timestamps import format_ns
 from tables.account_rows import change_rows, snapshot_rows
 from tables.archive import EPOCHS, Rows, RunKey, regime_rows, weight_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.row_store import RowStore
+from tables.stores.row_store import RowStore, Written
 
 log = logging.getLogger("tradewind.archive")
 
@@ -42,6 +44,8 @@ _SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
 SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
+_MS_PER_HOUR = 3_600_000
+_RETENTION_H = {spec.name: spec.retention_ms // _MS_PER_HOUR for spec in topics.CATALOGUE}
 
 
 def group_of(run: str) -> str:
@@ -64,9 +68,11 @@ class Archive:
         Where the rows go.
     artifacts
         Where the documents of epochs are.
+    reach
+        How far the run's archive has come.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  its parts
         self,
         run: str,
         of: RunKey,
@@ -74,6 +80,7 @@ class Archive:
         producer: AIOKafkaProducer,
         store: RowStore,
         artifacts: Artifacts,
+        reach: Reach,
     ) -> None:
         self._run = run
         self._of = of
@@ -81,17 +88,36 @@ class Archive:
         self._producer = producer
         self._store = store
         self._artifacts = artifacts
+        self._reach = reach
         self._epochs: set[tuple[int, str]] = set()
 
     async def work(self) -> None:
         """Read, keep and commit until cancelled."""
         while True:
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+            await self.tell(await self._reach.gaps(fetched))
             if fetched:
                 await self.keep([record for records in fetched.values() for record in records])
-                await self._consumer.commit(
-                    {where: records[-1].offset + 1 for where, records in fetched.items()}
-                )
+                await self._consumer.commit(self._reach.after(fetched))
+
+    async def tell(self, gaps: Sequence[Gap]) -> None:
+        """Say, count and keep what the broker deleted before it was kept."""
+        for gap in gaps:
+            metrics.ARCHIVE_LOST_RECORDS.labels(gap.topic).inc(gap.n_records)
+            log.error(
+                "%s, partition %d: %d records from offset %d on were deleted by the broker before "
+                "they were kept. The last one before was kept at %s; the hole is a row of "
+                "archive_gaps. The topic is kept for %s h: the database was away for longer, or "
+                "the archive began later",
+                gap.topic,
+                gap.partition,
+                gap.n_records,
+                gap.first,
+                "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
+                _RETENTION_H[gap.topic],
+            )
+        if gaps:
+            await self._write([gap.row(self._of) for gap in gaps])
 
     async def keep(self, records: Sequence[ConsumerRecord]) -> None:
         """Make the rows of some records durable, however long the database is away."""
@@ -121,7 +147,15 @@ class Archive:
     async def _put(self, read: Sequence[_Read]) -> list[DeadLetter]:
         """Make rows durable; return the records that contradict what is there."""
         numbered = [(record, rows) for record, batches in read for rows in batches]
-        batches = [rows for _, rows in numbered]
+        written = await self._write([rows for _, rows in numbered])
+        letters = []
+        for conflict in written.conflicts:
+            metrics.ARCHIVE_CONFLICTS.labels(conflict.table.name).inc(conflict.n_rows)
+            letters.append(_letter(numbered[conflict.batch][0], RecordError(_OTHER, str(conflict))))
+        return letters
+
+    async def _write(self, batches: Sequence[Rows]) -> Written:
+        """Make rows durable, however long the database is away."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.5, max=_WAIT_S_MAX),
@@ -134,11 +168,7 @@ class Archive:
         for rows in batches:
             if rows.table is EPOCHS:
                 self._epochs.update((epoch, digest) for *_, epoch, digest, _document in rows.values)
-        letters = []
-        for conflict in written.conflicts:
-            metrics.ARCHIVE_CONFLICTS.labels(conflict.table.name).inc(conflict.n_rows)
-            letters.append(_letter(numbered[conflict.batch][0], RecordError(_OTHER, str(conflict))))
-        return letters
+        return written
 
     def _rows(self, record: ConsumerRecord) -> list[Rows]:
         topic = record.topic.removeprefix(prefix_of(self._run))

@@ -94,6 +94,11 @@ ARCHIVE_CONFLICTS = Counter(
     "Rows whose key is in SQL with other values, by table; the first ones stay.",
     ("table",),
 )
+ARCHIVE_LOST_RECORDS = Counter(
+    "tradewind_archive_lost_records_total",
+    "Records that the broker deleted before they were kept in SQL, by topic.",
+    ("topic",),
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

@@ -74,7 +74,15 @@ WEIGHT_DECISIONS = TableSpec(
         *("bull_score", "bear_score", "sideways_score"),
     ),
 )
-TABLES = (EPOCHS, REGIME_HISTORY, WEIGHT_DECISIONS)
+ARCHIVE_GAPS = TableSpec(
+    "archive_gaps",
+    (*RUN, "topic", "log_partition", "first_offset"),
+    ("n_records", "kept_until", "noticed_at"),
+    by_time=False,
+    # Noticed again after a crash, at another time, when the broker has deleted more.
+    may_differ=("n_records", "kept_until", "noticed_at"),
+)
+TABLES = (EPOCHS, REGIME_HISTORY, WEIGHT_DECISIONS, ARCHIVE_GAPS)
 
 
 def run_key(stack: str, run: str) -> RunKey:

@@ -174,6 +174,8 @@ async def _conflicts(connection: asyncpg.Connection, table: TableSpec) -> list[C
     """Compare what was copied with what is there; what was inserted is equal to itself."""
     keys = ", ".join(table.key)
     compared = [name for name in table.values if name not in table.may_differ]
+    if not compared:
+        return []
     copied, kept = (", ".join(f"{side}.{name}" for name in compared) for side in ("new", "old"))
     found = await connection.fetch(
         "SELECT DISTINCT ON (batch) batch, count(*) OVER (PARTITION BY batch) AS n_rows, "  # noqa: S608  our own names

@@ -71,6 +71,7 @@ async def test_archive_when_it_and_its_database_are_killed_then_keeps_every_slot
         n_positions = kept.pop("positions")
         assert kept == {
             "epochs": 1,
+            "archive_gaps": 0,
             "regime_history": _N_ROWS,
             "weight_decisions": _N_ROWS,
             "risk_metrics": len(TAPE.closes_ns()),

@@ -12,8 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from agents import archive
 from agents.archive import Archive
+from agents.archive_gaps import Gap, Reach
 from streams import metrics
-from tables.archive import Rows, RunKey
+from tables.archive import Rows, RunKey, time_of
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.row_store import Conflict, RowStore, Written
@@ -95,6 +96,7 @@ def opened(root: Path, store: PlayedStore, producer: PlayedProducer) -> Archive:
         cast("AIOKafkaProducer", producer),
         cast("RowStore", store),
         Artifacts(root),
+        cast("Reach", None),
     )
 
 
@@ -159,3 +161,19 @@ async def test_keep_when_a_row_contradicts_the_database_then_its_record_is_a_dea
     assert b"regime_history" in headers["detail"]
     assert b"stack paper-1f2e3d4c, run r1, timeframe 1min, symbol TWIN" in headers["detail"]
     assert counter._value.get() == before + 1
+
+
+async def test_tell_when_the_broker_deleted_records_then_says_counts_and_keeps_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """How many, where and since when: in the log, as a metric, and as a row that stays."""
+    counter = metrics.ARCHIVE_LOST_RECORDS.labels("regime-probabilities")
+    before, store = counter._value.get(), PlayedStore()
+    gap = Gap("regime-probabilities", 1, 40, 60, MIDNIGHT)
+    await opened(tmp_path, store, PlayedProducer()).tell([gap])
+    ((*where, n_records, kept_until, _),) = store.rows["archive_gaps"]
+    assert where == [*OF, "regime-probabilities", 1, 40]
+    assert (n_records, kept_until) == (60, time_of(MIDNIGHT))
+    assert counter._value.get() == before + 60
+    assert "regime-probabilities, partition 1: 60 records from offset 40 on" in caplog.text
+    assert "2024-01-02T00:00:00Z" in caplog.text

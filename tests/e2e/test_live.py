@@ -131,7 +131,7 @@ def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: S
     asyncio.run(trade(servers, 6, decisions))
     os.kill(int(str(parts["worker"]["pid"])), signal.SIGKILL)
     asyncio.run(trade(servers, 10, decisions))
-    assert live.parts()["worker"]["restarts"] == 1
+    assert live.parts()["worker"]["restarts"] == int(str(parts["worker"]["restarts"])) + 1
     assert all(len(values) == 1 for values in decisions.values()), "one id, two values"
     said = [json.loads(value) for (value,) in decisions.values()]
     warm = [one for one in said if one["note"] == ""]
@@ -152,6 +152,29 @@ def test_live_when_a_part_is_killed_then_it_is_started_again(live: Stack, name: 
     assert wait_for(back, timeout_s=60, poll_s=0.5)
 
 
+def test_live_when_the_broker_is_killed_then_decisions_go_on(live: Stack) -> None:
+    """It comes back at its address and on its data; who could not wait for it is started again."""
+    before = live.parts()["broker"]
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+    killed = format_ns(wall_ns() + NS_PER_SECOND)
+
+    def back() -> bool:
+        now = live.parts()["broker"]
+        return bool(now["running"]) and now["pid"] != before["pid"]
+
+    assert wait_for(back, timeout_s=60, poll_s=0.5)
+    assert live.parts()["broker"]["address"] == before["address"]
+    decisions: dict[str, set[bytes]] = {}
+
+    def decided() -> bool:
+        asyncio.run(trade(str(before["address"]), 5, decisions))
+        said = [json.loads(value) for values in decisions.values() for value in values]
+        return any(one["timestamp"] > killed for one in said)
+
+    assert wait_for(decided, timeout_s=60, poll_s=0.5)
+    assert all(len(values) == 1 for values in decisions.values()), "one id, two values"
+
+
 def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack) -> None:
     """The live run's regimes are SQL rows soon after their bars."""
     address = str(live.parts()["postgres"]["address"])
@@ -166,6 +189,9 @@ def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack
             await connection.close()
 
     asyncio.run(wait())
+    metrics = f"{live.parts()['archive']['address']}metrics"
+    with urllib.request.urlopen(metrics, timeout=10) as answer:  # noqa: S310  loopback
+        assert b'tradewind_archived_rows_total{table="regime_history"}' in answer.read()
 
 
 def test_models_when_listed_then_the_trained_set_is_champion(live: Stack) -> None:

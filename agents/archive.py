@@ -2,26 +2,28 @@
 
 Offsets are committed after the rows are durable, and a row that is there already stays as it was:
 after a crash some records are read again and change nothing. While the database is away the topics
-are the buffer; what cannot be read becomes a dead letter.
+are the buffer. What cannot be read becomes a dead letter, and so does what contradicts a row.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from agents.archive_gaps import Gap, Reach
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.slices import Slice
+from streams.timestamps import format_ns
 from tables.account_rows import change_rows, snapshot_rows
-from tables.archive import EPOCHS, Rows, regime_rows, run_name, weight_rows
+from tables.archive import EPOCHS, Rows, RunKey, regime_rows, weight_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.row_store import RowStore
+from tables.stores.row_store import RowStore, Written
 
 log = logging.getLogger("tradewind.archive")
 
@@ -32,11 +34,18 @@ _BATCH_RECORDS = 256
 _POLL_MS = 500
 _WAIT_S_MAX = 30.0
 
-_SLICES: Mapping[str, Callable[[str, Slice], Rows]] = {
+# Two writers are at work under one name, or a run was replayed into its own rows.
+_OTHER = "ROW_DIFFERS"
+
+_Read = tuple[ConsumerRecord, list[Rows]]
+
+_SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.REGIME_PROBABILITIES.name: regime_rows,
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
 SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
+_MS_PER_HOUR = 3_600_000
+_RETENTION_H = {spec.name: spec.retention_ms // _MS_PER_HOUR for spec in topics.CATALOGUE}
 
 
 def group_of(run: str) -> str:
@@ -51,42 +60,68 @@ class Archive:
     ----------
     run
         Name of the run; empty for the live one.
+    of
+        Whose rows they are in SQL.
     consumer, producer
         Of the run's topics and for dead letters; started and stopped by the caller.
     store
         Where the rows go.
     artifacts
         Where the documents of epochs are.
+    reach
+        How far the run's archive has come.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  its parts
         self,
         run: str,
+        of: RunKey,
         consumer: AIOKafkaConsumer,
         producer: AIOKafkaProducer,
         store: RowStore,
         artifacts: Artifacts,
+        reach: Reach,
     ) -> None:
         self._run = run
+        self._of = of
         self._consumer = consumer
         self._producer = producer
         self._store = store
         self._artifacts = artifacts
+        self._reach = reach
         self._epochs: set[tuple[int, str]] = set()
 
     async def work(self) -> None:
         """Read, keep and commit until cancelled."""
         while True:
             fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+            await self.tell(await self._reach.gaps(fetched))
             if fetched:
                 await self.keep([record for records in fetched.values() for record in records])
-                await self._consumer.commit(
-                    {where: records[-1].offset + 1 for where, records in fetched.items()}
-                )
+                await self._consumer.commit(self._reach.after(fetched))
+
+    async def tell(self, gaps: Sequence[Gap]) -> None:
+        """Say, count and keep what the broker deleted before it was kept."""
+        for gap in gaps:
+            metrics.ARCHIVE_LOST_RECORDS.labels(gap.topic).inc(gap.n_records)
+            log.error(
+                "%s, partition %d: %d records from offset %d on were deleted by the broker before "
+                "they were kept. The last one before was kept at %s; the hole is a row of "
+                "archive_gaps. The topic is kept for %s h: the database was away for longer, or "
+                "the archive began later",
+                gap.topic,
+                gap.partition,
+                gap.n_records,
+                gap.first,
+                "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
+                _RETENTION_H[gap.topic],
+            )
+        if gaps:
+            await self._write([gap.row(self._of) for gap in gaps])
 
     async def keep(self, records: Sequence[ConsumerRecord]) -> None:
         """Make the rows of some records durable, however long the database is away."""
-        read: list[tuple[ConsumerRecord, list[Rows]]] = []
+        read: list[_Read] = []
         letters: list[DeadLetter] = []
         for record in records:
             try:
@@ -94,50 +129,62 @@ class Archive:
             except RecordError as error:
                 letters.append(_letter(record, error))
         try:
-            await self._put([rows for _, batches in read for rows in batches])
+            letters += await self._put(read)
         except StoreConflict:
-            letters.extend([letter async for letter in self._one_by_one(read)])
+            letters += await self._one_by_one(read)
         await self._bury(letters)
 
-    async def _one_by_one(
-        self, read: Sequence[tuple[ConsumerRecord, list[Rows]]]
-    ) -> AsyncIterator[DeadLetter]:
-        """Keep what the database takes; yield the rest."""
-        for record, batches in read:
+    async def _one_by_one(self, read: Sequence[_Read]) -> list[DeadLetter]:
+        """Keep what the database takes; return the rest."""
+        letters: list[DeadLetter] = []
+        for one in read:
             try:
-                await self._put(batches)
+                letters += await self._put([one])
             except StoreConflict as error:
-                yield _letter(record, RecordError("REFUSED_BY_SQL", str(error)))
+                letters.append(_letter(one[0], RecordError("REFUSED_BY_SQL", str(error))))
+        return letters
 
-    async def _put(self, batches: Sequence[Rows]) -> None:
+    async def _put(self, read: Sequence[_Read]) -> list[DeadLetter]:
+        """Make rows durable; return the records that contradict what is there."""
+        numbered = [(record, rows) for record, batches in read for rows in batches]
+        written = await self._write([rows for _, rows in numbered])
+        letters = []
+        for conflict in written.conflicts:
+            metrics.ARCHIVE_CONFLICTS.labels(conflict.table.name).inc(conflict.n_rows)
+            letters.append(_letter(numbered[conflict.batch][0], RecordError(_OTHER, str(conflict))))
+        return letters
+
+    async def _write(self, batches: Sequence[Rows]) -> Written:
+        """Make rows durable, however long the database is away."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.5, max=_WAIT_S_MAX),
             before_sleep=_say,
         ):
             with attempt:
-                new = await self._store.put(batches)
-        for table, n_new in new.items():
+                written = await self._store.put(batches)
+        for table, n_new in written.new.items():
             metrics.ARCHIVED_ROWS.labels(table).inc(n_new)
         for rows in batches:
             if rows.table is EPOCHS:
-                self._epochs.update((epoch, digest) for _, epoch, digest, _ in rows.values)
+                self._epochs.update((epoch, digest) for *_, epoch, digest, _document in rows.values)
+        return written
 
     def _rows(self, record: ConsumerRecord) -> list[Rows]:
-        topic, run = record.topic.removeprefix(prefix_of(self._run)), run_name(self._run)
+        topic = record.topic.removeprefix(prefix_of(self._run))
         value = record.value or b""
         if topic == topics.PORTFOLIO_SNAPSHOTS.name:
-            return snapshot_rows(run, value)
+            return snapshot_rows(self._of, value)
         if topic == topics.PORTFOLIO_EVENTS.name:
-            return change_rows(run, value, record.partition, record.offset)
-        return self._slice_rows(run, topic, Slice.decode(value))
+            return change_rows(self._of, value, record.partition, record.offset)
+        return self._slice_rows(topic, Slice.decode(value))
 
-    def _slice_rows(self, run: str, topic: str, slice_: Slice) -> list[Rows]:
-        rows = [_SLICES[topic](run, slice_)] if slice_.n_rows else []
+    def _slice_rows(self, topic: str, slice_: Slice) -> list[Rows]:
+        rows = [_SLICES[topic](self._of, slice_)] if slice_.n_rows else []
         epoch = (slice_.meta.epoch, slice_.meta.epoch_digest)
         if epoch not in self._epochs:
             document = canonical_json(self._artifacts.load_json(epoch[1])).decode()
-            rows.append(Rows(EPOCHS, [(run, *epoch, document)]))
+            rows.append(Rows(EPOCHS, [(*self._of, *epoch, document)]))
         return rows
 
     async def _bury(self, letters: Sequence[DeadLetter]) -> None:

@@ -45,6 +45,8 @@ class SliceSpec(Generic[State]):
         (models, state, slice) -> (state, new columns).
     route
         Where the encoded result goes.
+    observe
+        (state before, state after, result) -> metrics; what it says changes nothing.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SliceSpec(Generic[State]):
     initial: Callable[[int], State]
     step: Callable[[ModelSet, State, Slice], tuple[State, Mapping[str, FloatArray]]]
     route: Route
+    observe: Callable[[State, State, Slice], None] | None = None
 
 
 def route_to(topic: str) -> Route:
@@ -121,13 +124,17 @@ class SliceFold(Generic[State]):
     ) -> tuple[list[Output | DeadLetter], Slice]:
         if slice_.meta.void:
             return [], slice_
+        before = chunk.state
         try:
-            chunk.state, columns = self.spec.step(loaded.models, chunk.state, slice_)
+            chunk.state, columns = self.spec.step(loaded.models, before, slice_)
         except (RecordError, ModelError) as error:
             reason = getattr(error, "reason", type(error).__name__)
             letter = self._dead(record, RecordError(reason, str(error)))
             return [letter], slice_.voided(reason)
-        return [], slice_.with_columns(columns)
+        result = slice_.with_columns(columns)
+        if self.spec.observe is not None and result.n_rows:
+            self.spec.observe(before, chunk.state, result)
+        return [], result
 
     def _is_repeated(self, chunk: _Chunk, slice_: Slice, value: bytes) -> bool:
         if chunk.last is None or slice_.key > chunk.last:

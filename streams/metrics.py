@@ -4,6 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
+# What is known of a group of at most 512 symbols.
+_CHUNK = ("partition", "chunk")
+
 RECORDS = Counter(
     "tradewind_stage_records_total",
     "Records that a stage took, by what became of them.",
@@ -50,7 +53,53 @@ BARRIER_WAITING = Gauge(
     "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
 )
 EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
+REGIME_ROWS = Counter(
+    "tradewind_regime_rows_total", "Rows of symbols that are warm, by which regimes were told."
+)
+REGIME_UNSURE_ROWS = Counter(
+    "tradewind_regime_unsure_rows_total",
+    "Rows whose regime probabilities have more than 1.5 bits of entropy.",
+)
+REGIME_ENTROPY_BITS = Gauge(
+    "tradewind_regime_entropy_bits", "Mean entropy of the last bar's warm rows.", _CHUNK
+)
+CONTROLLER_REPAIRS = Counter(
+    "tradewind_controller_repairs_total",
+    "Rows whose probabilities or weights had to be brought onto the simplex.",
+)
+CONTROLLER_FALLBACKS = Counter(
+    "tradewind_controller_fallbacks_total",
+    "Rows on which the options gave no weights and Hedge stood in.",
+)
+OPTION_USAGE_FRACTION = Gauge(
+    "tradewind_option_usage_fraction",
+    "Share of the weight that an option had of late, over all symbols.",
+    (*_CHUNK, "option"),
+)
+OPTION_USAGE_ENTROPY_BITS = Gauge(
+    "tradewind_option_usage_entropy_bits",
+    "Entropy of that usage: 0 is one option alone, 1.585 all alike.",
+    _CHUNK,
+)
+OPTION_COLLAPSED = Gauge(
+    "tradewind_option_collapsed", "1 if one option has more than 95 % of the usage.", _CHUNK
+)
+OPTION_COLLAPSED_SYMBOLS = Gauge(
+    "tradewind_option_collapsed_symbols",
+    "Symbols on which one option has more than 95 % of the usage.",
+    _CHUNK,
+)
 ARCHIVED_ROWS = Counter("tradewind_archived_rows_total", "New rows in SQL, by table.", ("table",))
+ARCHIVE_CONFLICTS = Counter(
+    "tradewind_archive_conflicts_total",
+    "Rows whose key is in SQL with other values, by table; the first ones stay.",
+    ("table",),
+)
+ARCHIVE_LOST_RECORDS = Counter(
+    "tradewind_archive_lost_records_total",
+    "Records that the broker deleted before they were kept in SQL, by topic.",
+    ("topic",),
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

@@ -17,7 +17,7 @@ from streams.instructions import (
 )
 from streams.records import AccountRisk, Holding, PortfolioSnapshot, read_json
 from streams.timestamps import parse_ns
-from tables.archive import Rows, TableSpec, time_of
+from tables.archive import RUN, Rows, RunKey, TableSpec, time_of
 
 _MONEY = ("equity", "cash", "gross", "realised", "unrealised", "fees")
 _MONEY_OF_RISK = ("day_open_equity", "peak_equity")
@@ -38,8 +38,9 @@ _MONEY_OF_HOLDING = ("price", "notional", "cost", "unrealised")
 
 RISK_METRICS = TableSpec(
     "risk_metrics",
+    (*RUN, "portfolio", "bar_close"),
     (
-        *("run", "portfolio", "bar_close", "currency", "state"),
+        *("currency", "state"),
         *_MONEY,
         *_MONEY_OF_RISK,
         *_MEASURES,
@@ -47,19 +48,23 @@ RISK_METRICS = TableSpec(
 )
 POSITIONS = TableSpec(
     "positions",
+    (*RUN, "portfolio", "symbol", "bar_close"),
     (
-        *("run", "portfolio", "symbol", "bar_close", "sector", "quantity", "open_quantity"),
+        *("sector", "quantity", "open_quantity"),
         *_MONEY_OF_HOLDING,
         *("equity_fraction", "parity_weight"),
     ),
 )
 BOOK_CHANGES = TableSpec(
     "book_changes",
+    (*RUN, "portfolio", "change_id"),
     (
-        *("run", "portfolio", "change_id", "record", "changed_at", "actor", "role", "reason"),
+        *("record", "changed_at", "actor", "role", "reason"),
         *("log_partition", "log_offset", "document"),
     ),
     by_time=False,
+    # Who sends a change again under its id puts it at another place.
+    may_differ=("log_partition", "log_offset"),
 )
 TABLES = (RISK_METRICS, POSITIONS, BOOK_CHANGES)
 
@@ -67,7 +72,7 @@ _SNAPSHOT = msgspec.json.Decoder(PortfolioSnapshot)
 _CHANGES = (LimitChange, TradingState, BookOpen, Split, Dividend, RiskParity)
 
 
-def snapshot_rows(run: str, value: bytes) -> list[Rows]:
+def snapshot_rows(of: RunKey, value: bytes) -> list[Rows]:
     """Return an account after a bar: one row of metrics, one for each holding.
 
     Raises
@@ -80,20 +85,20 @@ def snapshot_rows(run: str, value: bytes) -> list[Rows]:
     if risk is None:
         raise RecordError("MISSING_FIELD", "risk is missing; expected what the controls saw")
     try:
-        return _account(run, said, risk)
+        return _account(of, said, risk)
     except InvalidOperation as error:
         raise RecordError("BAD_AMOUNT", "money was no decimal number") from error
 
 
-def _account(run: str, said: PortfolioSnapshot, risk: AccountRisk) -> list[Rows]:
+def _account(of: RunKey, said: PortfolioSnapshot, risk: AccountRisk) -> list[Rows]:
     at = time_of(parse_ns(said.timestamp))
     metrics = (
-        *(run, said.portfolio, at, said.currency, risk.state),
+        *(*of, said.portfolio, at, said.currency, risk.state),
         *(Decimal(getattr(said, name)) for name in _MONEY),
         *(Decimal(getattr(risk, name)) for name in _MONEY_OF_RISK),
         *(getattr(risk, name) for name in _MEASURES),
     )
-    positions = [(run, said.portfolio, each.symbol, at, *_holding(each)) for each in said.holdings]
+    positions = [(*of, said.portfolio, each.symbol, at, *_holding(each)) for each in said.holdings]
     return [Rows(RISK_METRICS, [metrics]), Rows(POSITIONS, positions)]
 
 
@@ -105,7 +110,7 @@ def _holding(held: Holding) -> tuple[Any, ...]:
     )
 
 
-def change_rows(run: str, value: bytes, partition: int, offset: int) -> list[Rows]:
+def change_rows(of: RunKey, value: bytes, partition: int, offset: int) -> list[Rows]:
     """Return what a person changed about a book; slices, orders and executions give no row.
 
     Nor does what no book can read: the risk stage makes a dead letter of it, once is enough.
@@ -119,7 +124,7 @@ def change_rows(run: str, value: bytes, partition: int, offset: int) -> list[Row
     if not isinstance(said, _CHANGES):
         return []
     row = (
-        *(run, said.portfolio, said.change_id, str(type(said).__struct_config__.tag)),
+        *(*of, said.portfolio, said.change_id, str(type(said).__struct_config__.tag)),
         *(time_of(said.ts_ns()), said.actor, said.role, said.reason),
         *(partition, offset, msgspec.json.encode(said).decode()),
     )

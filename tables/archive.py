@@ -1,7 +1,7 @@
 """What the archive keeps: rows of the SQL tables from the records of the topics.
 
-A row's key is its run, timeframe, symbol and close, so a record that comes twice makes no second
-row. The columns and their checks stand in ``tables/migrations``.
+A row's key is its stack, run, timeframe, symbol and close, so a record that comes twice makes no
+second row. The columns and their checks stand in ``tables/migrations``.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,37 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US = 1_000
 
 
+class RunKey(NamedTuple):
+    """Whose rows: the stack's id and the run, which begin every row."""
+
+    stack: str
+    run: str
+
+
 class TableSpec(NamedTuple):
-    """A table of the archive: its name, its columns in order, and whether it is kept by time."""
+    """A table of the archive.
+
+    Attributes
+    ----------
+    name : str
+    key, values : tuple of str
+        Its columns in order: those of the primary key, and the others.
+    by_time : bool
+        Whether it is kept by time.
+    may_differ : tuple of str
+        Values in which a row that comes again may differ from the first.
+    """
 
     name: str
-    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    values: tuple[str, ...]
     by_time: bool = True
+    may_differ: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns, in the order of a row."""
+        return (*self.key, *self.values)
 
 
 class Rows(NamedTuple):
@@ -33,30 +58,42 @@ class Rows(NamedTuple):
     values: list[tuple[Any, ...]]
 
 
-_SLOT = ("run", "timeframe", "symbol", "bar_close", "epoch")
+RUN = RunKey._fields
+_SLOT = (*RUN, "timeframe", "symbol", "bar_close")
 
-EPOCHS = TableSpec("epochs", ("run", "epoch", "digest", "document"), by_time=False)
-REGIME_HISTORY = TableSpec("regime_history", (*_SLOT, "bull", "bear", "sideways", "entropy_bits"))
+EPOCHS = TableSpec("epochs", (*RUN, "epoch", "digest"), ("document",), by_time=False)
+REGIME_HISTORY = TableSpec(
+    "regime_history", _SLOT, ("epoch", "bull", "bear", "sideways", "entropy_bits")
+)
 WEIGHT_DECISIONS = TableSpec(
     "weight_decisions",
+    _SLOT,
     (
-        *_SLOT,
+        "epoch",
         *("bull_specialist", "bear_specialist", "sideways_specialist"),
         *("bull_score", "bear_score", "sideways_score"),
     ),
 )
-TABLES = (EPOCHS, REGIME_HISTORY, WEIGHT_DECISIONS)
+ARCHIVE_GAPS = TableSpec(
+    "archive_gaps",
+    (*RUN, "topic", "log_partition", "first_offset"),
+    ("n_records", "kept_until", "noticed_at"),
+    by_time=False,
+    # Noticed again after a crash, at another time, when the broker has deleted more.
+    may_differ=("n_records", "kept_until", "noticed_at"),
+)
+TABLES = (EPOCHS, REGIME_HISTORY, WEIGHT_DECISIONS, ARCHIVE_GAPS)
 
 
-def run_name(run: str) -> str:
-    """Return what a run is called in SQL; the live run has no name on the wire.
+def run_key(stack: str, run: str) -> RunKey:
+    """Return whose the rows of a run are; the live run has no name on the wire.
 
     Examples
     --------
-    >>> run_name(""), run_name("r1")
-    ('live', 'r1')
+    >>> run_key("paper-1f2e3d4c", "").run
+    'live'
     """
-    return run or LIVE
+    return RunKey(stack, run or LIVE)
 
 
 def time_of(ns: int) -> datetime:
@@ -70,7 +107,7 @@ def time_of(ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=ns // _NS_PER_US)
 
 
-def regime_rows(run: str, slice_: Slice) -> Rows:
+def regime_rows(of: RunKey, slice_: Slice) -> Rows:
     """Return the regime probabilities of a slice, one row per symbol.
 
     Raises
@@ -78,10 +115,10 @@ def regime_rows(run: str, slice_: Slice) -> Rows:
     RecordError
         If the slice has no such columns.
     """
-    return Rows(REGIME_HISTORY, list(_by_symbol(run, slice_, slice_.matrix("regime"))))
+    return Rows(REGIME_HISTORY, list(_by_symbol(of, slice_, slice_.matrix("regime"))))
 
 
-def weight_rows(run: str, slice_: Slice) -> Rows:
+def weight_rows(of: RunKey, slice_: Slice) -> Rows:
     """Return weights and scores of a slice, one row per symbol; an unknown score is null.
 
     Raises
@@ -90,17 +127,17 @@ def weight_rows(run: str, slice_: Slice) -> Rows:
         If the slice has no such columns.
     """
     both = np.concatenate([slice_.matrix("weights"), slice_.matrix("scores")], axis=1)
-    return Rows(WEIGHT_DECISIONS, list(_by_symbol(run, slice_, both)))
+    return Rows(WEIGHT_DECISIONS, list(_by_symbol(of, slice_, both)))
 
 
-def _by_symbol(run: str, slice_: Slice, numbers: FloatArray) -> Iterator[tuple[Any, ...]]:
+def _by_symbol(of: RunKey, slice_: Slice, numbers: FloatArray) -> Iterator[tuple[Any, ...]]:
     meta = slice_.meta
     slot = (time_of(meta.close_ns), meta.epoch)
     known = np.isfinite(numbers).tolist()
     for row, symbol in enumerate(slice_.symbols()):
         values = zip(numbers[row].tolist(), known[row], strict=True)
         yield (
-            run,
+            *of,
             meta.timeframe,
             symbol,
             *slot,

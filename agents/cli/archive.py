@@ -10,12 +10,16 @@ from typing import Annotated
 import typer
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from prometheus_client import start_http_server
 
 from agents.archive import SOURCES, Archive, group_of
+from agents.archive_gaps import Reach
 from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
-from streams.brokers import stack_home
+from streams.brokers import stack_home, stack_id
 from streams.settings import Settings
+from tables.archive import run_key
 from tables.stores.artifacts import Artifacts
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import server_of
@@ -33,17 +37,21 @@ def archive(
     name: Annotated[
         str, typer.Option("--name", help="Stack whose PostgreSQL is used.")
     ] = "default",
+    metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep regimes and weights of a run as SQL rows until told to stop."""
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    logging.getLogger("tradewind").setLevel(Settings.read().log_level)
+    settings = Settings.read()
+    logging.getLogger("tradewind").setLevel(settings.log_level)
     with (
         spoken_errors(),
         contextlib.suppress(asyncio.CancelledError),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        if metrics_port:
+            start_http_server(metrics_port, settings.web_host)
         runner.run(_serve(bootstrap, run, Artifacts(artifacts), name))
 
 
@@ -59,10 +67,16 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         auto_offset_reset="earliest",
     )
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     async with contextlib.AsyncExitStack() as stack:
         await producer.start()
         stack.push_async_callback(producer.stop)
         await consumer.start()
         stack.push_async_callback(consumer.stop)
-        store = await stack.enter_async_context(RowStore(server_of(stack_home(name))))
-        await Archive(run, consumer, producer, store, artifacts).work()
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        home = stack_home(name)
+        store = await stack.enter_async_context(RowStore(server_of(home)))
+        of = run_key(stack_id(home), run)
+        reach = Reach(consumer, admin, group_of(run), prefix_of(run))
+        await Archive(run, of, consumer, producer, store, artifacts, reach).work()

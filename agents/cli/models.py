@@ -10,11 +10,11 @@ from rich.table import Table
 
 from agents.cli.spoken import spoken_errors
 from agents.run import registration
-from streams.brokers import stack_home
+from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from tables.stores.artifacts import Artifacts
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import ModelRegistry, Version, model_name
+from tables.stores.model_registry import ModelRegistry, Version, is_of, model_name
 from tables.stores.servers.mlflow import tracking_of
 from tables.stores.servers.postgres import server_of
 
@@ -33,12 +33,16 @@ def register(app: typer.Typer) -> None:
 def list_models(
     name: _Name = "default",
     *,
+    every: Annotated[
+        bool, typer.Option("--all", help="Those of all stacks at the tracking address.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """List every version, the newest first, with its digest and aliases."""
+    """List the stack's versions, the newest first, with their digests and aliases."""
     with spoken_errors():
-        registry = opened(name)
-        found = [each for known in registry.names() for each in registry.versions(known)]
+        registry, stack = opened(name), stack_id(stack_home(name))
+        known = [model for model in registry.names() if every or is_of(model, stack)]
+        found = [each for model in known for each in registry.versions(model)]
     if as_json:
         typer.echo(json.dumps([each._asdict() for each in found]))
         return
@@ -69,17 +73,21 @@ def registered(name: str, digest: str) -> Version:
 def champion(name: str, asked: str) -> str:
     """Return the digest of the champion asked for, its file in the stack's store.
 
-    ``champion`` will do where models of one timeframe are registered, else ``champion:1day``.
+    ``champion`` will do where the stack has registered models of one timeframe, else
+    ``champion:1day``. Another stack's champion is asked for by its whole name.
     """
-    registry = opened(name)
+    registry, stack = opened(name), stack_id(stack_home(name))
     known = registry.names()
-    _, _, timeframe = asked.partition(":")
-    if not timeframe and len(known) != 1:
+    own = [model for model in known if is_of(model, stack)]
+    _, _, which = asked.partition(":")
+    if not which and len(own) != 1:
         raise SettingsError(
-            f"--models was {asked!r}; expected champion:TIMEFRAME, because the registry has "
-            f"{', '.join(known) or 'no models'}"
+            f"--models was {asked!r}; expected champion:TIMEFRAME or champion:MODEL, because stack "
+            f"{stack} has registered {', '.join(own) or 'no models'}; all models of the registry: "
+            f"{', '.join(known) or 'none'}"
         )
-    return registry.fetch(registry.champion(model_name(timeframe) if timeframe else known[0]))
+    model = which if which in known else model_name(which, stack) if which else own[0]
+    return registry.fetch(registry.champion(model))
 
 
 def opened(name: str) -> ModelRegistry:

@@ -27,6 +27,7 @@ class PartState:
     pid: int | None = None
     uptime_s: float | None = None
     memory_mb: float | None = None
+    restarts: int | None = None
 
 
 class Part(Protocol):

@@ -1,38 +1,29 @@
 """A process of a stack that outlives the command: started, found again, stopped."""
 
-import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import psutil
 
 from agents.cli.parts import PartState
-from streams.brokers.processes import Launch, Process, birth_of, start
+from agents.run.kept_role import KeptRole
+from streams.brokers.processes import Process
 from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
 from streams.errors import WorkerFailedError
+from streams.timestamps import format_ns
 
 _READY_S = 30.0
 _POLL_S = 0.1
 _MB = 2**20
 
 
-class _State(msgspec.Struct):
-    """A started role: its process, and with what it was started."""
-
-    pid: int
-    birth: str
-    arguments: tuple[str, ...]
-
-
 @dataclass(frozen=True)
 class RolePart:
-    """One role, ``tradewind ARGUMENTS`` in a process of its own.
+    """One role, ``python -m MODULE ARGUMENTS`` in a process of its own.
 
     Parameters
     ----------
@@ -48,6 +39,8 @@ class RolePart:
         How long it may take to be ready.
     ask
         The signal that ends it in order.
+    module
+        The program: `tradewind` itself, unless it is too large for what is done.
     """
 
     name: str
@@ -59,14 +52,11 @@ class RolePart:
     listens: Callable[[], bool] | None = None
     ready_s: float = _READY_S
     ask: signal.Signals = signal.SIGTERM
+    module: str = "agents"
 
     @property
-    def _file(self) -> Path:
-        return self.home / "parts" / f"{self.name}.json"
-
-    @property
-    def _log(self) -> Path:
-        return self.home / "logs" / f"{self.name}.log"
+    def _kept(self) -> KeptRole:
+        return KeptRole(self.home, self.name)
 
     def start(self) -> PartState:
         """Start the role, or find it running as it should; return when it listens."""
@@ -76,18 +66,11 @@ class RolePart:
 
     def launch(self) -> None:
         """Start the role, or find it running as it should."""
-        if self._running() is not None and self._state().arguments != self.arguments:
+        wanted, known = (self.module, *self.arguments), self._kept.started()
+        if known is not None and known.arguments != wanted:
             self.stop()
         if self._running() is None:
-            for folder in (self._file.parent, self._log.parent):
-                folder.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", "agents", *self.arguments]
-            environment = dict(os.environ)
-            process = start(
-                Launch(command, Path.cwd(), self._log, environment, tethered=False, append=True)
-            )
-            state = _State(process.pid, process.birth, self.arguments)
-            self._file.write_bytes(msgspec.json.encode(state))
+            self._kept.launch(wanted)
 
     def await_ready(self) -> None:
         """Return when the role listens.
@@ -103,8 +86,10 @@ class RolePart:
 
         wait_for(settled, timeout_s=self.ready_s, poll_s=_POLL_S)
         if self._running() is None:
-            tail = self._log.read_text(errors="replace")[-2000:]
-            raise WorkerFailedError(f"{self.name} ended by itself; {self._log} ends with:\n{tail}")
+            log = self._kept.log
+            tail = log.read_text(errors="replace")[-2000:]
+            self._kept.forget()
+            raise WorkerFailedError(f"{self.name} ended by itself; {log} ends with:\n{tail}")
 
     def _listens(self) -> bool:
         if self.listens is not None:
@@ -117,36 +102,49 @@ class RolePart:
     def stop(self) -> str | None:
         """End the role and say so; None if it did not run."""
         process = self._running()
-        if process is None:
-            return None
-        process.end()
-        self._file.unlink(missing_ok=True)
-        return f"{self.name} (pid {process.pid})"
+        if process is not None:
+            process.end()
+        self._kept.forget()
+        return None if process is None else f"{self.name} (pid {process.pid})"
 
     def state(self) -> PartState:
         """Say how the role is."""
-        process = self._running()
+        process, known = self._running(), self._kept.started()
+        restarts = known.restarts if known is not None else None
         if process is None:
-            return PartState(self.name, "own", running=False, why="start it with `tradewind up`")
+            return PartState(
+                self.name, "own", running=False, why=self._why_not(), restarts=restarts
+            )
         details = psutil.Process(process.pid)
         listening = f"http://{self.host}:{self.port}/" if self.port else None
         return PartState(
             name=self.name,
             provider="own",
             running=True,
-            why=f"log in {self._log}",
+            why=f"log in {self._kept.log}{self._restarted()}",
             address=self.address or listening,
             pid=process.pid,
             uptime_s=round(wall_ns() / 1e9 - details.create_time(), 1),
             memory_mb=round(details.memory_info().rss / _MB, 1),
+            restarts=restarts,
         )
 
-    def _state(self) -> _State:
-        return msgspec.json.decode(self._file.read_bytes(), type=_State)
+    def _restarted(self) -> str:
+        known = self._kept.started()
+        if known is None or not known.restarts:
+            return ""
+        return f"; started again {known.restarts} times, last {format_ns(known.restarted_ns)}"
+
+    def _why_not(self) -> str:
+        known = self._kept.started()
+        if known is None:
+            return "start it with `tradewind up`"
+        if known.gave_up:
+            return (
+                f"it ended by itself again and again and was given up{self._restarted()}; read the "
+                f"end of {self._kept.log}, then `tradewind up`"
+            )
+        return f"it ended by itself, the keeper starts it again; log in {self._kept.log}"
 
     def _running(self) -> Process | None:
-        if not self._file.exists():
-            return None
-        state = self._state()
-        process = Process(state.pid, state.birth, self.ask)
-        return process if birth_of(state.pid) == state.birth else None
+        return self._kept.process(self.ask)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.role_part import RolePart
+from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.fit import spread
 from agents.run.workers import free_port
@@ -27,6 +28,7 @@ class LivePlan(msgspec.Struct):
     label: str
     worker_port: int
     web_port: int
+    archive_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -72,11 +74,17 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        plan = LivePlan([], label, free_port(settings.web_host), free_port(settings.web_host))
+        ports = [free_port(settings.web_host) for _ in range(3)]
+        plan = LivePlan([], label, *ports)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
     plan.keep(home)
     return plan
+
+
+def keeper_of(home: Path) -> RolePart:
+    """Return who starts the other parts again when they end by themselves."""
+    return RolePart(keeper.NAME, home, (str(home),), module=keeper.__name__)
 
 
 def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[RolePart]:
@@ -97,7 +105,10 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         f"--epoch={plan.epochs[-1]}",
         f"--number={len(plan.epochs)}",
     )
-    archive = ("archive", servers, artifacts, f"--name={home.name}")
+    archive = (
+        *("archive", servers, artifacts, f"--name={home.name}"),
+        f"--metrics-port={plan.archive_port}",
+    )
     web = (
         "web",
         servers,
@@ -109,6 +120,6 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
     return [
         RolePart("worker", home, worker, plan.worker_port, host),
         RolePart("clock", home, clock),
-        *([RolePart("archive", home, archive)] if is_usable(home) else []),
+        *([RolePart("archive", home, archive, plan.archive_port, host)] if is_usable(home) else []),
         RolePart("web", home, web, plan.web_port, host),
     ]

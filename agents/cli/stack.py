@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +16,12 @@ from agents.cli.doctor import Finding, examine
 from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
-from agents.cli.roles import LivePlan, planned, roles_of
+from agents.cli.roles import LivePlan, keeper_of, planned, roles_of
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
 from agents.run.warm import warm_up
-from streams.brokers import stack_home
+from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
@@ -61,23 +62,41 @@ def up(
     with spoken_errors():
         home = stack_home(name)
         postgres, tracking = stores_of(name)
-        started = [part.start() for part in (*parts_of(home, port=port), postgres)]
-        servers = started[0].address or ""
-        before = LivePlan.of(home)
-        plan = before
-        if models is not None:
-            digest = champion(name, models) if models.startswith(CHAMPION) else models
-            plan = planned(home, digest, Settings.read())
-        if plan is not None:
-            asyncio.run(declare_live(servers, Settings.read()))
-            if history is not None:
-                _warm_up(home, servers, plan, history, is_new=before is None)
-            started += [
-                role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)
-            ]
-        # Last: it starts slowly, and no role waits for it.
-        started.append(tracking.start())
+        with _unkept(home) as keeper:
+            started = [part.start() for part in (*parts_of(home, port=port), postgres)]
+            started += _start_roles(name, home, started[0].address or "", models, history)
+            # Last: it starts slowly, and no role waits for it.
+            started.append(tracking.start())
+        started.append(keeper.start())
     _print_parts(name, started)
+
+
+@contextmanager
+def _unkept(home: Path) -> Iterator[Part]:
+    """Change parts without the keeper; the next one has the settings of this command."""
+    keeper = keeper_of(home)
+    was_running = keeper.stop() is not None
+    try:
+        yield keeper
+    except BaseException:
+        if was_running:
+            keeper.start()
+        raise
+
+
+def _start_roles(
+    name: str, home: Path, servers: str, models: str | None, history: Path | None
+) -> list[PartState]:
+    before = plan = LivePlan.of(home)
+    if models is not None:
+        digest = champion(name, models) if models.startswith(CHAMPION) else models
+        plan = planned(home, digest, Settings.read())
+    if plan is None:
+        return []
+    asyncio.run(declare_live(servers, Settings.read()))
+    if history is not None:
+        _warm_up(home, servers, plan, history, is_new=before is None)
+    return [role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)]
 
 
 def down(name: _Name = "default") -> None:
@@ -125,7 +144,7 @@ def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new:
 
 def _parts(name: str, home: Path) -> list[Part]:
     """Return all parts in the order in which they may be needed by the next."""
-    return [*parts_of(home), *stores_of(name), *_roles(home)]
+    return [*parts_of(home), *stores_of(name), *_roles(home), keeper_of(home)]
 
 
 def _roles(home: Path) -> list[RolePart]:
@@ -138,7 +157,8 @@ def _print_parts(name: str, states: Sequence[PartState]) -> None:
     table.add_column("address", overflow="fold")
     for column in ("pid", "uptime", "memory"):
         table.add_column(column)
-    table.title = f"Stack {name}"
+    home = stack_home(name)
+    table.title = f"Stack {stack_id(home) if home.exists() else name}"
     for state in states:
         table.add_row(
             state.name,

@@ -7,9 +7,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.archive import SOURCES, group_of
 from agents.run.drive import Run
+from streams.brokers import stack_id
 from streams.clock import monotonic_s
 from tables import account_rows
-from tables.archive import TABLES, run_name
+from tables.archive import TABLES, run_key
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 
@@ -42,7 +43,8 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
         await consumer.stop()
     tables = (*TABLES, *account_rows.TABLES)
     async with RowStore(server) as store:
-        return {table.name: await store.count(table, run_name(run.name)) for table in tables}
+        of = run_key(stack_id(run.home), run.name)
+        return {table.name: await store.count(table, of) for table in tables}
 
 
 async def _caught_up(

@@ -7,19 +7,24 @@ from typing import Any
 from agents.run.timings import kept
 from models.features.catalogue import PIPELINE_VERSION
 from models.registry.card import card
+from streams.brokers import stack_id
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.model_registry import Entry, ModelRegistry, Version, model_name
 
 
 def register(registry: ModelRegistry, artifacts: Artifacts, digest: str) -> Version:
-    """Register a model set of the store and make it champion of its timeframe."""
+    """Register a model set of the store and make it champion of its stack and timeframe."""
     metadata = artifacts.load_models(digest).metadata
-    entry = entry_of(digest, metadata, kept(artifacts.root.parent, digest))
-    return registry.register(model_name(metadata["timeframe"]), entry)
+    home = artifacts.root.parent
+    stack = stack_id(home)
+    entry = entry_of(digest, metadata, kept(home, digest), stack)
+    return registry.register(model_name(metadata["timeframe"], stack), entry)
 
 
-def entry_of(digest: str, metadata: Mapping[str, Any], timings: Mapping[str, float]) -> Entry:
+def entry_of(
+    digest: str, metadata: Mapping[str, Any], timings: Mapping[str, float], stack: str
+) -> Entry:
     """Return what is registered: configuration, metrics, timings, lineage and card."""
     return Entry(
         digest=digest,
@@ -36,6 +41,7 @@ def entry_of(digest: str, metadata: Mapping[str, Any], timings: Mapping[str, flo
         },
         card=card(metadata, digest=digest),
         tags={
+            "tradewind.stack": stack,
             "tradewind.timeframe": metadata["timeframe"],
             "tradewind.source": str(metadata.get("source", "")),
             "tradewind.first_close": format_ns(metadata["first_close_ns"]),

@@ -1,6 +1,6 @@
 """Brokers that a stack can run on: given by address, or started beside it."""
 
 from streams.brokers.broker import Broker, open_broker
-from streams.brokers.homes import stack_home
+from streams.brokers.homes import stack_home, stack_id
 
-__all__ = ["Broker", "open_broker", "stack_home"]
+__all__ = ["Broker", "open_broker", "stack_home", "stack_id"]

@@ -2,13 +2,16 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
+from streams.clock import random_id
 from streams.errors import SettingsError
 
 # A name becomes a folder: no separators, no hidden folders, nothing a shell would expand.
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _OWNER_ONLY = 0o700
+_ID_DIGITS = 8
 
 
 def stack_home(name: str = "default") -> Path:
@@ -24,6 +27,25 @@ def stack_home(name: str = "default") -> Path:
     given = os.environ.get("TRADEWIND_HOME")
     root = Path(given).expanduser() if given else _xdg("XDG_DATA_HOME", ".local/share")
     return root.absolute() / name
+
+
+def stack_id(home: Path) -> str:
+    """Return what a stack is called where stacks of several machines meet: its name and digits.
+
+    The digits are drawn once and kept in ``home``: they go where the folder goes, and two stacks
+    with the same name differ in them.
+    """
+    path = home / "stack.id"
+    if not path.exists():
+        home.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
+        drawn = random_id()
+        draft = path.with_name(f"stack.id.{drawn}")
+        draft.write_text(f"{home.name}-{drawn[:_ID_DIGITS]}\n")
+        # Of two that draw at once the first one's digits stay.
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text().strip()
 
 
 def cache_home() -> Path:

@@ -67,15 +67,27 @@ class Entry(NamedTuple):
     tags: Mapping[str, str]
 
 
-def model_name(timeframe: str) -> str:
-    """Return what the models of a timeframe are registered as.
+def model_name(timeframe: str, stack: str) -> str:
+    """Return what a stack's models of a timeframe are registered as; ``stack`` is its id.
 
     Examples
     --------
-    >>> model_name("1day")
-    'tradewind-1day'
+    >>> model_name("1day", "paper-1f2e3d4c")
+    'tradewind-1day-paper-1f2e3d4c'
     """
-    return f"tradewind-{timeframe}"
+    return f"tradewind-{timeframe}-{stack}"
+
+
+def is_of(name: str, stack: str) -> bool:
+    """Tell whether a registered model is a stack's.
+
+    Examples
+    --------
+    >>> is_of("tradewind-1day-paper-1f2e3d4c", "paper-1f2e3d4c"), is_of("tradewind-1day", "paper")
+    (True, False)
+    """
+    prefix, _, rest = name.partition("-")
+    return prefix == "tradewind" and rest.partition("-")[2] == stack
 
 
 class ModelRegistry:

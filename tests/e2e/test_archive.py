@@ -47,7 +47,8 @@ async def rows_by_slot(server: PostgresServer, run: str) -> list[asyncpg.Record]
             "SELECT regime.*, weights.bull_score, weights.bull_specialist + "
             "weights.bear_specialist + weights.sideways_specialist AS sum "
             "FROM tradewind.regime_history AS regime JOIN tradewind.weight_decisions AS weights "
-            "USING (run, timeframe, symbol, bar_close) WHERE run = $1 ORDER BY bar_close, symbol",
+            "USING (stack, run, timeframe, symbol, bar_close) WHERE run = $1 "
+            "ORDER BY bar_close, symbol",
             run,
         )
     finally:
@@ -70,6 +71,7 @@ async def test_archive_when_it_and_its_database_are_killed_then_keeps_every_slot
         n_positions = kept.pop("positions")
         assert kept == {
             "epochs": 1,
+            "archive_gaps": 0,
             "regime_history": _N_ROWS,
             "weight_decisions": _N_ROWS,
             "risk_metrics": len(TAPE.closes_ns()),

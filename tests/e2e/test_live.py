@@ -18,6 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents.cli.roles import LivePlan
 from agents.run.warm import HISTORY_BARS
+from streams.brokers.processes import birth_of
+from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
 from streams.sources.synthetic import SyntheticTape
 from streams.timestamps import NS_PER_SECOND, format_ns
@@ -81,7 +83,11 @@ def live(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack
     said = stack.run("up", "--models=champion", f"--history={file}")
     assert f"{HISTORY_BARS} bars of history sent" in said
     yield stack
-    stack.run("down")
+    pids = [int(str(part["pid"])) for part in stack.parts().values()]
+    said = stack.run("down")
+    assert all(f"(pid {pid})" in said for pid in pids)
+    assert [pid for pid in pids if birth_of(pid) is not None] == []
+    assert list((stack.home / "default" / "parts").iterdir()) == []
 
 
 async def trade(servers: str, n_seconds: float, decisions: dict[str, set[bytes]]) -> None:
@@ -118,19 +124,55 @@ async def trade(servers: str, n_seconds: float, decisions: dict[str, set[bytes]]
 def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: Stack) -> None:
     """The first live bars are decided warm; a killed worker goes on where it was, byte for byte."""
     parts = live.parts()
-    roles = ("broker", "postgres", "mlflow", "worker", "clock", "archive", "web")
+    roles = ("broker", "postgres", "mlflow", "worker", "clock", "archive", "web", "keeper")
     assert all(parts[name]["running"] for name in roles)
     servers = str(parts["broker"]["address"])
     decisions: dict[str, set[bytes]] = {}
     asyncio.run(trade(servers, 6, decisions))
     os.kill(int(str(parts["worker"]["pid"])), signal.SIGKILL)
-    live.run("up")
-    asyncio.run(trade(servers, 8, decisions))
+    asyncio.run(trade(servers, 10, decisions))
+    assert live.parts()["worker"]["restarts"] == int(str(parts["worker"]["restarts"])) + 1
     assert all(len(values) == 1 for values in decisions.values()), "one id, two values"
     said = [json.loads(value) for (value,) in decisions.values()]
     warm = [one for one in said if one["note"] == ""]
     assert len({one["timestamp"] for one in warm}) >= 5
     assert {one["portfolio"] for one in said} == {"main"}
+
+
+@pytest.mark.parametrize("name", ["archive", "clock", "postgres"])
+def test_live_when_a_part_is_killed_then_it_is_started_again(live: Stack, name: str) -> None:
+    """Nobody types a command: the part is back, and the status says how often that was needed."""
+    before = live.parts()[name]
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+
+    def back() -> bool:
+        now = live.parts()[name]
+        return bool(now["running"]) and now["pid"] != before["pid"] and now["restarts"] != 0
+
+    assert wait_for(back, timeout_s=60, poll_s=0.5)
+
+
+def test_live_when_the_broker_is_killed_then_decisions_go_on(live: Stack) -> None:
+    """It comes back at its address and on its data; who could not wait for it is started again."""
+    before = live.parts()["broker"]
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+    killed = format_ns(wall_ns() + NS_PER_SECOND)
+
+    def back() -> bool:
+        now = live.parts()["broker"]
+        return bool(now["running"]) and now["pid"] != before["pid"]
+
+    assert wait_for(back, timeout_s=60, poll_s=0.5)
+    assert live.parts()["broker"]["address"] == before["address"]
+    decisions: dict[str, set[bytes]] = {}
+
+    def decided() -> bool:
+        asyncio.run(trade(str(before["address"]), 5, decisions))
+        said = [json.loads(value) for values in decisions.values() for value in values]
+        return any(one["timestamp"] > killed for one in said)
+
+    assert wait_for(decided, timeout_s=60, poll_s=0.5)
+    assert all(len(values) == 1 for values in decisions.values()), "one id, two values"
 
 
 def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack) -> None:
@@ -147,6 +189,9 @@ def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack
             await connection.close()
 
     asyncio.run(wait())
+    metrics = f"{live.parts()['archive']['address']}metrics"
+    with urllib.request.urlopen(metrics, timeout=10) as answer:  # noqa: S310  loopback
+        assert b'tradewind_archived_rows_total{table="regime_history"}' in answer.read()
 
 
 def test_models_when_listed_then_the_trained_set_is_champion(live: Stack) -> None:

@@ -38,7 +38,7 @@ def measure() -> Result:
     _, columns = FEATURES.step(models(), state, _slice(history))
     slice_bytes = len(_slice(history).with_columns(columns).encode())
     changelog_mb = snapshot_bytes * _N_PARTITIONS * _SLICES_PER_DAY / SNAPSHOT_SLICES / _MB
-    kept = FEATURE_SLICES.retention_ms / _DAY_MS
+    kept = FEATURE_SLICES.kept_ms_max / _DAY_MS
     slices_mb = slice_bytes * _N_PARTITIONS * _SLICES_PER_DAY * kept / _MB
     total = changelog_mb + slices_mb
     return Result(

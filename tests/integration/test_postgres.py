@@ -12,10 +12,11 @@ import pytest_asyncio
 
 from agents.run.stores import database
 from agents.run.workers import Children
-from tables.archive import EPOCHS, REGIME_HISTORY, Rows, time_of
+from tables.account_rows import BOOK_CHANGES
+from tables.archive import EPOCHS, REGIME_HISTORY, Rows, RunKey, time_of
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import Migration, bring_up_to_date, migrate, migrations, roll_back
-from tables.stores.row_store import RowStore
+from tables.stores.row_store import RowStore, Written
 from tables.stores.servers.postgres import PostgresServer, data_folder
 from tests.builders import MIDNIGHT, MINUTE
 
@@ -24,12 +25,20 @@ pytestmark = pytest.mark.postgres
 YEAR = 366 * 24 * 60 * MINUTE
 
 
+def of(run: str, stack: str = "paper-1f2e3d4c") -> RunKey:
+    """Name the rows of a run."""
+    return RunKey(stack, run)
+
+
 def regimes(run: str, *closes_ns: int, bull: float = 0.5) -> Rows:
     """Build rows of one symbol."""
     rest = (1.0 - bull) / 2
     return Rows(
         REGIME_HISTORY,
-        [(run, "1min", "AAA", time_of(close), 1, bull, rest, rest, 1.5) for close in closes_ns],
+        [
+            (*of(run), "1min", "AAA", time_of(close), 1, bull, rest, rest, 1.5)
+            for close in closes_ns
+        ],
     )
 
 
@@ -79,11 +88,39 @@ async def test_migrations_when_undone_on_a_filled_database_then_the_way_back_wor
     await connection.execute("SELECT tradewind.ensure_year('regime_history', 2024)")
     await connection.execute(
         "INSERT INTO tradewind.regime_history VALUES "
-        "('r', '1min', 'A', '2024-01-01Z', 1, 0.5, 0.25, 0.25, 1.5)"
+        "('r', '1min', 'A', '2024-01-01Z', 1, 0.5, 0.25, 0.25, 1.5, 'paper')"
     )
     await roll_back(connection, migrations()[0].name)
     await migrate(connection)
     assert await connection.fetchval("SELECT count(*) FROM tradewind.regime_history") == 0
+
+
+async def test_stacks_when_they_meet_in_the_old_keys_then_no_row_is_lost(
+    connection: asyncpg.Connection,
+) -> None:
+    """Rows of before are nobody's; back and forward again every row has its stack."""
+    await migrate(connection)
+    await roll_back(connection, "0004_stacks")
+    await connection.execute("SELECT tradewind.ensure_year('regime_history', 2024)")
+    row = "'1min', 'A', '2024-01-01Z', 1, 0.5, 0.25, 0.25, 1.5"
+    await connection.execute(f"INSERT INTO tradewind.regime_history VALUES ('live', {row})")  # noqa: S608  our own row
+    await migrate(connection)
+    for stack in ("a-1", "b-2"):
+        await connection.execute(
+            f"INSERT INTO tradewind.regime_history VALUES ('live', {row}, '{stack}')"  # noqa: S608  our own row
+        )
+    read = "SELECT stack, run FROM tradewind.regime_history ORDER BY stack"
+    there = await connection.fetch(read)
+    await roll_back(connection, "0004_stacks")
+    runs = await connection.fetch("SELECT run FROM tradewind.regime_history ORDER BY run")
+    assert [found["run"] for found in runs] == ["a-1/live", "b-2/live", "live"]
+    await migrate(connection)
+    assert await connection.fetch(read) == there
+    assert [tuple(found) for found in there] == [
+        ("a-1", "live"),
+        ("b-2", "live"),
+        ("unknown", "live"),
+    ]
 
 
 async def test_migrate_when_a_step_fails_then_nothing_of_it_stays(
@@ -122,9 +159,61 @@ async def test_put_when_rows_come_twice_then_they_are_there_once(postgres: Postg
     """Read again after a crash, records change nothing; years make their own partitions."""
     rows = regimes("twice", MIDNIGHT, MIDNIGHT + YEAR)
     async with RowStore(postgres) as store:
-        assert await store.put([rows]) == {"regime_history": 2}
-        assert await store.put([rows]) == {"regime_history": 0}
-        assert await store.count(REGIME_HISTORY, "twice") == 2
+        assert await store.put([rows]) == Written({"regime_history": 2}, [])
+        assert await store.put([rows]) == Written({"regime_history": 0}, [])
+        assert await store.count(REGIME_HISTORY, of("twice")) == 2
+
+
+async def test_put_when_a_key_comes_with_other_values_then_names_it_and_keeps_the_first(
+    postgres: PostgresServer,
+) -> None:
+    """Each batch that contradicts is named with its first key; equal rows beside it are not."""
+    closes = [MIDNIGHT, MIDNIGHT + MINUTE, MIDNIGHT + YEAR]
+    async with RowStore(postgres) as store:
+        await store.put([regimes("other", *closes)])
+        same, other = regimes("other", closes[0]), regimes("other", *closes[1:], bull=0.25)
+        new, conflicts = await store.put([same, other, regimes("other", closes[2] + MINUTE)])
+        assert new == {"regime_history": 1}
+        ((batch, table, n_rows, key),) = conflicts
+        assert (batch, table, n_rows) == (1, REGIME_HISTORY, 2)
+        assert key == (*of("other"), "1min", "AAA", time_of(closes[1]))
+        assert await store.put([regimes("other", *closes)]) == Written({"regime_history": 0}, [])
+
+
+async def test_put_when_two_records_of_one_call_contradict_then_the_second_is_named(
+    postgres: PostgresServer,
+) -> None:
+    """Whoever came first is kept, in one transaction as in two."""
+    first, second = regimes("pair", MIDNIGHT), regimes("pair", MIDNIGHT, bull=0.25)
+    async with RowStore(postgres) as store:
+        new, conflicts = await store.put([first, second])
+    assert new == {"regime_history": 1}
+    assert [conflict.batch for conflict in conflicts] == [1]
+
+
+async def test_put_when_a_change_is_sent_again_elsewhere_then_it_is_no_conflict(
+    postgres: PostgresServer,
+) -> None:
+    """A person's retry has the same id and content, and another place in the log."""
+    row = (*of("retry"), "main", "c1", "book_open", time_of(MIDNIGHT), "ada", "admin", "why")
+    first, again = (Rows(BOOK_CHANGES, [(*row, 0, offset, "{}")]) for offset in (7, 8))
+    lie = Rows(BOOK_CHANGES, [(*row[:-1], "another why", 0, 9, "{}")])
+    async with RowStore(postgres) as store:
+        assert await store.put([first]) == Written({"book_changes": 1}, [])
+        assert await store.put([again]) == Written({"book_changes": 0}, [])
+        assert [each.n_rows for each in (await store.put([lie])).conflicts] == [1]
+
+
+async def test_put_when_two_stacks_have_a_run_of_one_name_then_both_are_kept(
+    postgres: PostgresServer,
+) -> None:
+    """Two live runs on one database are two."""
+    one, two = of("shared", "paper-00000001"), of("shared", "paper-00000002")
+    (row,) = regimes("shared", MIDNIGHT).values
+    async with RowStore(postgres) as store:
+        both = [Rows(REGIME_HISTORY, [(*whose, *row[2:])]) for whose in (one, two)]
+        assert await store.put(both) == Written({"regime_history": 2}, [])
+        assert [await store.count(REGIME_HISTORY, whose) for whose in (one, two)] == [1, 1]
 
 
 async def test_put_when_one_row_breaks_a_check_then_none_is_written(
@@ -132,12 +221,12 @@ async def test_put_when_one_row_breaks_a_check_then_none_is_written(
 ) -> None:
     """Probabilities that do not sum to one never enter the history."""
     bad = regimes("bad", MIDNIGHT)
-    bad.values.append((*bad.values[0][:3], time_of(MIDNIGHT + MINUTE), 1, 0.5, 0.5, 0.5, 1.5))
+    bad.values.append((*bad.values[0][:4], time_of(MIDNIGHT + MINUTE), 1, 0.5, 0.5, 0.5, 1.5))
     async with RowStore(postgres) as store:
         with pytest.raises(StoreConflict, match="check"):
             await store.put([bad])
-        assert await store.count(REGIME_HISTORY, "bad") == 0
-        assert await store.put([regimes("bad", MIDNIGHT)]) == {"regime_history": 1}
+        assert await store.count(REGIME_HISTORY, of("bad")) == 0
+        assert await store.put([regimes("bad", MIDNIGHT)]) == Written({"regime_history": 1}, [])
 
 
 async def test_put_when_a_number_does_not_fit_then_the_rows_are_refused(
@@ -145,7 +234,7 @@ async def test_put_when_a_number_does_not_fit_then_the_rows_are_refused(
 ) -> None:
     """What the driver cannot encode is a fault of the rows, and no reason to wait."""
     rows = regimes("huge", MIDNIGHT)
-    rows.values[0] = (*rows.values[0][:4], 2**70, *rows.values[0][5:])
+    rows.values[0] = (*rows.values[0][:5], 2**70, *rows.values[0][6:])
     async with RowStore(postgres) as store:
         with pytest.raises(StoreConflict):
             await store.put([rows])
@@ -178,8 +267,8 @@ async def test_put_when_hostile_text_comes_then_it_is_only_text(postgres: Postgr
     """Names are data, never SQL."""
     run = "r'); DROP TABLE tradewind.epochs; --"
     async with RowStore(postgres) as store:
-        await store.put([Rows(EPOCHS, [(run, 1, "d" * 64, '{"a": "\'; --"}')])])
-        assert await store.count(EPOCHS, run) == 1
+        await store.put([Rows(EPOCHS, [(*of(run), 1, "d" * 64, '{"a": "\'; --"}')])])
+        assert await store.count(EPOCHS, of(run)) == 1
 
 
 async def test_put_when_the_server_restarts_then_the_same_call_works_again(
@@ -200,7 +289,7 @@ async def test_put_when_the_server_restarts_then_the_same_call_works_again(
             children.running.pop("postgres").end()
             await asyncio.to_thread(database, home, children)
             await store.put([regimes("restart", MIDNIGHT + MINUTE)])
-            assert await store.count(REGIME_HISTORY, "restart") == 2
+            assert await store.count(REGIME_HISTORY, of("restart")) == 2
     finally:
         children.stop()
     assert (data_folder(home) / "PG_VERSION").exists()

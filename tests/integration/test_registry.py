@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from agents.run.registration import entry_of, register
+from streams.brokers import stack_id
 from tables.stores.artifacts import ArtifactCorrupt, Artifacts
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import CHAMPION, ModelRegistry, model_name
+from tables.stores.model_registry import CHAMPION, ModelRegistry, is_of, model_name
 from tables.stores.servers.mlflow import Tracking, database_uri
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
@@ -50,6 +51,11 @@ def artifacts(tmp_path: Path) -> Artifacts:
     return Artifacts(tmp_path / "artifacts")
 
 
+def owner(artifacts: Artifacts) -> str:
+    """Return the id of the stack whose store it is."""
+    return stack_id(artifacts.root.parent)
+
+
 def put(artifacts: Artifacts, seed: int, timeframe: str) -> str:
     """Keep a model set and return its digest."""
     metadata = {**METADATA, "timeframe": timeframe}
@@ -60,16 +66,31 @@ def test_register_when_two_sets_are_fitted_then_the_last_is_champion(
     tracking: Tracking, artifacts: Artifacts
 ) -> None:
     """Each digest is one version; the alias moves, also back, and logs nothing twice."""
-    registry = ModelRegistry(tracking, artifacts)
+    registry, name = ModelRegistry(tracking, artifacts), model_name("5min", owner(artifacts))
     first, second = put(artifacts, 1, "5min"), put(artifacts, 2, "5min")
     assert register(registry, artifacts, first).number == 1
     assert register(registry, artifacts, second).number == 2
-    assert registry.champion(model_name("5min")).digest == second
+    assert registry.champion(name).digest == second
     assert register(registry, artifacts, first).number == 1
-    assert registry.champion(model_name("5min")).digest == first
-    found = registry.versions(model_name("5min"))
+    assert registry.champion(name).digest == first
+    found = registry.versions(name)
     assert [(v.number, v.aliases) for v in found] == [(2, ()), (1, (CHAMPION,))]
-    assert model_name("5min") in registry.names()
+    assert name in registry.names()
+
+
+def test_register_when_two_stacks_share_a_registry_then_each_has_its_champion(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    """The same timeframe in two stacks is two models, and listed as such."""
+    stores = [Artifacts(tmp_path / stack / "artifacts") for stack in ("one", "two")]
+    digests = [put(store, 10 + n, "1s") for n, store in enumerate(stores)]
+    for store, digest in zip(stores, digests, strict=True):
+        register(ModelRegistry(tracking, store), store, digest)
+    registry = ModelRegistry(tracking, stores[0])
+    names = [model_name("1s", owner(store)) for store in stores]
+    assert [registry.champion(name).digest for name in names] == digests
+    listed = [name for name in registry.names() if is_of(name, owner(stores[1]))]
+    assert listed == [names[1]]
 
 
 def test_register_when_looked_up_in_mlflow_then_metrics_and_lineage_are_there(
@@ -143,7 +164,10 @@ def test_registry_when_the_database_is_away_then_says_where_without_the_password
 
 def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> None:
     """Lineage: what data, which code, which seed."""
-    entry = entry_of("d" * 64, {**METADATA, "source": "tape"}, {"episodes_per_hour": 7.0})
+    entry = entry_of(
+        "d" * 64, {**METADATA, "source": "tape"}, {"episodes_per_hour": 7.0}, "paper-1"
+    )
+    assert entry.tags["tradewind.stack"] == "paper-1"
     assert entry.tags["tradewind.source"] == "tape"
     assert entry.tags["tradewind.seed"] == "7"
     assert entry.tags["tradewind.code"] == "abc"

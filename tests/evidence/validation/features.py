@@ -139,7 +139,7 @@ def _disk(result: Result) -> str:
         f"{parts['changelog_mb_per_day']:g} MB of snapshots "
         f"({parts['snapshot_bytes_per_symbol']:,} bytes a symbol, every 64 bars) and "
         f"{parts['slices_mb_kept']:g} MB of slices ({parts['slice_bytes_per_symbol']:,} bytes a "
-        "symbol and bar, kept for 6 hours)."
+        "symbol and bar, kept for 7 hours at most)."
     )
 
 

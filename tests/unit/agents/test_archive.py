@@ -1,6 +1,6 @@
 """The archive on a played database: waiting, poison, and what is committed when."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,32 +12,39 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from agents import archive
 from agents.archive import Archive
-from tables.archive import Rows
+from agents.archive_gaps import Gap, Reach
+from streams import metrics
+from tables.archive import Rows, RunKey, time_of
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.row_store import RowStore
+from tables.stores.row_store import Conflict, RowStore, Written
 from tests.builders import MIDNIGHT, MINUTE, bars, epoch, epochs_in, meta
+
+OF = RunKey("paper-1f2e3d4c", "r1")
 
 
 class PlayedStore:
-    """A database that is away for some calls, and refuses a symbol for ever."""
+    """A database that is away for some calls, refuses a symbol for ever, and has one other."""
 
-    def __init__(self, *, n_away: int = 0, refused: str = "") -> None:
+    def __init__(self, *, n_away: int = 0, refused: str = "", other: str = "") -> None:
         self.n_away = n_away
         self.refused = refused
+        self.other = other
         self.rows: dict[str, list[tuple[Any, ...]]] = {}
 
-    async def put(self, batches: Iterable[Rows]) -> dict[str, int]:
+    async def put(self, batches: Sequence[Rows]) -> Written:
         """Take all rows or none."""
         if self.n_away:
             self.n_away -= 1
             raise StoreUnavailable("played")
-        given = list(batches)
-        if any(self.refused and self.refused in row for rows in given for row in rows.values):
+        if any(self.refused and self.refused in row for rows in batches for row in rows.values):
             raise StoreConflict("played")
-        for rows in given:
+        conflicts = []
+        for number, rows in enumerate(batches):
+            keys = [row[: len(rows.table.key)] for row in rows.values if self.other in row]
+            conflicts += [Conflict(number, rows.table, 1, key) for key in keys]
             self.rows.setdefault(rows.table.name, []).extend(rows.values)
-        return {rows.table.name: len(rows.values) for rows in given}
+        return Written({rows.table.name: len(rows.values) for rows in batches}, conflicts)
 
 
 class PlayedProducer:
@@ -85,10 +92,12 @@ def opened(root: Path, store: PlayedStore, producer: PlayedProducer) -> Archive:
     """Open the archive of run r1 on played parts."""
     return Archive(
         "r1",
+        OF,
         cast("AIOKafkaConsumer", None),
         cast("AIOKafkaProducer", producer),
         cast("RowStore", store),
         Artifacts(root),
+        cast("Reach", None),
     )
 
 
@@ -100,8 +109,8 @@ async def test_keep_when_slices_come_then_makes_rows_and_one_epoch(
     kept = opened(tmp_path, store, PlayedProducer())
     await kept.keep([record(digest, 1)])
     await kept.keep([record(digest, 2), record(digest, 3)])
-    assert [row[:3] for row in store.rows["regime_history"]] == [("r1", "1min", "AAA")] * 3
-    assert [row[:3] for row in store.rows["epochs"]] == [("r1", 1, digest)]
+    assert [row[:4] for row in store.rows["regime_history"]] == [(*OF, "1min", "AAA")] * 3
+    assert [row[:4] for row in store.rows["epochs"]] == [(*OF, 1, digest)]
 
 
 async def test_keep_when_the_database_is_away_then_waits_and_loses_nothing(
@@ -137,3 +146,35 @@ async def test_keep_when_sql_refuses_one_record_then_only_that_is_a_dead_letter(
     assert [headers["reason"] for _, _, headers in producer.sent] == [b"REFUSED_BY_SQL"]
     assert len(store.rows["regime_history"]) == 2
     assert len(store.rows["epochs"]) >= 1
+
+
+async def test_keep_when_a_row_contradicts_the_database_then_its_record_is_a_dead_letter(
+    tmp_path: Path, digest: str
+) -> None:
+    """Two writers under one name are counted and shown with the first key, never passed over."""
+    counter = metrics.ARCHIVE_CONFLICTS.labels("regime_history")
+    before = counter._value.get()
+    producer = PlayedProducer()
+    records = [record(digest, 1), record(digest, 2, "TWIN"), record(digest, 3)]
+    await opened(tmp_path, PlayedStore(other="TWIN"), producer).keep(records)
+    ((_, value, headers),) = producer.sent
+    assert (value, headers["reason"]) == (records[1].value, b"ROW_DIFFERS")
+    assert b"regime_history" in headers["detail"]
+    assert b"stack paper-1f2e3d4c, run r1, timeframe 1min, symbol TWIN" in headers["detail"]
+    assert counter._value.get() == before + 1
+
+
+async def test_tell_when_the_broker_deleted_records_then_says_counts_and_keeps_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """How many, where and since when: in the log, as a metric, and as a row that stays."""
+    counter = metrics.ARCHIVE_LOST_RECORDS.labels("regime-probabilities")
+    before, store = counter._value.get(), PlayedStore()
+    gap = Gap("regime-probabilities", 1, 40, 60, MIDNIGHT)
+    await opened(tmp_path, store, PlayedProducer()).tell([gap])
+    ((*where, n_records, kept_until, _),) = store.rows["archive_gaps"]
+    assert where == [*OF, "regime-probabilities", 1, 40]
+    assert (n_records, kept_until) == (60, time_of(MIDNIGHT))
+    assert counter._value.get() == before + 60
+    assert "regime-probabilities, partition 1: 60 records from offset 40 on" in caplog.text
+    assert "2024-01-02T00:00:00Z" in caplog.text

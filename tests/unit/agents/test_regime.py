@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agents.regime import REGIME
+from streams import metrics
 from streams.slices import Slice
 from tests.builders import bars, meta, models
 
@@ -42,3 +43,14 @@ def test_step_when_nothing_traded_then_gives_no_rows() -> None:
     """A bar without rows has the column, without rows."""
     _, columns = REGIME.step(models(), REGIME.initial(2), with_features({}, 0.0))
     assert columns["regime"].shape == (0, 4)
+
+
+def test_observe_when_rows_are_warm_then_counts_them_and_shows_their_entropy() -> None:
+    """One warm row is one row, and its entropy is the chunk's mean."""
+    assert REGIME.observe is not None
+    before, one = REGIME.initial(2), with_features({"AAA": 1.0}, 1.0)
+    after, columns = REGIME.step(models(), before, one)
+    n_before = metrics.REGIME_ROWS._value.get()
+    REGIME.observe(before, after, one.with_columns(columns))
+    assert metrics.REGIME_ROWS._value.get() == n_before + 1
+    assert metrics.REGIME_ENTROPY_BITS.labels(0, 0)._value.get() == columns["regime"][0, 3]

@@ -7,6 +7,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
+from agents import archive
 from streams import topics
 from streams.errors import TopicError
 from streams.topics import CATALOGUE, changelog_name, declare
@@ -104,3 +105,21 @@ def test_catalogue_when_listed_then_keeps_the_contracts_retention() -> None:
     assert int(specs["dead-letters"].settings()["max.message.bytes"]) > 1 << 20
     assert specs["market-ticks"].settings()["compression.type"] == "producer"
     assert topics.CHANGELOG_BYTES >= 8 << 20
+
+
+@pytest.mark.parametrize("spec", CATALOGUE, ids=lambda spec: spec.name)
+def test_settings_when_a_topic_is_kept_by_time_then_its_segments_are_shorter(
+    spec: topics.TopicSpec,
+) -> None:
+    """The broker deletes whole segments: at its default of a week no retention of hours holds."""
+    settings = spec.settings()
+    assert int(settings["segment.ms"]) * 6 == int(settings["retention.ms"]) == spec.retention_ms
+    assert spec.kept_ms_max == spec.retention_ms * 7 // 6
+
+
+def test_catalogue_when_the_database_is_away_over_a_weekend_then_the_archive_loses_nothing() -> (
+    None
+):
+    """Friday 17:00 to Monday 09:00 are 64 hours."""
+    kept = {spec.name: spec.retention_ms for spec in CATALOGUE}
+    assert min(kept[name] for name in archive.SOURCES) >= 64 * 3_600_000

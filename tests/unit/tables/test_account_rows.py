@@ -15,8 +15,9 @@ from tables.account_rows import (
     change_rows,
     snapshot_rows,
 )
-from tables.archive import Rows
+from tables.archive import Rows, RunKey
 
+OF = RunKey("paper-1f2e3d4c", "r1")
 AT = datetime(2024, 1, 2, 0, 1, tzinfo=UTC)
 
 HOLDING = {
@@ -78,7 +79,7 @@ def encoded(**changes: object) -> bytes:
 
 def test_snapshot_rows_when_read_then_money_is_exact() -> None:
     """Sixteen decimals arrive as they were sent, and the measures stand beside them."""
-    metrics, positions = snapshot_rows("r1", encoded())
+    metrics, positions = snapshot_rows(OF, encoded())
     assert (metrics.table, positions.table) == (RISK_METRICS, POSITIONS)
     (account,) = named(metrics)
     assert account["equity"] == Decimal("10000.0000000000000001")
@@ -95,7 +96,7 @@ def test_snapshot_rows_when_read_then_money_is_exact() -> None:
 
 def test_snapshot_rows_when_nothing_is_held_then_has_metrics_only() -> None:
     """An empty book is a row of metrics and none of positions."""
-    metrics, positions = snapshot_rows("r1", encoded(holdings=[]))
+    metrics, positions = snapshot_rows(OF, encoded(holdings=[]))
     assert (len(metrics.values), positions.values) == (1, [])
 
 
@@ -105,7 +106,7 @@ def test_snapshot_rows_when_nothing_is_held_then_has_metrics_only() -> None:
 def test_snapshot_rows_when_it_is_none_then_is_refused(value: bytes) -> None:
     """What is no snapshot becomes a dead letter of the archive."""
     with pytest.raises(RecordError):
-        snapshot_rows("r1", value)
+        snapshot_rows(OF, value)
 
 
 def test_change_rows_when_a_limit_changes_then_says_who_when_and_why() -> None:
@@ -122,13 +123,13 @@ def test_change_rows_when_a_limit_changes_then_says_who_when_and_why() -> None:
             "limits": {"max_asset_fraction": 0.2},
         }
     ).encode()
-    (rows,) = change_rows("r1", value, 1, 77)
+    (rows,) = change_rows(OF, value, 1, 77)
     assert rows.table is BOOK_CHANGES
     (change,) = named(rows)
     document = json.loads(change.pop("document"))
     assert document["limits"] == {"max_asset_fraction": 0.2}
     assert change == {
-        "run": "r1",
+        **OF._asdict(),
         "portfolio": "main",
         "change_id": "c1",
         "record": "limit_change",
@@ -152,6 +153,6 @@ def test_change_rows_when_it_is_an_order_or_a_slice_then_there_is_none() -> None
         "side": "BUY",
         "quantity": 1,
     }
-    assert change_rows("r1", json.dumps(order).encode(), 0, 0) == []
-    assert change_rows("r1", b"\xff\xff\xff\xff", 0, 0) == []
-    assert change_rows("r1", b"{poison", 0, 0) == []
+    assert change_rows(OF, json.dumps(order).encode(), 0, 0) == []
+    assert change_rows(OF, b"\xff\xff\xff\xff", 0, 0) == []
+    assert change_rows(OF, b"{poison", 0, 0) == []

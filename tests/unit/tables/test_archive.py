@@ -8,11 +8,12 @@ import pytest
 
 from streams.errors import RecordError
 from tables import account_rows
-from tables.archive import TABLES, regime_rows, time_of, weight_rows
+from tables.archive import TABLES, RunKey, regime_rows, time_of, weight_rows
 from tables.stores.migrations import migrations
 from tests.builders import MIDNIGHT, MINUTE, bars, meta
 
 CLOSE = MIDNIGHT + MINUTE
+OF = RunKey("paper-1f2e3d4c", "r1")
 
 
 def test_regime_rows_when_two_symbols_closed_then_gives_a_row_each() -> None:
@@ -21,9 +22,9 @@ def test_regime_rows_when_two_symbols_closed_then_gives_a_row_each() -> None:
         {"regime": np.array([[0.5, 0.25, 0.25, 1.5], [1.0, 0.0, 0.0, 0.0]])}
     )
     at = datetime(2024, 1, 2, 0, 1, tzinfo=UTC)
-    assert regime_rows("r1", slice_).values == [
-        ("r1", "1min", "AAA", at, 1, 0.5, 0.25, 0.25, 1.5),
-        ("r1", "1min", "BBB", at, 1, 1.0, 0.0, 0.0, 0.0),
+    assert regime_rows(OF, slice_).values == [
+        (*OF, "1min", "AAA", at, 1, 0.5, 0.25, 0.25, 1.5),
+        (*OF, "1min", "BBB", at, 1, 1.0, 0.0, 0.0, 0.0),
     ]
 
 
@@ -35,14 +36,14 @@ def test_weight_rows_when_a_specialist_is_silent_then_its_score_is_null() -> Non
             "scores": np.array([[0.1, -0.2, math.nan]]),
         }
     )
-    (row,) = weight_rows("r1", slice_).values
-    assert row[5:] == (0.5, 0.5, 0.0, 0.1, -0.2, None)
+    (row,) = weight_rows(OF, slice_).values
+    assert row[6:] == (0.5, 0.5, 0.0, 0.1, -0.2, None)
 
 
 def test_rows_when_a_column_is_missing_then_the_slice_is_refused() -> None:
     """A slice that has not passed the stage has no such rows."""
     with pytest.raises(RecordError, match="regime"):
-        regime_rows("r1", bars(meta(CLOSE), {"AAA": 1.0}, ("AAA",)))
+        regime_rows(OF, bars(meta(CLOSE), {"AAA": 1.0}, ("AAA",)))
 
 
 def test_time_when_beyond_float_precision_then_is_exact() -> None:

@@ -47,6 +47,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, parts: list[_PlayedPart], *words: str)
     told = parts[0].told if parts else []
     stores = [_PlayedPart("postgres", told), _PlayedPart("mlflow", told)]
     monkeypatch.setattr(stack, "stores_of", lambda _name: stores)
+    monkeypatch.setattr(stack, "keeper_of", lambda _home: _PlayedPart("keeper", told))
     app = typer.Typer()
     stack.register(app)
     return CliRunner().invoke(app, list(words))
@@ -58,7 +59,10 @@ def test_up_when_there_are_two_parts_then_they_start_in_order(
     """A later part may rely on an earlier one."""
     told: list[str] = []
     result = _run(monkeypatch, [_PlayedPart("a", told), _PlayedPart("b", told)], "up")
-    assert (result.exit_code, told) == (0, ["start a", "start b", "start postgres", "start mlflow"])
+    assert (result.exit_code, told) == (
+        0,
+        ["stop keeper", "start a", "start b", "start postgres", "start mlflow", "start keeper"],
+    )
     assert "127.0.0.1:29092" in result.stdout
     assert "1 min 15 s" in result.stdout
     assert "240 MB" in result.stdout
@@ -81,7 +85,7 @@ def test_down_when_parts_run_then_the_last_one_stops_first(
     told: list[str] = []
     played = [_PlayedPart("a", told, "broker at x"), _PlayedPart("b", told, "worker at y")]
     result = _run(monkeypatch, played, "down")
-    assert told == ["stop mlflow", "stop postgres", "stop b", "stop a"]
+    assert told == ["stop keeper", "stop mlflow", "stop postgres", "stop b", "stop a"]
     assert result.stdout == "Stopped worker at y, broker at x.\n"
 
 
@@ -107,6 +111,7 @@ def test_status_when_json_is_asked_for_then_every_field_is_there(
         "pid": 4321,
         "uptime_s": 75.2,
         "memory_mb": 240.4,
+        "restarts": None,
     }
 
 

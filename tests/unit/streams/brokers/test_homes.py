@@ -1,10 +1,12 @@
 """Where stacks live."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from streams.brokers.homes import cache_home, private_folder, stack_home
+from streams.brokers.homes import cache_home, private_folder, stack_home, stack_id
 from streams.errors import SettingsError
 
 
@@ -24,6 +26,23 @@ def test_stack_home_when_nothing_is_set_then_it_follows_xdg(
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", "/home/ada")
     assert stack_home() == Path("/home/ada/.local/share/tradewind/default")
+
+
+def test_stack_id_when_asked_again_then_is_the_same_and_begins_with_the_name(
+    tmp_path: Path,
+) -> None:
+    """An id is made once, outlives processes, and can be told from that of a namesake."""
+    first, namesake = tmp_path / "here" / "paper", tmp_path / "there" / "paper"
+    made = stack_id(first)
+    assert made == stack_id(first) != stack_id(namesake)
+    assert re.fullmatch(r"paper-[0-9a-f]{8}", made)
+    assert [file.name for file in first.iterdir()] == ["stack.id"]
+
+
+def test_stack_id_when_many_ask_at_once_then_all_get_one(tmp_path: Path) -> None:
+    """An archive and a training that start together do not name the stack twice."""
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(stack_id, [tmp_path / "paper"] * 32))) == 1
 
 
 def test_cache_home_when_xdg_is_relative_then_it_is_ignored(

@@ -1,0 +1,90 @@
+"""The keeper with real processes: who is killed comes back, who is stopped does not."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agents.cli.role_part import RolePart
+from agents.cli.roles import keeper_of
+from agents.run.keeper import PAUSES_S
+from agents.run.kept_role import KeptRole
+from streams.brokers.ports import free_port
+from streams.brokers.waiting import wait_for
+
+PATIENCE_S = 20.0
+
+
+def role(home: Path, port: int) -> RolePart:
+    """Give a role that listens until it is stopped."""
+    arguments = ("--bind=127.0.0.1", str(port))
+    return RolePart("page", home, arguments, port, module="http.server")
+
+
+def left(home: Path) -> list[int]:
+    """Return the processes that were started by, or for, a home's parts."""
+    mine = psutil.Process().children(recursive=True)
+    return [child.pid for child in mine if str(home) in " ".join(child.cmdline())]
+
+
+@pytest.mark.timeout(120)
+def test_keeper_when_a_role_is_killed_then_it_is_back_with_its_arguments_and_told(
+    tmp_path: Path,
+) -> None:
+    """The same arguments, another process, a restart in the state; `stop` leaves nothing."""
+    page, keeper = role(tmp_path, free_port("127.0.0.1")), keeper_of(tmp_path)
+    try:
+        first = page.start()
+        keeper.start()
+        for n_killed in (1, 2):
+            killed = page.state().pid
+            os.kill(int(str(killed)), signal.SIGKILL)
+            assert wait_for(lambda: page.state().restarts == n_killed, timeout_s=PATIENCE_S)  # noqa: B023  asked at once
+            page.await_ready()
+            assert page.state().pid not in {killed, None}
+        now = page.state()
+        assert (now.address, now.restarts) == (first.address, 2)
+        assert "started again 2 times, last 20" in now.why
+        assert "page ended by itself" in (tmp_path / "logs" / "keeper.log").read_text()
+    finally:
+        stopped = [keeper.stop(), page.stop()]
+    assert all(stopped)
+    assert wait_for(lambda: not left(tmp_path), timeout_s=PATIENCE_S)
+    assert list((tmp_path / "parts").iterdir()) == []
+
+
+@pytest.mark.timeout(120)
+def test_keeper_when_it_is_killed_itself_then_roles_do_not_notice(tmp_path: Path) -> None:
+    """The keeper is no parent: what it started outlives it, and the next keeper finds it."""
+    page, keeper = role(tmp_path, free_port("127.0.0.1")), keeper_of(tmp_path)
+    try:
+        page.start()
+        keeper.start()
+        os.kill(int(str(page.state().pid)), signal.SIGKILL)
+        assert wait_for(lambda: page.state().restarts == 1, timeout_s=PATIENCE_S)
+        page.await_ready()
+        os.kill(int(str(keeper.state().pid)), signal.SIGKILL)
+        assert wait_for(lambda: not keeper.state().running, timeout_s=PATIENCE_S)
+        assert page.state().running
+        keeper.start()
+        assert page.state().restarts == 1
+    finally:
+        keeper.stop()
+        page.stop()
+
+
+def test_state_when_a_role_was_given_up_then_says_what_to_do(tmp_path: Path) -> None:
+    """The table names the log and the command, in plain words."""
+    kept = KeptRole(tmp_path, "page")
+    kept.launch(("this",), restarts=len(PAUSES_S))
+    known = kept.started()
+    assert known is not None
+    known.gave_up = True
+    kept.keep(known)
+    assert wait_for(lambda: kept.process() is None, timeout_s=PATIENCE_S)
+    said = role(tmp_path, 1).state()
+    assert (said.running, said.restarts) == (False, len(PAUSES_S))
+    assert "given up; started again 10 times" in said.why
+    assert "tradewind up" in said.why

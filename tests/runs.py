@@ -83,6 +83,7 @@ class Trial:
     producer: AIOKafkaProducer
     clock: Clock
     consumer: AIOKafkaConsumer
+    tape: SyntheticTape
     started: dict[str, Process] = field(default_factory=dict)
 
     def start(self, instance: str = "0") -> Process:
@@ -222,7 +223,7 @@ class Trial:
 
     async def feed(self, moments: dict[int, Moment] | None = None) -> None:
         """Replay the whole tape; before the n-th bar is sent, do what is planned for it."""
-        closes = TAPE.closes_ns()
+        closes = self.tape.closes_ns()
         number = {close: n for n, close in enumerate(closes)}
 
         async def gate(close_ns: int) -> None:
@@ -234,7 +235,7 @@ class Trial:
 
         await self.clock.announce(1, Epochs(Artifacts(self.run.artifacts)).put(self.run.epoch), 0)
         stretch = Stretch(closes[0], closes[-1])
-        await replay(TAPE, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
+        await replay(self.tape, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
         await self.decided(closes[-1])
 
 
@@ -248,16 +249,16 @@ def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:
     return found
 
 
-def epoch(models: str) -> Epoch:
-    """Return the epoch of the tape: one paper account over all symbols."""
+def epoch(models: str, tape: SyntheticTape = TAPE) -> Epoch:
+    """Return the epoch of a tape: one paper account over all symbols."""
     return Epoch(
-        timeframe=TAPE.timeframe,
+        timeframe=tape.timeframe,
         n_partitions=N_PARTITIONS,
         clock_id="trial",
         lateness_ms=0,
         max_ahead_ms=5_000,
         venue_latency_ms=5,
-        instruments=tuple(Instrument(id=symbol) for symbol in TAPE.symbols),
+        instruments=tuple(Instrument(id=symbol) for symbol in tape.symbols),
         portfolios=(Portfolio(id="main", limits=LIMITS),),
         models=models,
         pipeline_version=PIPELINE_VERSION,
@@ -266,9 +267,11 @@ def epoch(models: str) -> Epoch:
 
 
 @asynccontextmanager
-async def trial(servers: str, home: Path, models: str, name: str) -> AsyncIterator[Trial]:
+async def trial(
+    servers: str, home: Path, models: str, name: str, tape: SyntheticTape = TAPE
+) -> AsyncIterator[Trial]:
     """Declare a run of its own and watch it; no worker runs yet, all that were started end."""
-    run = Run(name, servers, home, epoch(models))
+    run = Run(name, servers, home, epoch(models, tape))
     await declare(run, replication=1)
     children = Children(run.data / "logs", {"TRADEWIND_PARTITIONS": str(N_PARTITIONS)})
     watch = Observer(servers, run.prefix, n_portfolios=1)
@@ -279,7 +282,7 @@ async def trial(servers: str, home: Path, models: str, name: str) -> AsyncIterat
     watching = asyncio.create_task(watch.follow())
     clock = Clock(producer, ticks_topic(run.prefix), N_PARTITIONS, run.epoch.clock_id)
     try:
-        yield Trial(run, children, watch, producer, clock, consumer)
+        yield Trial(run, children, watch, producer, clock, consumer, tape)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

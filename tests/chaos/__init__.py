@@ -1,0 +1,1 @@
+"""Chaos: what is done to a running chain, and the judge that says whether it noticed."""

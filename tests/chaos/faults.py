@@ -1,0 +1,131 @@
+"""What is done to a run in the middle of its tape, and what must be so all the same."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from streams import topics
+from streams.clock import monotonic_s
+from streams.failpoints import VARIABLE
+from tests.runs import PATIENCE_S, Trial
+
+# Of the group; a worker that is silent for longer has lost its partitions.
+SESSION_S = 10.0
+_POLL_S = 0.02
+
+
+@dataclass
+class Struck:
+    """A run under faults: what they draw from, and what was noted about them.
+
+    ``recoveries_s`` are from a strike to the first decision after it, ``endings_s`` from SIGTERM to
+    the end of the process.
+    """
+
+    trial: Trial
+    draw: random.Random
+    n_strikes: int = 0
+    recoveries_s: list[float] = field(default_factory=list)
+    endings_s: list[float] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    watching: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def watch_recovery(self, since_s: float, n_before: int) -> None:
+        """Note when the next decision comes, while the tape goes on."""
+        self.watching.append(asyncio.create_task(self._recovered(since_s, n_before)))
+
+    async def decided(self) -> int:
+        """Return how many decisions the run has said."""
+        return await self.trial.ends(self.trial.run.prefix + topics.TRADING_DECISIONS.name)
+
+    async def _recovered(self, since_s: float, n_before: int) -> None:
+        while await self.decided() == n_before:
+            if monotonic_s() - since_s > PATIENCE_S:
+                self.violations.append(f"no decision within {PATIENCE_S:g} s of a strike")
+                return
+            await asyncio.sleep(_POLL_S)
+        self.recoveries_s.append(monotonic_s() - since_s)
+
+
+Strike = Callable[[Struck], Awaitable[None]]
+
+
+class Fault(NamedTuple):
+    """A kind of fault: its promise, one strike of it, and how many a run can take."""
+
+    name: str
+    promise: str
+    strike: Strike
+    per_run: int
+
+
+async def kill(struck: Struck) -> None:
+    """Kill the worker at a random moment of what it does, and start it again."""
+    await asyncio.sleep(struck.draw.uniform(0.0, 0.3))
+    n_before, since_s = await struck.decided(), monotonic_s()
+    await struck.trial.end(signal.SIGKILL)
+    struck.trial.start()
+    struck.watch_recovery(since_s, n_before)
+
+
+async def terminate(struck: Struck) -> None:
+    """Ask the worker to end, and start it again."""
+    since_s = monotonic_s()
+    await struck.trial.end(signal.SIGTERM)
+    struck.endings_s.append(monotonic_s() - since_s)
+    n_before = await struck.decided()
+    struck.trial.start()
+    struck.watch_recovery(since_s, n_before)
+
+
+async def freeze(struck: Struck) -> None:
+    """Stop the worker for twice the session time-out while another is there, then wake it."""
+    trial = struck.trial
+    if "1" not in trial.started:
+        trial.start("1")
+    await trial.members(2)
+    sleeper = trial.started["0"]
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    await asyncio.sleep(2 * SESSION_S)
+    os.kill(sleeper.pid, signal.SIGCONT)
+    # A worker that finds its membership gone may end: then it is started again, as a keeper would.
+    await asyncio.sleep(1.0)
+    if not sleeper.alive():
+        trial.children.running.pop("worker-0")
+        trial.start("0")
+
+
+async def join_or_leave(struck: Struck) -> None:
+    """Let a second worker come, or end in order, or be killed."""
+    trial = struck.trial
+    if "worker-1" not in trial.children.running:
+        trial.start("1")
+    else:
+        await trial.end(struck.draw.choice((signal.SIGTERM, signal.SIGKILL)), "1")
+    await asyncio.sleep(struck.draw.uniform(0.5, 3.0))
+
+
+KILL = Fault("kill -9", "the same decisions to the byte, ready in <= 10 s", kill, 10)
+TERMINATE = Fault("SIGTERM", "nothing said twice, ended in <= 3 s", terminate, 8)
+FREEZE = Fault("SIGSTOP for twice the session", "a zombie changes nothing", freeze, 2)
+REBALANCE = Fault("a worker joins or leaves", "the same decisions", join_or_leave, 8)
+
+
+async def die_at(struck: Struck, stage: str, point: str, times: int) -> None:
+    """Start the worker so that it dies at a failpoint, and wait for that."""
+    trial = struck.trial
+    trial.children.environment[VARIABLE] = f"{stage}.{point}:{times}"
+    try:
+        process = trial.start()
+        await trial.until(lambda: not process.alive(), f"an end at {stage}.{point}")
+    finally:
+        del trial.children.environment[VARIABLE]
+        trial.children.running.pop("worker-0", None)
+    struck.n_strikes += 1
+    said = trial.children.log_of("worker-0").read_text(errors="replace")
+    if f"failpoint {stage}.{point}" not in said:
+        struck.violations.append(f"the worker ended by itself and not at {stage}.{point}: {said}")

@@ -7,7 +7,7 @@ from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 
-FIT_VERSION = 4
+FIT_VERSION = 5
 """Counts the changes of fitting that make models fitted before them obsolete."""
 
 

@@ -1,22 +1,17 @@
 """Models for a tape: found by what they were fitted on, or fitted now."""
 
 import hashlib
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from agents.run.lineage import code
+from agents.run.parity import parity_of
 from agents.run.progress import Progress
 from agents.run.timings import Timings
-from models.errors import HistoryTooShort, NotFinite
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
-from models.history import BarHistory, next_returns
 from models.model_set import FIT_VERSION
 from models.prepared import Prepared, prepare
 from models.specialists.split import split
-from streams.epochs import Limits, Portfolio
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
@@ -103,7 +98,7 @@ def models_for(
         **fitted.metadata,
         "source": tape.identity,
         "code": code(),
-        "risk_parity": _parity(prepared.history),
+        "risk_parity": parity_of(prepared.history),
     }
     digest = artifacts.put_models(fitted._replace(metadata=metadata))
     checkpoints.clear()
@@ -143,37 +138,3 @@ def _bars_of(tape: Tape, stretch: Stretch) -> dict[str, Any]:
         "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
         "symbols": list(tape.symbols),
     }
-
-
-def _parity(history: BarHistory) -> dict[str, float]:
-    """Return risk-parity weights of the bars fitted on; none where they cannot tell."""
-    from models.allocation import risk_parity  # noqa: PLC0415  heavy
-
-    limits = Limits()
-    try:
-        found = risk_parity(
-            history.symbols, next_returns(history), max_asset=limits.max_asset_fraction
-        )
-    except (HistoryTooShort, NotFinite):
-        return {}
-    return found.weights
-
-
-def spread(portfolios: tuple[Portfolio, ...], metadata: dict[str, Any]) -> tuple[Portfolio, ...]:
-    """Give portfolios that size by risk parity the weights that came with the models.
-
-    Weights that the settings name stay. A portfolio with a universe of its own gets its symbols'
-    share of the whole; with a symbol that the weights do not know it goes without.
-    """
-    weights: dict[str, float] = metadata.get("risk_parity", {})
-    return tuple(_spread(portfolio, weights) for portfolio in portfolios)
-
-
-def _spread(portfolio: Portfolio, weights: dict[str, float]) -> Portfolio:
-    universe = portfolio.universe or tuple(sorted(weights))
-    total = math.fsum(weights.get(symbol, 0.0) for symbol in sorted(universe))
-    given = portfolio.risk_parity or portfolio.sizing == "plain"
-    if given or total <= 0.0 or not set(universe) <= weights.keys():
-        return portfolio
-    shares = {symbol: weights[symbol] / total for symbol in sorted(universe)}
-    return msgspec.structs.replace(portfolio, risk_parity=shares)

@@ -7,9 +7,6 @@ from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 
-FIT_VERSION = 5
-"""Counts the changes of fitting that make models fitted before them obsolete."""
-
 
 class ModelSet(NamedTuple):
     """The models of one timeframe, fitted together.

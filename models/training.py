@@ -5,10 +5,9 @@ or the calibration learns from is what it will see. The last stretch of bars is 
 is fitted or chosen on it, and the metrics say how the models do there.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,24 +15,20 @@ from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort
 from models.features import catalogue
 from models.history import BarHistory, next_returns
-from models.model_set import FIT_VERSION, ModelSet
+from models.model_set import ModelSet
 from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.prepared import Prepared
+from models.recipe import FIT_VERSION, config
 from models.regime import mixture, posterior
+from models.regime.mixture_settings import FEATURES
 from models.regime.posterior import RegimeModel
-from models.specialists import fitting, network, serving, window
+from models.specialists import fitting, serving, window
 from models.specialists import split as splitting
 from models.weights import choice, controller, episodes, policy_gradient
 from models.weights.controller import ControllerModel
 
 Part = TypeVar("Part")
-
-GROSS_BUDGET = 1.0
-"""Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
-
-ASSET_BUDGET = 0.1
-"""Mean exposure per asset that a few symbols may not exceed; the limit of one asset is 0.25."""
 
 
 class Material(NamedTuple):
@@ -110,7 +105,7 @@ def fit(
     """
     history = prepared.history
     material = _material(prepared)
-    columns = np.array([catalogue.NAMES.index(name) for name in mixture.FEATURES], np.int64)
+    columns = np.array([catalogue.NAMES.index(name) for name in FEATURES], np.int64)
     progress("regime", 0.0)
     regime_model = keep(
         "regime",
@@ -153,7 +148,7 @@ def fit(
         "fit_version": FIT_VERSION,
         "code": None,
         "stretches": _stretches(history, material.parts),
-        "config": _config(),
+        "config": config(),
         "controller": chosen.report,
         "series": episodes.series(chosen.episodes, policy_gradient.DEFAULTS.episodes),
         "metrics": metrics,
@@ -281,7 +276,7 @@ def _sized(
         weights[part].reshape(-1, 3),
     )
     gross = np.nansum(np.maximum(bets, 0.0)) / max(len(features), 1)
-    budget = min(GROSS_BUDGET, ASSET_BUDGET * features.shape[1])
+    budget = min(ensemble.GROSS_BUDGET, ensemble.ASSET_BUDGET * features.shape[1])
     fraction = min(budget / gross, 1.0) if gross > 0.0 else 0.0
     return unsized._replace(
         kelly_fraction=float(fraction), max_target_fraction=ensemble.MAX_TARGET_FRACTION
@@ -317,29 +312,4 @@ def _stretches(history: BarHistory, parts: splitting.Split) -> dict[str, dict[st
             "n_bars": part.stop - part.start,
         }
         for name, part in parts._asdict().items()
-    }
-
-
-def _config() -> dict[str, Any]:
-    return {
-        "regime": dataclasses.asdict(mixture.DEFAULTS),
-        "specialists": {
-            "members": fitting.MEMBERS,
-            "window_bars": window.LENGTH_BARS,
-            "attended": list(window.ATTENDED),
-            "context": network.CONTEXT,
-            "hidden": list(network.HIDDEN),
-            "epochs": fitting.EPOCHS,
-            "patience": fitting.PATIENCE,
-            "batch_rows": fitting.BATCH_ROWS,
-            "learning_rate": fitting.LEARNING_RATE,
-            "attention_rate": fitting.ATTENTION_RATE,
-            "weight_decay": fitting.WEIGHT_DECAY,
-        },
-        "controller": dataclasses.asdict(policy_gradient.DEFAULTS),
-        "split": {
-            "shares": list(splitting.SHARES),
-            "label_bars": splitting.LABEL_BARS,
-            "embargo_bars": splitting.EMBARGO_BARS,
-        },
     }

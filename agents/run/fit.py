@@ -9,8 +9,8 @@ from agents.run.parity import parity_of
 from agents.run.progress import Progress
 from agents.run.timings import Timings
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
-from models.model_set import FIT_VERSION
 from models.prepared import Prepared, prepare
+from models.recipe import FIT_VERSION, config
 from models.specialists.split import split
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
@@ -80,7 +80,12 @@ def models_for(
     ModelError
         If the stretch is too short; the message says how many bars are missing.
     """
-    wanted = {**_bars_of(tape, stretch), "seed": SEED, "fit_version": FIT_VERSION}
+    wanted = {
+        **_bars_of(tape, stretch),
+        "seed": SEED,
+        "fit_version": FIT_VERSION,
+        "config": config(),
+    }
     found = artifacts.find(**wanted)
     if found:
         return found[0], False

@@ -13,10 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from models.arrays import Floats, Indices
 from models.errors import LabelsUnaligned, NotFitted, ShapeError
 from models.regime.mixture import drift_scores
+from models.regime.mixture_settings import MIN_AGREEMENT
 from models.regime.posterior import REGIMES, RegimeModel, posterior, responsibilities
-
-MIN_AGREEMENT = 0.85
-"""Below this share of equal names a new fit is another model, not a newer one."""
 
 _BULL, _BEAR = REGIMES.index("bull"), REGIMES.index("bear")
 
@@ -104,7 +102,7 @@ def drift_by_name(model: RegimeModel) -> Floats:
     Parameters
     ----------
     model : RegimeModel
-        Over ``mixture.FEATURES``.
+        Over ``mixture_settings.FEATURES``.
 
     Returns
     -------

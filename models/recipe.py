@@ -20,7 +20,7 @@ def config() -> dict[str, dict[str, Any]]:
     Examples
     --------
     >>> sorted(config())
-    ['controller', 'ensemble', 'hedge', 'regime', 'specialists', 'split']
+    ['controller', 'ensemble', 'halves', 'hedge', 'regime', 'specialists', 'split']
     """
     hedge = ControllerModel()
     return {
@@ -37,6 +37,7 @@ def config() -> dict[str, dict[str, Any]]:
             "context": settings.CONTEXT,
             "hidden": list(settings.HIDDEN),
         },
+        "halves": {"members": settings.OF_HALVES.members},
         "controller": asdict(policy_gradient.DEFAULTS),
         "hedge": {
             "learning_rate": hedge.learning_rate,

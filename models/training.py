@@ -7,6 +7,7 @@ is fitted or chosen on it, and the metrics say how the models do there.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -25,6 +26,8 @@ from models.regime.mixture_settings import FEATURES
 from models.regime.posterior import RegimeModel
 from models.specialists import fitting, serving, window
 from models.specialists import split as splitting
+from models.specialists.serving import Specialists
+from models.specialists.settings import OF_HALVES
 from models.weights import choice, controller, episodes, policy_gradient
 from models.weights.controller import ControllerModel
 
@@ -114,22 +117,15 @@ def fit(
     )
     regime = _regimes(regime_model, material)
     progress("regime", 1.0)
-    specialists = keep(
-        "specialists",
-        serving.Specialists,
-        lambda: fitting.fit(
-            fitting.Lessons(
-                material.features,
-                material.next_returns,
-                regime[..., :3],
-                np.isfinite(material.close),
-            ),
-            split=material.parts,
-            seed=seed,
-            progress=progress,
-        ),
+    lessons = fitting.Lessons(
+        material.features, material.next_returns, regime[..., :3], np.isfinite(material.close)
     )
-    scores = _scores(specialists, material)
+    learn = partial(fitting.fit, lessons, seed=seed)
+    specialists = keep(
+        "specialists", Specialists, partial(learn, split=material.parts, progress=progress)
+    )
+    halves = _halves(learn, material.parts, progress, keep)
+    scores = _scores(specialists, halves, material, progress)
     chosen = _controller(material, regime, scores, seed, progress)
     controller_model = chosen.model
     progress("ensemble", 0.0)
@@ -168,6 +164,8 @@ def _material(prepared: Prepared) -> Material:
     returns = next_returns(history)
     fitting.check_moves("training", returns[parts.training])
     fitting.check_moves("validation", returns[parts.validation])
+    for half in splitting.halves(parts.training):
+        fitting.check_moves("half training", returns[half.training])
     return Material(history.close, features, returns, parts)
 
 
@@ -181,15 +179,62 @@ def _regimes(model: RegimeModel, material: Material) -> Floats:
     return regime
 
 
-def _scores(specialists: serving.Specialists, material: Material) -> Floats:
+def _halves(
+    learn: Callable[..., Specialists],
+    parts: splitting.Split,
+    progress: Callable[[str, float], None],
+    keep: Keep,
+) -> list[tuple[slice, Specialists]]:
+    """Give each half of the training bars networks that have not seen it.
+
+    The validation bars stop them as they stop those that serve: no half lies there.
+    """
+    halves = splitting.halves(parts.training)
+
+    def told(number: int, regime: str, share: float) -> None:
+        done = (posterior.REGIMES.index(regime) + share) / len(posterior.REGIMES)
+        progress("halves", (number + done) / len(halves))
+
+    return [
+        (
+            half.scored,
+            keep(
+                f"half_{number}",
+                Specialists,
+                partial(
+                    learn,
+                    split=parts._replace(training=half.training),
+                    progress=partial(told, number),
+                    settings=OF_HALVES,
+                ),
+            ),
+        )
+        for number, half in enumerate(halves)
+    ]
+
+
+def _scores(
+    specialists: Specialists,
+    halves: list[tuple[slice, Specialists]],
+    material: Material,
+    progress: Callable[[str, float], None],
+) -> Floats:
+    """Score every bar by networks that were not fitted on it.
+
+    What learns from scores, or is measured on them, would take skill for granted that the networks
+    have on their own training bars only.
+    """
     n_bars, n_symbols = material.close.shape
+    scorers = [specialists] * n_bars
+    for scored, networks in halves:
+        scorers[scored] = [networks] * (scored.stop - scored.start)
     scores = np.full((n_bars, n_symbols, len(posterior.REGIMES)), np.nan)
     state = window.initial_state(n_symbols)
-    for bar in range(n_bars):
+    progress("scores", 0.0)
+    for bar, scorer in enumerate(scorers):
         rows = material.rows(bar)
-        state, scores[bar, rows] = serving.step(
-            specialists, state, rows, material.features[bar, rows]
-        )
+        state, scores[bar, rows] = serving.step(scorer, state, rows, material.features[bar, rows])
+    progress("scores", 1.0)
     return scores
 
 
@@ -205,6 +250,7 @@ def _controller(
     The bets are calibrated and sized on the training bars: the validation bars are kept for the
     choice between the learned controller and Hedge.
     """
+    progress("controller", 0.0)
     parts = material.parts
     early = material._replace(parts=parts._replace(validation=parts.training))
     model = _ensemble(early, scores, np.full(scores.shape, 1.0 / scores.shape[2]))

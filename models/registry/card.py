@@ -33,8 +33,9 @@ _LIMITS = """\
   beside that of always-up because it is hardly ever better.
 - A rank correlation is measured before costs and is no promise of a profit.
 - Symbols that died before the data was collected are not in it: levels of return flatter.
-- The controller learned on bars on which its specialists were fitted: returns and Sharpe ratios
-  of its training episodes are in-sample and far too good.
+- The controller learned from networks that had not seen the bars that they scored: one to a regime,
+  fitted on half of the training bars, so weaker than those that serve. The regimes were fitted on
+  all training bars, by features alone.
 - Attention says which bars a network weighed, not why the price moved.
 - The same bits are promised on one type of processor and one installation only."""
 

@@ -143,7 +143,7 @@ def fit(
     seed : int
         The same seed and data give the same bytes on one machine.
     progress : callable
-        Called with the specialist's name and its finished share in [0, 1].
+        Called with the specialist's name and its finished share in [0, 1], first when it begins.
     settings : Settings
 
     Returns
@@ -165,6 +165,7 @@ def fit(
     networks = []
     with reproducible(seed):
         for k, name in enumerate(REGIMES):
+            progress(name, 0.0)
             for member in range(settings.members):
                 network = Network(lessons.features.shape[2])
                 trained(network, prepared, k, _share(progress, name, member, settings), settings)

@@ -1,6 +1,6 @@
 """How the networks are formed and trained: plain values, for whoever must not need torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CONTEXT = 8
 """Numbers in a question, a key and an answer of the attention."""
@@ -43,3 +43,6 @@ class Settings:
 
 
 DEFAULTS = Settings()
+
+OF_HALVES = replace(DEFAULTS, members=1)
+"""Of the networks that score one half of the training bars and learn from the other: cheaper."""

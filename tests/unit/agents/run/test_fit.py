@@ -62,7 +62,7 @@ def test_models_when_fitted_before_in_the_same_way_then_are_found(artifacts: Art
     "changes",
     [
         {"fit_version": recipe.FIT_VERSION - 1},
-        {"config": recipe.config() | {"split": {}}},
+        {"config": recipe.config() | {"halves": {"members": 2}}},
         {"seed": fit.SEED + 1},
     ],
 )

@@ -21,9 +21,10 @@ from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.prepared import Prepared
 from models.recipe import FIT_VERSION, config
-from models.regime import mixture, posterior
+from models.regime import mixture, posterior, succession
 from models.regime.mixture_settings import FEATURES
 from models.regime.posterior import RegimeModel
+from models.regime.succession import Predecessor, Succession
 from models.specialists import fitting, serving, window
 from models.specialists import split as splitting
 from models.specialists.serving import Specialists
@@ -77,6 +78,7 @@ def fit(
     seed: int,
     progress: Callable[[str, float], None],
     keep: Keep = made,
+    previous: Predecessor | None = None,
 ) -> ModelSet:
     """Fit regimes, specialists, controller and calibration, and measure them.
 
@@ -92,6 +94,8 @@ def fit(
         Called with the stage's name and its finished share in [0, 1].
     keep : Keep
         Asked for the parts that take long, so that an interrupted fit goes on where it was.
+    previous : Predecessor, optional
+        The regimes of an earlier set, which those of this one succeed under the same names.
 
     Returns
     -------
@@ -108,14 +112,9 @@ def fit(
     """
     history = prepared.history
     material = _material(prepared)
-    columns = np.array([catalogue.NAMES.index(name) for name in FEATURES], np.int64)
     progress("regime", 0.0)
-    regime_model = keep(
-        "regime",
-        RegimeModel,
-        lambda: mixture.fit(material.features[material.parts.training], columns=columns, seed=seed),
-    )
-    regime = _regimes(regime_model, material)
+    regimes = _regime_model(history, material, seed, keep, previous)
+    regime = _regimes(regimes.model, material)
     progress("regime", 1.0)
     lessons = fitting.Lessons(
         material.features, material.next_returns, regime[..., :3], np.isfinite(material.close)
@@ -143,13 +142,15 @@ def fit(
         "seed": seed,
         "fit_version": FIT_VERSION,
         "code": None,
+        "previous": previous.digest if previous else None,
+        "succession": regimes.record(),
         "stretches": _stretches(history, material.parts),
         "config": config(),
         "controller": chosen.report,
         "series": episodes.series(chosen.episodes, policy_gradient.DEFAULTS.episodes),
         "metrics": metrics,
     }
-    return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)
+    return ModelSet(regimes.model, specialists, controller_model, ensemble_model, metadata)
 
 
 def _material(prepared: Prepared) -> Material:
@@ -167,6 +168,24 @@ def _material(prepared: Prepared) -> Material:
     for half in splitting.halves(parts.training):
         fitting.check_moves("half training", returns[half.training])
     return Material(history.close, features, returns, parts)
+
+
+def _regime_model(
+    history: BarHistory,
+    material: Material,
+    seed: int,
+    keep: Keep,
+    previous: Predecessor | None,
+) -> Succession:
+    part = material.parts.training
+    bars = succession.Bars(history.symbols, history.close_ns[part], material.features[part])
+    columns = np.array([catalogue.NAMES.index(name) for name in FEATURES], np.int64)
+
+    def refit(start: RegimeModel | None) -> RegimeModel:
+        fit_it = partial(mixture.fit, bars.features, columns=columns, seed=seed, previous=start)
+        return keep("regime", RegimeModel, fit_it)
+
+    return succession.succeed(previous, bars, refit)
 
 
 def _regimes(model: RegimeModel, material: Material) -> Floats:

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.run.lineage import code
 from agents.run.parity import parity_of
@@ -20,6 +20,9 @@ from tables.history import history_of
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.checkpoints import Checkpoints
 from tables.stores.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from models.regime.succession import Predecessor
 
 SEED = 7
 
@@ -68,12 +71,17 @@ def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> P
 
 
 def models_for(
-    tape: Tape, stretch: Stretch, artifacts: Artifacts, progress: Progress
+    tape: Tape,
+    stretch: Stretch,
+    artifacts: Artifacts,
+    progress: Progress,
+    previous: str | None = None,
 ) -> tuple[str, bool]:
     """Return the digest of the models fitted on a stretch, and whether they were fitted now.
 
     Bars and features are computed once and kept beside the artefacts; a fit that was interrupted
-    goes on where it was.
+    goes on where it was. ``previous`` is the digest of a model set of the store that these succeed,
+    see :func:`why_not`; one that was fitted on these very bars in this very way has no successor.
 
     Raises
     ------
@@ -86,6 +94,9 @@ def models_for(
         "fit_version": FIT_VERSION,
         "config": config(),
     }
+    if previous in artifacts.find(**wanted):
+        return previous, False
+    wanted["previous"] = previous
     found = artifacts.find(**wanted)
     if found:
         return found[0], False
@@ -97,7 +108,12 @@ def models_for(
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
     checkpoints = Checkpoints(home / "fitting" / key)
     fitted = fit(
-        prepared, timeframe=tape.timeframe, seed=SEED, progress=timings, keep=checkpoints.keep
+        prepared,
+        timeframe=tape.timeframe,
+        seed=SEED,
+        progress=timings,
+        keep=checkpoints.keep,
+        previous=_predecessor(artifacts, previous),
     )
     metadata = {
         **fitted.metadata,
@@ -143,3 +159,32 @@ def _bars_of(tape: Tape, stretch: Stretch) -> dict[str, Any]:
         "last_close_ns": max(c for c in tape.closes_ns() if c <= stretch.last_close_ns),
         "symbols": list(tape.symbols),
     }
+
+
+def why_not(metadata: dict[str, Any], tape: Tape, stretch: Stretch) -> str:
+    """Say why models with this metadata can have no successor on a stretch; empty if they can."""
+    last_ns = _bars_of(tape, stretch)["last_close_ns"]
+    if metadata["timeframe"] != tape.timeframe:
+        return f"its bars are of {metadata['timeframe']}, expected {tape.timeframe}"
+    if metadata["pipeline_digest"] != pipeline_digest():
+        return (
+            f"its features are those of pipeline {metadata['pipeline_digest'][:12]}, "
+            f"expected {pipeline_digest()[:12]}"
+        )
+    if metadata["last_close_ns"] > last_ns:
+        return (
+            f"it knows bars until {format_ns(metadata['last_close_ns'])}, expected none after "
+            f"{format_ns(last_ns)}, the last to be fitted on"
+        )
+    if "succession" not in metadata:
+        return "it was fitted by an older version, which did not say on which bars its regimes were"
+    return ""
+
+
+def _predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+    if digest is None:
+        return None
+    from models.regime.succession import Predecessor  # noqa: PLC0415  heavy
+
+    models = artifacts.load_models(digest)
+    return Predecessor.of(digest, models.regime, models.metadata["succession"])

@@ -84,14 +84,16 @@ def align(
     if share < min_agreement:
         raise LabelsUnaligned(
             f"the names of the new fit agree with those of the old on {share:.3f} of "
-            f"{len(overlap)} shared rows, needed {min_agreement:.2f}: keep the old model"
+            f"{len(overlap)} shared rows, needed {min_agreement:.2f}: keep the old model",
+            share,
         )
     drifts = drift_by_name(model)
     if not drifts[_BULL] > drifts[_BEAR]:
         raise LabelsUnaligned(
             f"the drift of bull components is {drifts[_BULL]:.3f} and of bear components "
             f"{drifts[_BEAR]:.3f}, in standard deviations of a bar: the names have turned round, "
-            "keep the old model"
+            "keep the old model",
+            share,
         )
     return Aligned(model, share)
 

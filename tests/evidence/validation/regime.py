@@ -79,8 +79,11 @@ _LIMITS = """\
   month, but over decades a component can move away from what the naming rule would call it. A
   refit is refused when the components called bull no longer drift above those called bear; short
   of that a drifting name is visible only in the table above. The arm "named anew" shows what
-  the same fits do with names by the rule. The system fits once for a run and names by the rule;
-  carried names matter to whoever refits month by month."""
+  the same fits do with names by the rule.
+- `tradewind train` refits as measured here: warm from the champion, with its names, or not at all.
+  A demo and a replay fit once, from scratch, and name by the rule. Whoever trains less often than
+  every month has new bars by the year, which these refits do not speak about; the agreement is
+  printed each time."""
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
 from models.prepared import prepare
+from models.regime.succession import Predecessor
 from models.registry.card import card
 from models.specialists import fitting, serving, window
 from models.specialists import split as splitting
@@ -145,6 +146,39 @@ def test_fit_when_it_reports_then_every_step_begins_at_nought_and_ends_at_one() 
     for step, shares in said.items():
         assert (shares[0], shares[-1]) == (0.0, pytest.approx(1.0)), step
         assert shares == sorted(shares), step
+
+
+def test_fit_when_it_succeeds_a_set_then_its_regimes_keep_their_names(models: ModelSet) -> None:
+    """Thirty bars more: the names are those of the earlier set, and the metadata say from whom."""
+    earlier = Predecessor.of("d" * 64, models.regime, models.metadata["succession"])
+    fitted = training.fit(
+        prepare(bars(N_BARS + 30)), timeframe="1d", seed=7, progress=ignore, previous=earlier
+    )
+    told = fitted.metadata["succession"]
+    assert fitted.metadata["previous"] == "d" * 64
+    assert (told["outcome"], told["agreement_fraction"] >= 0.85) == ("carried", True)
+    # All earlier training bars: the regimes' features of a symbol listed 100 bars late are warm
+    # before the 253rd.
+    stretch = models.metadata["stretches"]["training"]
+    assert told["n_shared_rows"] == len(SYMBOLS) * stretch["n_bars"]
+    np.testing.assert_array_equal(fitted.regime.scaler_mean, models.regime.scaler_mean)
+    assert as_bytes(fitted)[1:] != as_bytes(models)[1:]
+    assert "names carried from dddddddddddd" in card(fitted.metadata)
+
+
+def test_fit_when_a_refit_cannot_be_aligned_then_the_earlier_regimes_stay(models: ModelSet) -> None:
+    """Bull and bear of the earlier set are planted the wrong way round: that is not carried on."""
+    swapped = models.regime._replace(component_regime=models.regime.component_regime[:, [1, 0, 2]])
+    earlier = Predecessor.of("d" * 64, swapped, models.metadata["succession"])
+    fitted = training.fit(
+        prepare(bars(N_BARS + 30)), timeframe="1d", seed=7, progress=ignore, previous=earlier
+    )
+    for name, array in swapped._asdict().items():
+        np.testing.assert_array_equal(getattr(fitted.regime, name), array)
+    told = fitted.metadata["succession"]
+    assert told["outcome"] == "refused"
+    assert told["last_close_ns"] == models.metadata["succession"]["last_close_ns"]
+    assert "turned round" in told["why"]
 
 
 def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> None:

@@ -1,4 +1,4 @@
-"""Models are found by all that makes them: bars, seed, settings and code."""
+"""Models are found by all that makes them: bars, seed, settings, code, and what they succeed."""
 
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,16 @@ def put(artifacts: Artifacts, **changes: object) -> str:
         "seed": fit.SEED,
         "fit_version": recipe.FIT_VERSION,
         "config": recipe.config(),
+        "previous": None,
+        "succession": {},
     }
     made: ModelSet = models()
     return artifacts.put_models(made._replace(metadata=metadata | changes))
 
 
-def found(artifacts: Artifacts) -> str:
+def found(artifacts: Artifacts, previous: str | None = None) -> str:
     """Ask for the models of the tape."""
-    digest, is_new = fit.models_for(TAPE, STRETCH, artifacts, refuse)
+    digest, is_new = fit.models_for(TAPE, STRETCH, artifacts, refuse, previous)
     assert not is_new
     return digest
 
@@ -64,12 +66,62 @@ def test_models_when_fitted_before_in_the_same_way_then_are_found(artifacts: Art
         {"fit_version": recipe.FIT_VERSION - 1},
         {"config": recipe.config() | {"halves": {"members": 2}}},
         {"seed": fit.SEED + 1},
+        {"previous": "e" * 64},
     ],
 )
 def test_models_when_fitted_in_another_way_then_are_not_found(
     artifacts: Artifacts, changes: dict[str, Any]
 ) -> None:
-    """A changed default, other code or another seed make other models."""
+    """A changed default, other code, another seed or another predecessor make other models."""
     put(artifacts, **changes)
     with pytest.raises(FittedError):
         found(artifacts)
+
+
+def test_models_when_they_succeed_others_then_are_found_by_their_digest(
+    artifacts: Artifacts,
+) -> None:
+    """What was fitted from scratch on these bars is not what was carried on from elsewhere."""
+    earlier = put(artifacts, last_close_ns=STRETCH.first_close_ns)
+    scratch = put(artifacts)
+    with pytest.raises(FittedError):
+        found(artifacts, earlier)
+    carried = put(artifacts, previous=earlier)
+    assert found(artifacts, earlier) == carried
+    assert found(artifacts) == scratch
+
+
+def test_models_when_the_predecessor_knows_these_very_bars_then_it_is_the_answer(
+    artifacts: Artifacts,
+) -> None:
+    """A training that is repeated finds its champion, and does not walk on from it."""
+    champion = put(artifacts, previous="e" * 64)
+    put(artifacts)
+    assert found(artifacts, champion) == champion
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, ""),
+        ({"timeframe": "1day"}, "bars are of 1day, expected 1s"),
+        ({"pipeline_digest": "f" * 64}, "pipeline ffffffffffff, expected "),
+        ({"last_close_ns": STRETCH.last_close_ns + 1}, "expected none after"),
+    ],
+)
+def test_why_not_when_models_cannot_be_succeeded_then_says_found_and_expected(
+    artifacts: Artifacts, changes: dict[str, Any], why: str
+) -> None:
+    """Other bars, other features, and what has seen the future of the fit."""
+    metadata = artifacts.load_models(put(artifacts, **changes)).metadata
+    told = fit.why_not(metadata, TAPE, STRETCH)
+    assert (why in told) if why else (told == "")
+
+
+def test_why_not_when_nobody_said_where_the_regimes_come_from_then_refuses(
+    artifacts: Artifacts,
+) -> None:
+    """Without the bars of the earlier regimes nothing can be shared."""
+    metadata = artifacts.load_models(put(artifacts)).metadata
+    del metadata["succession"]
+    assert "older version" in fit.why_not(metadata, TAPE, STRETCH)

@@ -14,6 +14,7 @@ from skfolio import RiskMeasure
 from skfolio.optimization import HierarchicalRiskParity
 
 from models.arrays import Floats
+from models.caps import over
 from models.errors import HistoryTooShort, NotFinite
 
 LEAST_BARS = 60
@@ -81,7 +82,8 @@ def risk_parity(
         raise NotFinite(f"{still[0]} never moved in {len(whole)} bars; leave it out")
     weights = _weights(whole, max_asset)
     named = dict(zip(symbols, weights, strict=True))
-    return Allocation(named, tuple(_over(named, max_asset, sectors or {}, max_sector)))
+    above = over(named, max_asset, sectors or {}, max_sector)
+    return Allocation(named, tuple(name for name, _, _ in above))
 
 
 def _weights(returns: Floats, max_asset: float) -> list[float]:
@@ -94,21 +96,3 @@ def _weights(returns: Floats, max_asset: float) -> list[float]:
     found = [max(float(weight), 0.0) for weight in model.weights_]
     total = math.fsum(found)
     return [weight / total for weight in found]
-
-
-def _over(
-    weights: Mapping[str, float], max_asset: float, sectors: Mapping[str, str], max_sector: float
-) -> list[str]:
-    """Name the assets and sectors above their caps, assets first, each in order."""
-    by_sector: dict[str, list[float]] = {}
-    for symbol, weight in weights.items():
-        by_sector.setdefault(sectors.get(symbol, symbol), []).append(weight)
-    slack = 1e-9
-    return [
-        *(symbol for symbol, weight in sorted(weights.items()) if weight > max_asset + slack),
-        *(
-            name
-            for name, shares in sorted(by_sector.items())
-            if name not in weights and math.fsum(shares) > max_sector + slack
-        ),
-    ]

@@ -18,7 +18,19 @@ class NotFitted(ModelError):  # noqa: N818  the field's own word
 
 
 class LabelsUnaligned(ModelError):  # noqa: N818  says what is the case
-    """Mixture components cannot be given names that agree with the earlier fit."""
+    """Mixture components cannot be given names that agree with the earlier fit.
+
+    Parameters
+    ----------
+    message
+        What was found, and what was expected.
+    agreement_fraction
+        Share of the shared rows that both fits call by the same name.
+    """
+
+    def __init__(self, message: str, agreement_fraction: float) -> None:
+        super().__init__(message)
+        self.agreement_fraction = agreement_fraction
 
 
 class HistoryTooShort(ModelError):  # noqa: N818  says what is the case

@@ -7,9 +7,6 @@ from models.regime.posterior import RegimeModel
 from models.specialists.serving import Specialists
 from models.weights.controller import ControllerModel
 
-FIT_VERSION = 4
-"""Counts the changes of fitting that make models fitted before them obsolete."""
-
 
 class ModelSet(NamedTuple):
     """The models of one timeframe, fitted together.
@@ -22,8 +19,9 @@ class ModelSet(NamedTuple):
     ensemble : EnsembleModel
     metadata : dict
         JSON values: timeframe, pipeline_version, pipeline_digest, first_close_ns, last_close_ns,
-        symbols, seed, fit_version, code (None: whoever knows the revision fills it in), stretches,
-        config, metrics; risk_parity (weights by symbol) where the history tells.
+        symbols, seed, fit_version, code (None: whoever knows the revision fills it in), previous
+        (digest of the set that this one succeeds, or None), succession, stretches, config, metrics;
+        risk_parity (weights by symbol) where the history tells.
     """
 
     regime: RegimeModel

@@ -5,10 +5,10 @@ or the calibration learns from is what it will see. The last stretch of bars is 
 is fitted or chosen on it, and the metrics say how the models do there.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from functools import partial
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -16,24 +16,23 @@ from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort
 from models.features import catalogue
 from models.history import BarHistory, next_returns
-from models.model_set import FIT_VERSION, ModelSet
+from models.model_set import ModelSet
 from models.prediction import calibration, ensemble, quality
 from models.prediction.ensemble import EnsembleModel
 from models.prepared import Prepared
-from models.regime import mixture, posterior
+from models.recipe import FIT_VERSION, config
+from models.regime import mixture, posterior, succession
+from models.regime.mixture_settings import FEATURES
 from models.regime.posterior import RegimeModel
-from models.specialists import fitting, network, serving, window
+from models.regime.succession import Predecessor, Succession
+from models.specialists import fitting, serving, window
 from models.specialists import split as splitting
+from models.specialists.serving import Specialists
+from models.specialists.settings import OF_HALVES
 from models.weights import choice, controller, episodes, policy_gradient
 from models.weights.controller import ControllerModel
 
 Part = TypeVar("Part")
-
-GROSS_BUDGET = 1.0
-"""Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
-
-ASSET_BUDGET = 0.1
-"""Mean exposure per asset that a few symbols may not exceed; the limit of one asset is 0.25."""
 
 
 class Material(NamedTuple):
@@ -79,6 +78,7 @@ def fit(
     seed: int,
     progress: Callable[[str, float], None],
     keep: Keep = made,
+    previous: Predecessor | None = None,
 ) -> ModelSet:
     """Fit regimes, specialists, controller and calibration, and measure them.
 
@@ -94,6 +94,8 @@ def fit(
         Called with the stage's name and its finished share in [0, 1].
     keep : Keep
         Asked for the parts that take long, so that an interrupted fit goes on where it was.
+    previous : Predecessor, optional
+        The regimes of an earlier set, which those of this one succeed under the same names.
 
     Returns
     -------
@@ -110,31 +112,19 @@ def fit(
     """
     history = prepared.history
     material = _material(prepared)
-    columns = np.array([catalogue.NAMES.index(name) for name in mixture.FEATURES], np.int64)
     progress("regime", 0.0)
-    regime_model = keep(
-        "regime",
-        RegimeModel,
-        lambda: mixture.fit(material.features[material.parts.training], columns=columns, seed=seed),
-    )
-    regime = _regimes(regime_model, material)
+    regimes = _regime_model(history, material, seed, keep, previous)
+    regime = _regimes(regimes.model, material)
     progress("regime", 1.0)
-    specialists = keep(
-        "specialists",
-        serving.Specialists,
-        lambda: fitting.fit(
-            fitting.Lessons(
-                material.features,
-                material.next_returns,
-                regime[..., :3],
-                np.isfinite(material.close),
-            ),
-            split=material.parts,
-            seed=seed,
-            progress=progress,
-        ),
+    lessons = fitting.Lessons(
+        material.features, material.next_returns, regime[..., :3], np.isfinite(material.close)
     )
-    scores = _scores(specialists, material)
+    learn = partial(fitting.fit, lessons, seed=seed)
+    specialists = keep(
+        "specialists", Specialists, partial(learn, split=material.parts, progress=progress)
+    )
+    halves = _halves(learn, material.parts, progress, keep)
+    scores = _scores(specialists, halves, material, progress)
     chosen = _controller(material, regime, scores, seed, progress)
     controller_model = chosen.model
     progress("ensemble", 0.0)
@@ -152,13 +142,15 @@ def fit(
         "seed": seed,
         "fit_version": FIT_VERSION,
         "code": None,
+        "previous": previous.digest if previous else None,
+        "succession": regimes.record(),
         "stretches": _stretches(history, material.parts),
-        "config": _config(),
+        "config": config(),
         "controller": chosen.report,
         "series": episodes.series(chosen.episodes, policy_gradient.DEFAULTS.episodes),
         "metrics": metrics,
     }
-    return ModelSet(regime_model, specialists, controller_model, ensemble_model, metadata)
+    return ModelSet(regimes.model, specialists, controller_model, ensemble_model, metadata)
 
 
 def _material(prepared: Prepared) -> Material:
@@ -173,7 +165,27 @@ def _material(prepared: Prepared) -> Material:
     returns = next_returns(history)
     fitting.check_moves("training", returns[parts.training])
     fitting.check_moves("validation", returns[parts.validation])
+    for half in splitting.halves(parts.training):
+        fitting.check_moves("half training", returns[half.training])
     return Material(history.close, features, returns, parts)
+
+
+def _regime_model(
+    history: BarHistory,
+    material: Material,
+    seed: int,
+    keep: Keep,
+    previous: Predecessor | None,
+) -> Succession:
+    part = material.parts.training
+    bars = succession.Bars(history.symbols, history.close_ns[part], material.features[part])
+    columns = np.array([catalogue.NAMES.index(name) for name in FEATURES], np.int64)
+
+    def refit(start: RegimeModel | None) -> RegimeModel:
+        fit_it = partial(mixture.fit, bars.features, columns=columns, seed=seed, previous=start)
+        return keep("regime", RegimeModel, fit_it)
+
+    return succession.succeed(previous, bars, refit)
 
 
 def _regimes(model: RegimeModel, material: Material) -> Floats:
@@ -186,15 +198,62 @@ def _regimes(model: RegimeModel, material: Material) -> Floats:
     return regime
 
 
-def _scores(specialists: serving.Specialists, material: Material) -> Floats:
+def _halves(
+    learn: Callable[..., Specialists],
+    parts: splitting.Split,
+    progress: Callable[[str, float], None],
+    keep: Keep,
+) -> list[tuple[slice, Specialists]]:
+    """Give each half of the training bars networks that have not seen it.
+
+    The validation bars stop them as they stop those that serve: no half lies there.
+    """
+    halves = splitting.halves(parts.training)
+
+    def told(number: int, regime: str, share: float) -> None:
+        done = (posterior.REGIMES.index(regime) + share) / len(posterior.REGIMES)
+        progress("halves", (number + done) / len(halves))
+
+    return [
+        (
+            half.scored,
+            keep(
+                f"half_{number}",
+                Specialists,
+                partial(
+                    learn,
+                    split=parts._replace(training=half.training),
+                    progress=partial(told, number),
+                    settings=OF_HALVES,
+                ),
+            ),
+        )
+        for number, half in enumerate(halves)
+    ]
+
+
+def _scores(
+    specialists: Specialists,
+    halves: list[tuple[slice, Specialists]],
+    material: Material,
+    progress: Callable[[str, float], None],
+) -> Floats:
+    """Score every bar by networks that were not fitted on it.
+
+    What learns from scores, or is measured on them, would take skill for granted that the networks
+    have on their own training bars only.
+    """
     n_bars, n_symbols = material.close.shape
+    scorers = [specialists] * n_bars
+    for scored, networks in halves:
+        scorers[scored] = [networks] * (scored.stop - scored.start)
     scores = np.full((n_bars, n_symbols, len(posterior.REGIMES)), np.nan)
     state = window.initial_state(n_symbols)
-    for bar in range(n_bars):
+    progress("scores", 0.0)
+    for bar, scorer in enumerate(scorers):
         rows = material.rows(bar)
-        state, scores[bar, rows] = serving.step(
-            specialists, state, rows, material.features[bar, rows]
-        )
+        state, scores[bar, rows] = serving.step(scorer, state, rows, material.features[bar, rows])
+    progress("scores", 1.0)
     return scores
 
 
@@ -210,6 +269,7 @@ def _controller(
     The bets are calibrated and sized on the training bars: the validation bars are kept for the
     choice between the learned controller and Hedge.
     """
+    progress("controller", 0.0)
     parts = material.parts
     early = material._replace(parts=parts._replace(validation=parts.training))
     model = _ensemble(early, scores, np.full(scores.shape, 1.0 / scores.shape[2]))
@@ -281,7 +341,7 @@ def _sized(
         weights[part].reshape(-1, 3),
     )
     gross = np.nansum(np.maximum(bets, 0.0)) / max(len(features), 1)
-    budget = min(GROSS_BUDGET, ASSET_BUDGET * features.shape[1])
+    budget = min(ensemble.GROSS_BUDGET, ensemble.ASSET_BUDGET * features.shape[1])
     fraction = min(budget / gross, 1.0) if gross > 0.0 else 0.0
     return unsized._replace(
         kelly_fraction=float(fraction), max_target_fraction=ensemble.MAX_TARGET_FRACTION
@@ -317,29 +377,4 @@ def _stretches(history: BarHistory, parts: splitting.Split) -> dict[str, dict[st
             "n_bars": part.stop - part.start,
         }
         for name, part in parts._asdict().items()
-    }
-
-
-def _config() -> dict[str, Any]:
-    return {
-        "regime": dataclasses.asdict(mixture.DEFAULTS),
-        "specialists": {
-            "members": fitting.MEMBERS,
-            "window_bars": window.LENGTH_BARS,
-            "attended": list(window.ATTENDED),
-            "context": network.CONTEXT,
-            "hidden": list(network.HIDDEN),
-            "epochs": fitting.EPOCHS,
-            "patience": fitting.PATIENCE,
-            "batch_rows": fitting.BATCH_ROWS,
-            "learning_rate": fitting.LEARNING_RATE,
-            "attention_rate": fitting.ATTENTION_RATE,
-            "weight_decay": fitting.WEIGHT_DECAY,
-        },
-        "controller": dataclasses.asdict(policy_gradient.DEFAULTS),
-        "split": {
-            "shares": list(splitting.SHARES),
-            "label_bars": splitting.LABEL_BARS,
-            "embargo_bars": splitting.EMBARGO_BARS,
-        },
     }

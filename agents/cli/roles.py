@@ -7,7 +7,7 @@ import msgspec
 from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
-from agents.run.fit import spread
+from agents.run.parity import spread
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from streams.clock import wall_ns

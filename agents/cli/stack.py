@@ -20,8 +20,10 @@ from agents.cli.roles import LivePlan, keeper_of, planned, roles_of
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
+from agents.run.parity import remarks
 from agents.run.warm import warm_up
 from streams.brokers import stack_home, stack_id
+from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
@@ -91,6 +93,8 @@ def _start_roles(
     if models is not None:
         digest = champion(name, models) if models.startswith(CHAMPION) else models
         plan = planned(home, digest, Settings.read())
+        for told in remarks(_epoch_of(home, plan)):
+            typer.secho(told, fg=typer.colors.YELLOW)
     if plan is None:
         return []
     asyncio.run(declare_live(servers, Settings.read()))
@@ -137,9 +141,13 @@ def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new:
             "features go on from what they saw"
         )
     (digest,) = plan.epochs
-    epoch = Epochs(Artifacts(home / "artifacts")).load(digest).epoch
+    epoch = _epoch_of(home, plan)
     tape = open_tape(history, timeframe=epoch.timeframe)
     typer.echo(f"{asyncio.run(warm_up(servers, epoch, digest, tape))} bars of history sent.")
+
+
+def _epoch_of(home: Path, plan: LivePlan) -> Epoch:
+    return Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
 
 
 def _parts(name: str, home: Path) -> list[Part]:

@@ -1,22 +1,17 @@
 """Models for a tape: found by what they were fitted on, or fitted now."""
 
 import hashlib
-import math
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.run.lineage import code
+from agents.run.parity import parity_of
 from agents.run.progress import Progress
 from agents.run.timings import Timings
-from models.errors import HistoryTooShort, NotFinite
 from models.features.catalogue import WARMUP_BARS, pipeline_digest
-from models.history import BarHistory, next_returns
-from models.model_set import FIT_VERSION
 from models.prepared import Prepared, prepare
+from models.recipe import FIT_VERSION, config
 from models.specialists.split import split
-from streams.epochs import Limits, Portfolio
 from streams.errors import TapeError
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
@@ -25,6 +20,9 @@ from tables.history import history_of
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.checkpoints import Checkpoints
 from tables.stores.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from models.regime.succession import Predecessor
 
 SEED = 7
 
@@ -73,19 +71,32 @@ def plan(tape: Tape, *, fit_until_ns: int | None, show_from_ns: int | None) -> P
 
 
 def models_for(
-    tape: Tape, stretch: Stretch, artifacts: Artifacts, progress: Progress
+    tape: Tape,
+    stretch: Stretch,
+    artifacts: Artifacts,
+    progress: Progress,
+    previous: str | None = None,
 ) -> tuple[str, bool]:
     """Return the digest of the models fitted on a stretch, and whether they were fitted now.
 
     Bars and features are computed once and kept beside the artefacts; a fit that was interrupted
-    goes on where it was.
+    goes on where it was. ``previous`` is the digest of a model set of the store that these succeed,
+    see :func:`why_not`; one that was fitted on these very bars in this very way has no successor.
 
     Raises
     ------
     ModelError
         If the stretch is too short; the message says how many bars are missing.
     """
-    wanted = {**_bars_of(tape, stretch), "seed": SEED, "fit_version": FIT_VERSION}
+    wanted = {
+        **_bars_of(tape, stretch),
+        "seed": SEED,
+        "fit_version": FIT_VERSION,
+        "config": config(),
+    }
+    if previous in artifacts.find(**wanted):
+        return previous, False
+    wanted["previous"] = previous
     found = artifacts.find(**wanted)
     if found:
         return found[0], False
@@ -97,13 +108,18 @@ def models_for(
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
     checkpoints = Checkpoints(home / "fitting" / key)
     fitted = fit(
-        prepared, timeframe=tape.timeframe, seed=SEED, progress=timings, keep=checkpoints.keep
+        prepared,
+        timeframe=tape.timeframe,
+        seed=SEED,
+        progress=timings,
+        keep=checkpoints.keep,
+        previous=_predecessor(artifacts, previous),
     )
     metadata = {
         **fitted.metadata,
         "source": tape.identity,
         "code": code(),
-        "risk_parity": _parity(prepared.history),
+        "risk_parity": parity_of(prepared.history),
     }
     digest = artifacts.put_models(fitted._replace(metadata=metadata))
     checkpoints.clear()
@@ -145,35 +161,30 @@ def _bars_of(tape: Tape, stretch: Stretch) -> dict[str, Any]:
     }
 
 
-def _parity(history: BarHistory) -> dict[str, float]:
-    """Return risk-parity weights of the bars fitted on; none where they cannot tell."""
-    from models.allocation import risk_parity  # noqa: PLC0415  heavy
-
-    limits = Limits()
-    try:
-        found = risk_parity(
-            history.symbols, next_returns(history), max_asset=limits.max_asset_fraction
+def why_not(metadata: dict[str, Any], tape: Tape, stretch: Stretch) -> str:
+    """Say why models with this metadata can have no successor on a stretch; empty if they can."""
+    last_ns = _bars_of(tape, stretch)["last_close_ns"]
+    if metadata["timeframe"] != tape.timeframe:
+        return f"its bars are of {metadata['timeframe']}, expected {tape.timeframe}"
+    if metadata["pipeline_digest"] != pipeline_digest():
+        return (
+            f"its features are those of pipeline {metadata['pipeline_digest'][:12]}, "
+            f"expected {pipeline_digest()[:12]}"
         )
-    except (HistoryTooShort, NotFinite):
-        return {}
-    return found.weights
+    if metadata["last_close_ns"] > last_ns:
+        return (
+            f"it knows bars until {format_ns(metadata['last_close_ns'])}, expected none after "
+            f"{format_ns(last_ns)}, the last to be fitted on"
+        )
+    if "succession" not in metadata:
+        return "it was fitted by an older version, which did not say on which bars its regimes were"
+    return ""
 
 
-def spread(portfolios: tuple[Portfolio, ...], metadata: dict[str, Any]) -> tuple[Portfolio, ...]:
-    """Give portfolios that size by risk parity the weights that came with the models.
+def _predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+    if digest is None:
+        return None
+    from models.regime.succession import Predecessor  # noqa: PLC0415  heavy
 
-    Weights that the settings name stay. A portfolio with a universe of its own gets its symbols'
-    share of the whole; with a symbol that the weights do not know it goes without.
-    """
-    weights: dict[str, float] = metadata.get("risk_parity", {})
-    return tuple(_spread(portfolio, weights) for portfolio in portfolios)
-
-
-def _spread(portfolio: Portfolio, weights: dict[str, float]) -> Portfolio:
-    universe = portfolio.universe or tuple(sorted(weights))
-    total = math.fsum(weights.get(symbol, 0.0) for symbol in sorted(universe))
-    given = portfolio.risk_parity or portfolio.sizing == "plain"
-    if given or total <= 0.0 or not set(universe) <= weights.keys():
-        return portfolio
-    shares = {symbol: weights[symbol] / total for symbol in sorted(universe)}
-    return msgspec.structs.replace(portfolio, risk_parity=shares)
+    models = artifacts.load_models(digest)
+    return Predecessor.of(digest, models.regime, models.metadata["succession"])

@@ -34,6 +34,7 @@ def entry_of(
             for name, value in _flat(metadata["metrics"])
             if isinstance(value, int | float) and math.isfinite(value)
         }
+        | _agreement(metadata)
         | dict(timings),
         series={
             name: [(step, value) for step, value in enumerate(values) if value is not None]
@@ -48,9 +49,16 @@ def entry_of(
             "tradewind.last_close": format_ns(metadata["last_close_ns"]),
             "tradewind.pipeline": f"{PIPELINE_VERSION} {metadata['pipeline_digest']}",
             "tradewind.seed": str(metadata["seed"]),
+            "tradewind.previous": str(metadata.get("previous") or ""),
+            "tradewind.regimes": str(metadata.get("succession", {}).get("outcome", "")),
             "tradewind.code": str(metadata.get("code") or ""),
         },
     )
+
+
+def _agreement(metadata: Mapping[str, Any]) -> dict[str, float]:
+    agreed = metadata.get("succession", {}).get("agreement_fraction")
+    return {} if agreed is None else {"regime_agreement": agreed}
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,8 +11,9 @@ from rich.console import Console
 from agents.run.archived import archived
 from agents.run.calendars import calendars_of
 from agents.run.drive import Run, declare, drive, start_archive, start_worker
-from agents.run.fit import Plan, models_for, plan, spread
+from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
+from agents.run.parity import remarks, spread
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
 from agents.run.stores import database
@@ -77,6 +78,8 @@ class Session:
         digest, is_new = self._models(planned)
         metadata = Artifacts(self.home / "artifacts").load_models(digest).metadata
         epoch = self._epoch(digest, metadata)
+        for told in remarks(epoch):
+            self.console.print(told, style="yellow")
         run = Run(f"run-{run_stamp()}", bootstrap_servers, self.home, epoch)
         children = Children(
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}

@@ -15,6 +15,12 @@ from models.errors import NotFitted, ShapeError
 MAX_TARGET_FRACTION = 0.40
 """Bound on a target; above the risk stage's own limit, so that the refusal is seen there."""
 
+GROSS_BUDGET = 1.0
+"""Mean gross exposure of all long bets of a bar, as a fraction of equity; the limit is 1.5."""
+
+ASSET_BUDGET = 0.1
+"""Mean exposure per asset that a few symbols may not exceed; the limit of one asset is 0.25."""
+
 NORMAL_ABSOLUTE_MEAN = math.sqrt(2.0 / math.pi)
 
 

@@ -13,10 +13,8 @@ from scipy.optimize import linear_sum_assignment
 from models.arrays import Floats, Indices
 from models.errors import LabelsUnaligned, NotFitted, ShapeError
 from models.regime.mixture import drift_scores
+from models.regime.mixture_settings import MIN_AGREEMENT
 from models.regime.posterior import REGIMES, RegimeModel, posterior, responsibilities
-
-MIN_AGREEMENT = 0.85
-"""Below this share of equal names a new fit is another model, not a newer one."""
 
 _BULL, _BEAR = REGIMES.index("bull"), REGIMES.index("bear")
 
@@ -86,14 +84,16 @@ def align(
     if share < min_agreement:
         raise LabelsUnaligned(
             f"the names of the new fit agree with those of the old on {share:.3f} of "
-            f"{len(overlap)} shared rows, needed {min_agreement:.2f}: keep the old model"
+            f"{len(overlap)} shared rows, needed {min_agreement:.2f}: keep the old model",
+            share,
         )
     drifts = drift_by_name(model)
     if not drifts[_BULL] > drifts[_BEAR]:
         raise LabelsUnaligned(
             f"the drift of bull components is {drifts[_BULL]:.3f} and of bear components "
             f"{drifts[_BEAR]:.3f}, in standard deviations of a bar: the names have turned round, "
-            "keep the old model"
+            "keep the old model",
+            share,
         )
     return Aligned(model, share)
 
@@ -104,7 +104,7 @@ def drift_by_name(model: RegimeModel) -> Floats:
     Parameters
     ----------
     model : RegimeModel
-        Over ``mixture.FEATURES``.
+        Over ``mixture_settings.FEATURES``.
 
     Returns
     -------

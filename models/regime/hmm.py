@@ -88,7 +88,7 @@ def fit(
     features : (n_bars, n_symbols, F)
         All pipeline features; rows with a NaN among the used columns are left out.
     columns : (4,)
-        int64 positions of ``mixture.FEATURES``.
+        int64 positions of ``mixture_settings.FEATURES``.
     seed : int
         Seed of the k-means start; the same seed and data give the same bytes on one machine.
     settings : Settings

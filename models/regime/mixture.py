@@ -6,7 +6,6 @@ Jordan 2006) empties those that it does not need.
 
 import math
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import digamma
@@ -17,50 +16,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 from models import simplex
 from models.arrays import Floats, Indices
 from models.errors import HistoryTooShort, NotFitted
+from models.regime.mixture_settings import DEFAULTS, FEATURES, SIDEWAYS_SHARE, Settings
 from models.regime.posterior import REGIMES, RegimeModel, responsibilities
-
-FEATURES = ("return_21", "volatility_21", "return_63", "drawdown_63")
-"""The columns that ``fit`` expects, in this order; all of them look back only."""
-
-SIDEWAYS_SHARE = 0.4
-"""A component is sideways while its drift is this near to the average, in standard deviations."""
 
 ROWS_PER_COMPONENT = 25
 """Fewer rows than this for each component cannot place a Gaussian in four dimensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How to fit.
-
-    Attributes
-    ----------
-    components : int
-        Truncation K of the Dirichlet process.
-    restarts : int
-        Starts from different k-means solutions; the best lower bound wins. Refitting a window
-        21 bars later keeps 79 % of the names with one start and 92 % with four.
-    max_rows : int
-        Every m-th bar is used, with the smallest m that keeps to this many rows; neighbouring
-        bars share most of their windows and add next to nothing.
-    max_iterations : int
-        Bound on the updates of one start.
-    half_life_bars : float
-        Smoothing of the served posterior.
-    warm_iterations : int
-        Bound on the updates of a warm start: a refit of the same history and three weeks more
-        should walk towards the new optimum, not jump into another one.
-    """
-
-    components: int = 8
-    restarts: int = 4
-    max_rows: int = 8000
-    max_iterations: int = 500
-    half_life_bars: float = 5.0
-    warm_iterations: int = 20
-
-
-DEFAULTS = Settings()
 
 
 class _WarmMixture(BayesianGaussianMixture):  # type: ignore[misc]  # scikit-learn has no types
@@ -109,7 +69,7 @@ def fit(
     HistoryTooShort
         If too few rows are finite.
     NotFitted
-        If the previous model has another number of components.
+        If the previous model has another number of components, or reads other columns.
     """
     observations = _observations(features[..., columns], settings)
     if previous is None:
@@ -117,6 +77,8 @@ def fit(
         scale = np.where(scale > 0.0, scale, 1.0)
     else:
         mean, scale = previous.scaler_mean, previous.scaler_scale
+    if previous is not None:
+        _check_succeeds(previous, columns, settings)
     mixture = _unfitted(settings, seed, previous, observations)
     with threadpool_limits(limits=1), warnings.catch_warnings():
         # The bound on iterations is ours: the last step of a slow start is still a valid mixture.
@@ -138,13 +100,21 @@ def _unfitted(
         random_state=seed,
     )
     if previous is not None:
-        if len(previous.weights) != settings.components:
-            raise NotFitted(
-                f"a warm start needs {settings.components} components, the previous model has "
-                f"{len(previous.weights)}"
-            )
         mixture.responsibilities = responsibilities(previous, observations)
     return mixture
+
+
+def _check_succeeds(previous: RegimeModel, columns: Indices, settings: Settings) -> None:
+    if len(previous.weights) != settings.components:
+        raise NotFitted(
+            f"a warm start needs {settings.components} components, the previous model has "
+            f"{len(previous.weights)}"
+        )
+    if not np.array_equal(previous.feature_columns, columns):
+        raise NotFitted(
+            f"a warm start needs a model of the columns {np.asarray(columns).tolist()}, the "
+            f"previous one reads {previous.feature_columns.tolist()}"
+        )
 
 
 def component_names(means: Floats, weights: Floats) -> Indices:

@@ -8,7 +8,8 @@ import numpy as np
 from models import simplex
 from models.arrays import Floats, Indices
 from models.regime import sequences
-from models.regime.mixture import FEATURES, ROWS_PER_COMPONENT, component_names
+from models.regime.mixture import ROWS_PER_COMPONENT, component_names
+from models.regime.mixture_settings import FEATURES
 from models.regime.posterior import REGIMES
 
 MAX_ROWS = 40_000
@@ -41,7 +42,7 @@ def fit(features: Floats, *, columns: Indices) -> ThresholdModel:
     features : (n_bars, n_symbols, F)
         All pipeline features; rows with a NaN among the used columns are left out.
     columns : (4,)
-        int64 positions of ``mixture.FEATURES``.
+        int64 positions of ``mixture_settings.FEATURES``.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def score(used: Floats) -> Floats:
     Parameters
     ----------
     used : (..., 4)
-        Columns as in ``mixture.FEATURES``, finite. Without volatility the score is 0.
+        Columns as in ``mixture_settings.FEATURES``, finite. Without volatility the score is 0.
 
     Examples
     --------

@@ -33,8 +33,9 @@ _LIMITS = """\
   beside that of always-up because it is hardly ever better.
 - A rank correlation is measured before costs and is no promise of a profit.
 - Symbols that died before the data was collected are not in it: levels of return flatter.
-- The controller learned on bars on which its specialists were fitted: returns and Sharpe ratios
-  of its training episodes are in-sample and far too good.
+- The controller learned from networks that had not seen the bars that they scored: one to a regime,
+  fitted on half of the training bars, so weaker than those that serve. The regimes were fitted on
+  all training bars, by features alone.
 - Attention says which bars a network weighed, not why the price moved.
 - The same bits are promised on one type of processor and one installation only."""
 
@@ -87,6 +88,7 @@ def card(metadata: Mapping[str, Any], *, digest: str = "") -> str:
         f"## Intended use\n\n{_USE}",
         f"## Training data\n\n{_data(metadata)}",
         f"## Metrics by stretch\n\n{_metrics(metadata['metrics'])}",
+        f"## Regimes\n\n{_regimes(metadata)}",
         f"## Limits\n\n{_LIMITS}",
         f"## Settings\n\n{_settings(metadata['config'])}",
         f"## Lineage\n\n{_lineage(metadata, digest)}",
@@ -130,6 +132,20 @@ def _metrics(by_stretch: Mapping[str, _Row]) -> str:
     return _table(["Metric", *(stretch.replace("_", " ") for stretch in metrics)], rows)
 
 
+def _regimes(metadata: _Row) -> str:
+    told = metadata.get("succession", {})
+    entries = {
+        "Earlier models": metadata.get("previous") or "none",
+        "Outcome": f"{told.get('outcome', UNKNOWN)}; {told.get('why', UNKNOWN)}",
+        "Agreement of names": _number(told.get("agreement_fraction")),
+        "Shared rows": _number(told.get("n_shared_rows")),
+    }
+    if told:
+        first, last = (_time(told[name]) for name in ("first_close_ns", "last_close_ns"))
+        entries["Fitted on closes"] = f"{first} to {last}"
+    return _list(entries)
+
+
 def _settings(config: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(
         f"- {part}: " + ", ".join(f"`{name}` {value}" for name, value in settings.items())
@@ -146,6 +162,10 @@ def _lineage(metadata: Mapping[str, Any], digest: str) -> str:
         "Version of fitting": metadata["fit_version"],
         "Features": f"{metadata['pipeline_version']}, digest {metadata['pipeline_digest']}",
     }
+    return _list(entries)
+
+
+def _list(entries: Mapping[str, Any]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in entries.items())
 
 

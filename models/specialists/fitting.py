@@ -15,31 +15,9 @@ from models.regime.posterior import REGIMES
 from models.specialists import window
 from models.specialists.network import Network, exported
 from models.specialists.serving import Specialists, standardised
+from models.specialists.settings import DEFAULTS, Settings
 from models.specialists.split import Split
 from models.specialists.window import COLUMNS, LENGTH_BARS
-
-MEMBERS = 3
-"""Networks to a regime: what differs between them by chance is averaged away."""
-
-EPOCHS = 6
-"""At most so many passes over the training rows; the best on the validation rows is kept."""
-
-PATIENCE = 3
-"""Passes without improvement on the validation rows before training stops."""
-
-BATCH_ROWS = 1024
-
-ATTENTION_RATE = 1e-2
-"""Learning rate of what decides where attention goes, without decay: at the rate of the rest it
-would hardly move away from equal attention to all bars in so few passes."""
-
-LEARNING_RATE = 1e-3
-
-WEIGHT_DECAY = 1e-2
-"""Of AdamW (Loshchilov and Hutter 2019)."""
-
-CLIP = 5.0
-"""Standardised inputs are held within plus and minus this many scales."""
 
 ASKING = ("attention.query", "attention.key", "attention.lag")
 """Names of the parameters that decide where attention goes."""
@@ -144,7 +122,12 @@ def reproducible(seed: int) -> Iterator[None]:
 
 
 def fit(
-    lessons: Lessons, *, split: Split, seed: int, progress: Callable[[str, float], None]
+    lessons: Lessons,
+    *,
+    split: Split,
+    seed: int,
+    progress: Callable[[str, float], None],
+    settings: Settings = DEFAULTS,
 ) -> Specialists:
     """Train the specialists, each on all rows weighted by its regime's probability.
 
@@ -160,7 +143,8 @@ def fit(
     seed : int
         The same seed and data give the same bytes on one machine.
     progress : callable
-        Called with the specialist's name and its finished share in [0, 1].
+        Called with the specialist's name and its finished share in [0, 1], first when it begins.
+    settings : Settings
 
     Returns
     -------
@@ -177,18 +161,19 @@ def fit(
     HistoryTooShort
         If a stretch has no usable row.
     """
-    prepared = prepare(lessons, split)
+    prepared = prepare(lessons, split, settings)
     networks = []
     with reproducible(seed):
         for k, name in enumerate(REGIMES):
-            for member in range(MEMBERS):
+            progress(name, 0.0)
+            for member in range(settings.members):
                 network = Network(lessons.features.shape[2])
-                trained(network, prepared, k, _share(progress, name, member))
+                trained(network, prepared, k, _share(progress, name, member, settings), settings)
                 networks.append(network)
-    return exported(networks, prepared.mean, prepared.scale, CLIP)
+    return exported(networks, prepared.mean, prepared.scale, settings.clip)
 
 
-def prepare(lessons: Lessons, split: Split) -> Prepared:
+def prepare(lessons: Lessons, split: Split, settings: Settings = DEFAULTS) -> Prepared:
     """Scale by the training stretch, and take the samples of both stretches.
 
     Raises
@@ -204,14 +189,15 @@ def prepare(lessons: Lessons, split: Split) -> Prepared:
     mean, scale = _scaling(features[split.training][usable[split.training]])
     bars, ends = window.unrolled(features, present)
     seen = np.all(np.isfinite(bars), axis=1)
-    scaled = standardised(bars, mean[COLUMNS], scale[COLUMNS], CLIP)
+    clip = settings.clip
+    scaled = standardised(bars, mean[COLUMNS], scale[COLUMNS], clip)
     past = Past(torch.from_numpy(np.where(seen[:, None], scaled, 0.0)), torch.from_numpy(seen))
 
     def samples(part: slice) -> Samples:
         chosen = usable[part]
         labels = 0.5 + 0.5 * np.sign(next_returns[part][chosen])
         return Samples(
-            inputs=torch.from_numpy(standardised(features[part][chosen], mean, scale, CLIP)),
+            inputs=torch.from_numpy(standardised(features[part][chosen], mean, scale, clip)),
             ends=torch.from_numpy(ends[part][chosen]),
             labels=torch.from_numpy(labels),
             weights=torch.from_numpy(probabilities[part][chosen]),
@@ -225,18 +211,20 @@ def trained(
     prepared: Prepared,
     regime: int,
     progress: Callable[[float], None],
-    attention_rate: float = ATTENTION_RATE,
+    settings: Settings = DEFAULTS,
 ) -> None:
     """Train a network in place for one regime, and keep its best state on the validation rows."""
     past, training, validation = prepared[:3]
     optimizer = torch.optim.AdamW(
-        _groups(network, attention_rate), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
+        _groups(network, settings.attention_rate),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
     )
     best_skill, best_epoch, best = -np.inf, 0, network.state_dict()
-    for epoch in range(EPOCHS):
+    for epoch in range(settings.epochs):
         order = torch.randperm(len(training.inputs))
-        for start in range(0, len(order), BATCH_ROWS):
-            batch = order[start : start + BATCH_ROWS]
+        for start in range(0, len(order), settings.batch_rows):
+            batch = order[start : start + settings.batch_rows]
             optimizer.zero_grad()
             loss = _loss(network, past, Samples(*(part[batch] for part in training)), regime)
             torch.autograd.backward(loss)
@@ -245,8 +233,8 @@ def trained(
         if skill > best_skill:
             best_skill, best_epoch = skill, epoch
             best = {name: value.clone() for name, value in network.state_dict().items()}
-        progress((epoch + 1) / EPOCHS)
-        if epoch - best_epoch >= PATIENCE:
+        progress((epoch + 1) / settings.epochs)
+        if epoch - best_epoch >= settings.patience:
             break
     network.load_state_dict(best)
     progress(1.0)
@@ -272,10 +260,10 @@ def _scaling(known: Floats) -> tuple[Floats, Floats]:
 
 
 def _share(
-    progress: Callable[[str, float], None], name: str, member: int
+    progress: Callable[[str, float], None], name: str, member: int, settings: Settings
 ) -> Callable[[float], None]:
     def report(of_member: float) -> None:
-        progress(name, (member + of_member) / MEMBERS)
+        progress(name, (member + of_member) / settings.members)
 
     return report
 

@@ -13,12 +13,8 @@ from torch import nn
 from models.arrays import Floats
 from models.regime.posterior import REGIMES
 from models.specialists.serving import Specialists
+from models.specialists.settings import CONTEXT, HIDDEN
 from models.specialists.window import ATTENDED, LENGTH_BARS
-
-CONTEXT = 8
-"""Numbers in a question, a key and an answer of the attention."""
-
-HIDDEN = (64, 32)
 
 
 class Attention(nn.Module):

@@ -69,3 +69,30 @@ def split(first: int, n_bars: int) -> Split:
         validation=slice(validation, held_back - gap),
         held_back=slice(held_back, n_bars - LABEL_BARS),
     )
+
+
+class Half(NamedTuple):
+    """Training bars to be scored, and those of the other half that may be learned from for it."""
+
+    scored: slice
+    training: slice
+
+
+def halves(training: slice) -> tuple[Half, Half]:
+    """Cut the training bars in two, each half to be scored by what was learned from the other.
+
+    The half that is learned from gives up the label horizon and the embargo at the seam.
+
+    Examples
+    --------
+    >>> for half in halves(slice(0, 600)):
+    ...     print(half)
+    Half(scored=slice(0, 300, None), training=slice(322, 600, None))
+    Half(scored=slice(300, 600, None), training=slice(0, 278, None))
+    """
+    middle = (training.start + training.stop) // 2
+    gap = LABEL_BARS + EMBARGO_BARS
+    return (
+        Half(slice(training.start, middle), slice(middle + gap, training.stop)),
+        Half(slice(middle, training.stop), slice(training.start, middle - gap)),
+    )

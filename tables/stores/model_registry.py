@@ -6,11 +6,13 @@ which model is meant, never about what is in it.
 """
 
 import logging
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from streams.clock import wall_ns
 from tables.stores.artifacts import Artifacts
@@ -28,6 +30,7 @@ _MODEL_SUFFIX = ".safetensors"
 _BATCH_METRICS = 1_000
 _NS_PER_MS = 1_000_000
 _CONNECT_S = 5
+_WEB_PORTS = {"http": 80, "https": 443}
 
 
 class Version(NamedTuple):
@@ -116,8 +119,7 @@ class ModelRegistry:
         self._tracking = tracking
         self._artifacts = artifacts
         with self._speaking():
-            if tracking.provider == "embedded":
-                _check_reachable(tracking.uri)
+            _check_reachable(tracking.uri)
             self._client = mlflow.MlflowClient(tracking.uri)
 
     def register(self, name: str, entry: Entry) -> Version:
@@ -241,8 +243,14 @@ class ModelRegistry:
 
 
 def _check_reachable(uri: str) -> None:
-    """Connect once: MLflow itself would try an absent database for two minutes."""
+    """Connect once: MLflow itself would try an absent database or server for minutes."""
     import psycopg  # noqa: PLC0415  the driver of MLflow's database
 
+    server = urlsplit(uri)
+    if server.scheme in _WEB_PORTS:
+        port = server.port or _WEB_PORTS[server.scheme]
+        socket.create_connection((server.hostname or "", port), _CONNECT_S).close()
+    if not server.scheme.startswith("postgresql"):
+        return
     address = uri.replace("postgresql+psycopg://", "postgresql://", 1)
     psycopg.connect(address, connect_timeout=_CONNECT_S).close()

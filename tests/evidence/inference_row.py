@@ -16,8 +16,8 @@ from models.features.bars import Bars
 from models.features.catalogue import WARMUP_BARS
 from models.regime import mixture, posterior
 from models.specialists import network, serving, window
-from models.specialists.fitting import MEMBERS
 from models.specialists.serving import Specialists
+from models.specialists.settings import DEFAULTS
 from streams.clock import monotonic_s
 from tests import builders
 from tests.evidence.feature_speed import market, one_core
@@ -43,7 +43,7 @@ def _models(features: np.ndarray) -> tuple[posterior.RegimeModel, Specialists]:
     """Fit regimes; networks of the served size need no fitting to take their time."""
     regime = mixture.fit(features[:, None, :], columns=COLUMNS, seed=0)
     known = features[np.isfinite(features).all(axis=1)]
-    drawn = builders.specialists(np.random.default_rng(0), MEMBERS)
+    drawn = builders.specialists(np.random.default_rng(0), DEFAULTS.members)
     return regime, drawn._replace(mean=known.mean(axis=0), scale=known.std(axis=0) + 1e-9)
 
 
@@ -114,7 +114,7 @@ def measure() -> Result:
             },
             "torch_p50_ms": round(median(by_torch), 3),
             "all_rows_scored": all(rows),
-            "networks": 3 * MEMBERS,
+            "networks": 3 * DEFAULTS.members,
             "symbols_in_state": _SYMBOLS,
             "series": f"{len(stocks().close):,} days of real closes, simulated intraday",
         },

@@ -23,7 +23,6 @@ from models.weights import choice
 from models.weights.choice import Past
 from tests.evidence.meta_arms import Floats, Walk, walk
 from tests.evidence.regime_data import COLUMNS, features_of, first_usable, index, stocks
-from tests.evidence.regime_walk import MIXTURE
 
 SIMPLE, OWN = "simple specialists", "own networks"
 TEST_FROM = np.datetime64("2008-01-01")
@@ -71,9 +70,7 @@ def stretches() -> Stretches:
 def simple_walk(seed: int) -> Walk:
     """Fit the regimes and the controller on bars before 2008, and follow all arms."""
     parts = stretches()
-    model = mixture.fit(
-        features()[: parts.validation.stop], columns=COLUMNS, seed=seed, settings=MIXTURE
-    )
+    model = mixture.fit(features()[: parts.validation.stop], columns=COLUMNS, seed=seed)
     raw, regime = _regimes(model, features())
     past = Past(regime, *_simple(), next_returns(closes()))
     began = time.perf_counter()

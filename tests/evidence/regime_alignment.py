@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.errors import LabelsUnaligned
-from models.regime import alignment, mixture, posterior
+from models.regime import alignment, mixture, mixture_settings, posterior
 from models.regime.posterior import RegimeModel
 from tests.evidence.measurement import Measurement, Result
 from tests.evidence.regime_data import COLUMNS, Floats, features_of, first_usable, index, stocks
@@ -38,7 +38,7 @@ class Refits(NamedTuple):
 
     def summary(self) -> dict[str, float | int]:
         """Give the figures of all refits, the refused ones included."""
-        served = [each for each in self.agreements if each >= alignment.MIN_AGREEMENT]
+        served = [each for each in self.agreements if each >= mixture_settings.MIN_AGREEMENT]
         return {
             "mean": round(float(np.mean(self.agreements)), 4),
             "min": round(min(self.agreements), 4),
@@ -103,7 +103,7 @@ def _shared(past: Floats) -> Floats:
 def _ordered(model: RegimeModel, rows: Floats) -> bool:
     """Say whether the mean return of 63 bars falls from bull to sideways to bear."""
     names = posterior.posterior(model, rows).argmax(axis=1)
-    momentum = rows[:, mixture.FEATURES.index("return_63")]
+    momentum = rows[:, mixture_settings.FEATURES.index("return_63")]
     bull, bear, sideways = (
         momentum[names == k].mean() if (names == k).any() else np.nan for k in range(3)
     )
@@ -120,7 +120,7 @@ def measure() -> Result:
     pooled = [share for run in runs.values() for share in run.agreements]
     rolling = refits(spx[first_usable() :], SEEDS[0], FIRST_FIT_BARS, FIRST_FIT_BARS)
     cold = cold_refits(spx, SEEDS[0], first)
-    n_below = sum(share < alignment.MIN_AGREEMENT for share in pooled)
+    n_below = sum(share < mixture_settings.MIN_AGREEMENT for share in pooled)
     n_refused = sum(run.n_refused for run in runs.values())
     return Result(
         value=round(float(np.mean(pooled)), 4),
@@ -141,7 +141,7 @@ def measure() -> Result:
 REGIME_ALIGNMENT = Measurement(
     "regime-alignment",
     "share of bars with the same name, mean over monthly refits",
-    f">= {TARGET:g}; refits below {alignment.MIN_AGREEMENT:g} refused",
+    f">= {TARGET:g}; refits below {mixture_settings.MIN_AGREEMENT:g} refused",
     4,
     measure,
 )

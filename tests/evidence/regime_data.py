@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from models.features import pipeline
 from models.features.catalogue import NAMES, WARMUP_BARS
-from models.regime import mixture
+from models.regime import mixture_settings
 
 Floats = npt.NDArray[np.float64]
 
-COLUMNS = np.array([NAMES.index(name) for name in mixture.FEATURES], np.int64)
+COLUMNS = np.array([NAMES.index(name) for name in mixture_settings.FEATURES], np.int64)
 
 
 class Market(NamedTuple):

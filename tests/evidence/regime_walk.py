@@ -16,8 +16,6 @@ BARS_PER_YEAR = 252
 # Share of the asset held in bull, bear and sideways; the rest is cash.
 HOLDINGS = np.array([1.0, 0.0, 0.5])
 
-MIXTURE = mixture.Settings(max_rows=6_000)
-
 # Bars before a segment over which the arms with a memory find their state.
 _RUN_UP_BARS = 252
 
@@ -43,7 +41,7 @@ def walk(market: Market, seed: int) -> Walk:
     n_refused, n_fits = 0, 0
     for begin in range(start, n_bars, REFIT_BARS):
         past, end = features[:begin], min(begin + REFIT_BARS, n_bars)
-        fitted = mixture.fit(past, columns=COLUMNS, seed=seed, settings=MIXTURE, previous=model)
+        fitted = mixture.fit(past, columns=COLUMNS, seed=seed, previous=model)
         model, refused = served_after(model, fitted, past)
         n_refused, n_fits = n_refused + refused, n_fits + 1
         for bar in range(begin, end):

@@ -5,6 +5,7 @@ compared without the help of averaging. The stretch that each fold is judged on 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ from models.arrays import Floats
 from models.prediction import quality
 from models.regime.posterior import REGIMES
 from models.specialists import fitting
-from models.specialists.network import CONTEXT, HIDDEN, Attention, Network
+from models.specialists.network import Attention, Network
+from models.specialists.settings import CONTEXT, DEFAULTS, HIDDEN
 from models.specialists.split import Split
 from tests.evidence.specialist_data import STOCKS, cut, panels
 from tests.evidence.specialist_walk import lessons_of, usable_rows
@@ -92,12 +94,12 @@ class Averaged(Network):
 
 
 FORMS: dict[str, tuple[Callable[[int], nn.Module], float]] = {
-    BARE: (Bare, fitting.LEARNING_RATE),
-    JOINED: (Network, fitting.ATTENTION_RATE),
-    EVEN: (Network, fitting.LEARNING_RATE),
-    "joined, equal attention": (Averaged, fitting.LEARNING_RATE),
-    "added to the log odds": (Added, fitting.ATTENTION_RATE),
-    "attention alone": (Alone, fitting.ATTENTION_RATE),
+    BARE: (Bare, DEFAULTS.learning_rate),
+    JOINED: (Network, DEFAULTS.attention_rate),
+    EVEN: (Network, DEFAULTS.learning_rate),
+    "joined, equal attention": (Averaged, DEFAULTS.learning_rate),
+    "added to the log odds": (Added, DEFAULTS.attention_rate),
+    "attention alone": (Alone, DEFAULTS.attention_rate),
 }
 
 
@@ -149,7 +151,8 @@ def _fold(begin: str, end: str) -> dict[str, _Judged]:
             with fitting.reproducible(seed):
                 for k in range(len(REGIMES)):
                     network = make(lessons.features.shape[2])
-                    fitting.trained(network, prepared, k, lambda _share: None, rate)
+                    settings = replace(DEFAULTS, attention_rate=rate)
+                    fitting.trained(network, prepared, k, lambda _share: None, settings)
                     with torch.no_grad():
                         logits[chosen, k] = network(*given).numpy()
                         bars += _effective_bars(network, given)

@@ -11,6 +11,7 @@ from models.prediction import calibration, quality
 from models.regime import mixture, posterior
 from models.regime.posterior import REGIMES
 from models.specialists import fitting, serving, window
+from models.specialists.settings import DEFAULTS
 from models.specialists.split import Split
 from tests.evidence.regime_data import COLUMNS, Floats
 from tests.evidence.specialist_data import Panel, folds, panels
@@ -147,7 +148,7 @@ def _ridge(
     known = lessons.features[split.training][usable[split.training]]
     mean, spread = known.mean(axis=0), known.std(axis=0)
     scale = np.where(spread > fitting.CONSTANT * np.abs(mean), spread, 1.0)
-    inputs = serving.standardised(lessons.features, mean, scale, fitting.CLIP)
+    inputs = serving.standardised(lessons.features, mean, scale, DEFAULTS.clip)
     design, target = (part[split.training][usable[split.training]] for part in (inputs, labels))
     centre = design.mean(axis=0)
     centred = design - centre

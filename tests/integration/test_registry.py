@@ -1,6 +1,7 @@
 """The registry on a real MLflow over PostgreSQL: versions by digest, champions, files that fit."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,15 @@ def test_registry_when_the_database_is_away_then_says_where_without_the_password
         ModelRegistry(away, artifacts).names()
     assert "127.0.0.1" in str(told.value)
     assert "secret" not in str(told.value)
+
+
+def test_registry_when_a_given_server_is_away_then_says_so_at_once(artifacts: Artifacts) -> None:
+    """MLflow's client would try for four minutes, which a training would wait for."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        away = Tracking(f"http://127.0.0.1:{taken.getsockname()[1]}", None, "given", "")
+        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1.*refused"):
+            ModelRegistry(away, artifacts)
 
 
 def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> None:

@@ -7,7 +7,7 @@ measurements themselves.
 import dataclasses
 from typing import Any
 
-from models.regime import alignment, hmm, jump, mixture
+from models.regime import hmm, jump, mixture_settings
 from tests.evidence import regime_walk
 from tests.evidence.measurement import Result
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
@@ -79,8 +79,11 @@ _LIMITS = """\
   month, but over decades a component can move away from what the naming rule would call it. A
   refit is refused when the components called bull no longer drift above those called bear; short
   of that a drifting name is visible only in the table above. The arm "named anew" shows what
-  the same fits do with names by the rule. The system fits once for a run and names by the rule;
-  carried names matter to whoever refits month by month."""
+  the same fits do with names by the rule.
+- `tradewind train` refits as measured here: warm from the champion, with its names, or not at all.
+  A demo and a replay fit once, from scratch, and name by the rule. Whoever trains less often than
+  every month has new bars by the year, which these refits do not speak about; the agreement is
+  printed each time."""
 
 
 def main() -> None:
@@ -264,7 +267,7 @@ def _names(result: Result) -> str:
 `tradewind evidence regime-alignment`: a refit every 21 bars starts from the responsibilities of
 the served model, with its scaler, and makes a bounded number of updates. Each new component
 takes the name of the old one that claims the same bars (optimal assignment). Below
-{alignment.MIN_AGREEMENT:g}, or when bull has come to drift below bear, the refit is refused.
+{mixture_settings.MIN_AGREEMENT:g}, or when bull has come to drift below bear, the refit is refused.
 
 {table(header, rows)}
 
@@ -280,9 +283,7 @@ components the first fit found (its seed) decides how far they go."""
 
 def _settings() -> str:
     lines = {
-        f"DPGMM (as measured; `tradewind train` fits on {mixture.DEFAULTS.max_rows:,} rows)": (
-            dataclasses.asdict(regime_walk.MIXTURE)
-        ),
+        "DPGMM": dataclasses.asdict(mixture_settings.DEFAULTS),
         "HMM": dataclasses.asdict(hmm.DEFAULTS),
         "jump model": dataclasses.asdict(jump.DEFAULTS),
         "threshold rule": {"cuts": "thirds of the training scores"},

@@ -4,10 +4,11 @@ About fifteen minutes. With ``TRADEWIND_DATA`` the other markets take part, as t
 measurement itself.
 """
 
+import dataclasses
 from typing import Any
 
 from models.regime.posterior import REGIMES
-from models.specialists import fitting, network, window
+from models.specialists import settings, window
 from tests.evidence import specialist_forms, specialist_skill
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.measurement import Result
@@ -96,9 +97,9 @@ def main() -> None:
         "## Verdict\n\n" + document.verdicts(results),
         _data(skill),
         _DEFINITIONS.format(
-            members=fitting.MEMBERS,
+            members=settings.DEFAULTS.members,
             length=window.LENGTH_BARS,
-            context=network.CONTEXT,
+            context=settings.CONTEXT,
             penalties=", ".join(f"{penalty:g}" for penalty in RIDGE_PENALTIES),
             block=BLOCK_BARS,
             draws=f"{N_DRAWS:,}",
@@ -355,21 +356,14 @@ beside whatever else the machine did. The same {parts["networks"]} networks in t
 
 
 def _settings() -> str:
-    settings = {
-        "members": fitting.MEMBERS,
+    told = {
+        **dataclasses.asdict(settings.DEFAULTS),
         "window_bars": window.LENGTH_BARS,
         "attended": ", ".join(window.ATTENDED),
-        "context": network.CONTEXT,
-        "hidden": network.HIDDEN,
-        "epochs": fitting.EPOCHS,
-        "patience": fitting.PATIENCE,
-        "batch_rows": fitting.BATCH_ROWS,
-        "learning_rate": fitting.LEARNING_RATE,
-        "attention_rate": fitting.ATTENTION_RATE,
-        "weight_decay": fitting.WEIGHT_DECAY,
-        "clip": fitting.CLIP,
+        "context": settings.CONTEXT,
+        "hidden": settings.HIDDEN,
     }
-    return f"## Settings\n\n- {document.settings_line(settings)}"
+    return f"## Settings\n\n- {document.settings_line(told)}"
 
 
 if __name__ == "__main__":

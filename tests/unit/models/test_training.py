@@ -1,6 +1,7 @@
 """The whole fit on seeded bars: reproducible, honest about its split, clear in its refusals."""
 
 import json
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from models.history import BarHistory
 from models.model_set import ModelSet
 from models.prediction import ensemble
 from models.prepared import prepare
+from models.regime.succession import Predecessor
 from models.registry.card import card
-from models.specialists import serving, window
+from models.specialists import fitting, serving, window
+from models.specialists import split as splitting
 from models.weights.controller import HEDGE, OPTIONS
 from models.weights.policy_gradient import DEFAULTS
 from tables.stores.artifacts import Artifacts
 from tables.stores.checkpoints import Checkpoints
+from tests.builders import specialists
 
 N_BARS, SYMBOLS = 900, ("AAA", "BBB", "CCC", "DDD")
 
@@ -95,6 +99,86 @@ def test_fit_when_held_back_bars_differ_then_gives_the_same_models(models: Model
     again = training.fit(prepare(changed), timeframe="1d", seed=7, progress=ignore)
     assert as_bytes(again) == as_bytes(models)
     assert again.metadata["metrics"]["held_back"] != models.metadata["metrics"]["held_back"]
+
+
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("leaking", [False, True])
+def test_scores_when_a_halfs_labels_change_then_only_a_leak_changes_its_scores(
+    at: int, monkeypatch: pytest.MonkeyPatch, *, leaking: bool
+) -> None:
+    """No training bar is scored by networks that saw it; the same check catches a planted leak.
+
+    Moves of one half are turned round: its scores keep their bits, those of the other half, which
+    was learned from, do not.
+    """
+    material = training._material(prepare(bars()))
+    halves = splitting.halves(material.parts.training)
+    if leaking:
+        whole = tuple(half._replace(training=material.parts.training) for half in halves)
+        monkeypatch.setattr(splitting, "halves", lambda _training: whole)
+
+    def scores(next_returns: np.ndarray) -> list[bytes]:
+        thirds, present = np.full((*next_returns.shape, 3), 1 / 3), np.isfinite(material.close)
+        lessons = fitting.Lessons(material.features, next_returns, thirds, present)
+        learn = partial(fitting.fit, lessons, seed=7)
+        found = training._halves(learn, material.parts, ignore, training.made)
+        served = specialists(np.random.default_rng(1))
+        every = training._scores(served, found, material, ignore)
+        return [every[half.scored].tobytes() for half in halves]
+
+    turned = material.next_returns.copy()
+    turned[halves[at].scored] *= -1.0
+    before, after = scores(material.next_returns), scores(turned)
+    assert (before[at] != after[at]) is leaking
+    assert before[1 - at] != after[1 - at]
+
+
+def test_fit_when_it_reports_then_every_step_begins_at_nought_and_ends_at_one() -> None:
+    """Who times a step must hear when it begins: the first pass counts."""
+    said: dict[str, list[float]] = {}
+
+    def note(step: str, share: float) -> None:
+        said.setdefault(step, []).append(share)
+
+    training.fit(prepare(bars()), timeframe="1d", seed=7, progress=note)
+    networks = ["bull", "bear", "sideways", "halves"]
+    assert list(said) == ["regime", *networks, "scores", "controller", "ensemble"]
+    for step, shares in said.items():
+        assert (shares[0], shares[-1]) == (0.0, pytest.approx(1.0)), step
+        assert shares == sorted(shares), step
+
+
+def test_fit_when_it_succeeds_a_set_then_its_regimes_keep_their_names(models: ModelSet) -> None:
+    """Thirty bars more: the names are those of the earlier set, and the metadata say from whom."""
+    earlier = Predecessor.of("d" * 64, models.regime, models.metadata["succession"])
+    fitted = training.fit(
+        prepare(bars(N_BARS + 30)), timeframe="1d", seed=7, progress=ignore, previous=earlier
+    )
+    told = fitted.metadata["succession"]
+    assert fitted.metadata["previous"] == "d" * 64
+    assert (told["outcome"], told["agreement_fraction"] >= 0.85) == ("carried", True)
+    # All earlier training bars: the regimes' features of a symbol listed 100 bars late are warm
+    # before the 253rd.
+    stretch = models.metadata["stretches"]["training"]
+    assert told["n_shared_rows"] == len(SYMBOLS) * stretch["n_bars"]
+    np.testing.assert_array_equal(fitted.regime.scaler_mean, models.regime.scaler_mean)
+    assert as_bytes(fitted)[1:] != as_bytes(models)[1:]
+    assert "names carried from dddddddddddd" in card(fitted.metadata)
+
+
+def test_fit_when_a_refit_cannot_be_aligned_then_the_earlier_regimes_stay(models: ModelSet) -> None:
+    """Bull and bear of the earlier set are planted the wrong way round: that is not carried on."""
+    swapped = models.regime._replace(component_regime=models.regime.component_regime[:, [1, 0, 2]])
+    earlier = Predecessor.of("d" * 64, swapped, models.metadata["succession"])
+    fitted = training.fit(
+        prepare(bars(N_BARS + 30)), timeframe="1d", seed=7, progress=ignore, previous=earlier
+    )
+    for name, array in swapped._asdict().items():
+        np.testing.assert_array_equal(getattr(fitted.regime, name), array)
+    told = fitted.metadata["succession"]
+    assert told["outcome"] == "refused"
+    assert told["last_close_ns"] == models.metadata["succession"]["last_close_ns"]
+    assert "turned round" in told["why"]
 
 
 def test_fit_when_done_then_metadata_is_json_and_complete(models: ModelSet) -> None:

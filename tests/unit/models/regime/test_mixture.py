@@ -6,6 +6,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from models.errors import HistoryTooShort, NotFitted
 from models.regime import mixture, posterior
+from models.regime.mixture_settings import Settings
 from models.regime.posterior import REGIMES, RegimeModel
 
 COLUMNS = np.array([4, 1, 2, 0])
@@ -98,9 +99,18 @@ def test_fit_when_the_previous_model_has_another_size_then_refuses(
             planted[0],
             columns=COLUMNS,
             seed=0,
-            settings=mixture.Settings(components=4),
+            settings=Settings(components=4),
             previous=model,
         )
+
+
+def test_fit_when_the_previous_model_reads_other_columns_then_refuses(
+    model: RegimeModel, planted: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Responsibilities of other features would start from noise."""
+    other = model._replace(feature_columns=COLUMNS[::-1])
+    with pytest.raises(NotFitted, match=r"columns \[4, 1, 2, 0\], the previous one reads \[0, 2"):
+        mixture.fit(planted[0], columns=COLUMNS, seed=0, previous=other)
 
 
 def test_drift_scores_when_means_are_given_then_follow_the_formula() -> None:
@@ -118,7 +128,7 @@ def test_fit_when_few_rows_are_finite_then_says_how_many_are_needed() -> None:
 def test_fit_when_the_history_is_long_then_keeps_to_the_bound_on_rows() -> None:
     """Thinning starts from the newest bar and never exceeds max_rows."""
     bars = np.arange(1000.0).reshape(1000, 1, 1) * np.ones(4)
-    kept = mixture._observations(bars, mixture.Settings(components=2, max_rows=300))
+    kept = mixture._observations(bars, Settings(components=2, max_rows=300))
     assert kept[:, 0].tolist() == list(np.arange(999, 0, -4)[::-1])
 
 

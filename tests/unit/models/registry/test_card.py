@@ -47,6 +47,7 @@ def test_card_when_written_then_has_every_part_of_a_card() -> None:
         "## Intended use",
         "## Training data",
         "## Metrics by stretch",
+        "## Regimes",
         "## Limits",
         "## Settings",
         "## Lineage",
@@ -97,6 +98,36 @@ def test_card_when_others_added_their_entries_then_shows_them() -> None:
     assert "- Source of the bars: sp500 1990-2022" in text
     assert f"- Digest: {'d' * 64}" in text
     assert "Stretch" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"outcome": "carried", "why": "names carried from dddd", "agreement_fraction": 0.9871},
+            ["- Outcome: carried; names carried from dddd", "- Agreement of names: 0.9871"],
+        ),
+        (
+            {"outcome": "refused", "why": "refit refused", "agreement_fraction": None},
+            ["- Outcome: refused; refit refused", "- Agreement of names: -"],
+        ),
+    ],
+)
+def test_card_when_regimes_succeed_others_then_says_how_that_went(
+    changes: dict[str, Any], expected: list[str]
+) -> None:
+    """Whoever reads "bull" in it must know whether the name is the one of last month."""
+    succession = {
+        "n_shared_rows": 93_120,
+        "symbols": ["AAA"],
+        "first_close_ns": 0,
+        "last_close_ns": DAY_NS,
+    }
+    text = card(metadata(previous="d" * 64, succession=succession | changes))
+    assert f"- Earlier models: {'d' * 64}" in text
+    assert "- Shared rows: 93,120" in text
+    assert "- Fitted on closes: 1970-01-01T00:00:00Z to 1970-01-02T00:00:00Z" in text
+    assert set(expected) <= set(text.splitlines())
 
 
 def test_card_when_metadata_are_not_of_a_fit_then_names_what_lacks() -> None:

@@ -1,6 +1,6 @@
 """Training with torch: every specialist learns its regime, and nothing it may not see."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from models.features.catalogue import NAMES
 from models.specialists import fitting, serving, window
 from models.specialists.fitting import Lessons
 from models.specialists.serving import Specialists
+from models.specialists.settings import DEFAULTS, Settings
 from models.specialists.split import EMBARGO_BARS, LABEL_BARS, Split, split
 from models.specialists.window import LENGTH_BARS
 
@@ -18,18 +19,13 @@ N_BARS, N_SYMBOLS, N_FEATURES = 1200, 3, len(NAMES)
 SPLIT = split(20, N_BARS)
 TELLERS = (16, 29, 55)
 
+# Small batches take more steps per pass, so that few rows suffice to learn a planted rule; large
+# ones take few where nothing needs to be learnt.
+SMALL, LARGE = Settings(members=2, batch_rows=32), Settings(members=2)
+
 
 def ignore(_stage: str, _share: float) -> None:
     """Take a progress report and do nothing."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_batches() -> Iterator[None]:
-    """Take more steps per pass, so that few rows suffice to learn a planted rule."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "BATCH_ROWS", 32)
-        patch.setattr(fitting, "MEMBERS", 2)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +45,7 @@ def lessons() -> Lessons:
 @pytest.fixture(scope="module")
 def specialists(lessons: Lessons) -> Specialists:
     """Train on the planted rules."""
-    return fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore)
-
-
-@pytest.fixture
-def large_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take few steps where nothing needs to be learnt."""
-    monkeypatch.setattr(fitting, "BATCH_ROWS", 1024)
+    return fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore, settings=SMALL)
 
 
 def scored(specialists: Specialists, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +87,8 @@ def test_fit_when_an_earlier_bar_tells_then_attention_finds_it() -> None:
     given = Lessons(
         features, returns, np.full((*returns.shape, 3), 1 / 3), np.ones(returns.shape, np.bool_)
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "LEARNING_RATE", 1e-2)
-        fitted = fitting.fit(given, split=SPLIT, seed=5, progress=ignore)
+    fast = replace(SMALL, learning_rate=1e-2)
+    fitted = fitting.fit(given, split=SPLIT, seed=5, progress=ignore, settings=fast)
     scores, attention = scored(fitted, features[SPLIT.held_back])
     right = (scores > 0.0) == (returns[SPLIT.held_back] > 0.0)[..., None]
     assert right[LENGTH_BARS:].mean() > 0.8
@@ -107,25 +96,23 @@ def test_fit_when_an_earlier_bar_tells_then_attention_finds_it() -> None:
     assert by_lag.argmax() == LENGTH_BARS - 1 - 3
 
 
-@pytest.mark.usefixtures("large_batches")
 def test_fit_when_repeated_then_gives_the_same_bytes(lessons: Lessons) -> None:
     """The same seed and data give the same networks, whatever was drawn before."""
-    once = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore)
+    once = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore, settings=LARGE)
     torch.rand(3)
-    again = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore)
+    again = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore, settings=LARGE)
     assert as_bytes(again) == as_bytes(once)
 
 
-@pytest.mark.usefixtures("large_batches")
 def test_fit_when_other_stretches_change_then_gives_the_same_bytes(lessons: Lessons) -> None:
     """Nothing is learnt from held-back bars, and no label from the gaps before them."""
-    once = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore)
+    once = fitting.fit(lessons, split=SPLIT, seed=5, progress=ignore, settings=LARGE)
     changed = Lessons(*(array.copy() for array in lessons))
     for array in changed[:3]:
         array[SPLIT.validation.stop :] = 0.25
     changed.next_returns[SPLIT.training.stop : SPLIT.validation.start] = 0.25
     changed.probabilities[SPLIT.training.stop : SPLIT.validation.start] = 0.25
-    again = fitting.fit(changed, split=SPLIT, seed=5, progress=ignore)
+    again = fitting.fit(changed, split=SPLIT, seed=5, progress=ignore, settings=LARGE)
     assert as_bytes(again) == as_bytes(once)
 
 
@@ -162,22 +149,22 @@ def test_prepare_when_windows_are_cut_then_are_those_of_the_serving_fold(
     raw = np.concatenate(expected)
     known = np.isfinite(raw).all(axis=2)
     at = window.COLUMNS
-    scaled = serving.standardised(raw, prepared.mean[at], prepared.scale[at], fitting.CLIP)
+    scaled = serving.standardised(raw, prepared.mean[at], prepared.scale[at], DEFAULTS.clip)
     np.testing.assert_array_equal(seen, known)
     np.testing.assert_array_equal(past, np.where(known[..., None], scaled, 0.0))
 
 
-@pytest.mark.usefixtures("large_batches")
 def test_fit_when_a_column_is_constant_then_scores_stay_finite(lessons: Lessons) -> None:
     """A feature that never moves in training has no scale and is left unscaled."""
     still = lessons.features.copy()
     still[20:, :, 3] = 0.1
-    fitted = fitting.fit(lessons._replace(features=still), split=SPLIT, seed=5, progress=ignore)
+    fitted = fitting.fit(
+        lessons._replace(features=still), split=SPLIT, seed=5, progress=ignore, settings=LARGE
+    )
     assert fitted.scale[3] == 1.0
     assert np.isfinite(scored(fitted, still[-3:])[0]).all()
 
 
-@pytest.mark.usefixtures("large_batches")
 def test_fit_when_reporting_then_every_specialist_ends_at_one(lessons: Lessons) -> None:
     """Progress rises to one for bull, bear and sideways in turn."""
     reports: list[tuple[str, float]] = []
@@ -185,6 +172,7 @@ def test_fit_when_reporting_then_every_specialist_ends_at_one(lessons: Lessons) 
         lessons,
         split=SPLIT,
         seed=5,
+        settings=LARGE,
         progress=lambda name, share: reports.append((name, share)),
     )
     names = list(dict.fromkeys(name for name, _ in reports))

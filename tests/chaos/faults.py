@@ -6,16 +6,36 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from streams import topics
+from streams.brokers.embedded import EmbeddedBroker, open_embedded
 from streams.clock import monotonic_s
 from streams.failpoints import VARIABLE
-from tests.runs import PATIENCE_S, Trial
+from streams.sources.synthetic import SyntheticTape
+from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
 # Of the group; a worker that is silent for longer has lost its partitions.
 SESSION_S = 10.0
+AWAY_S = 60.0
 _POLL_S = 0.02
+
+
+@dataclass
+class Place:
+    """Where runs are struck: models, what a run says undisturbed, and the broker to stop.
+
+    ``brokers`` are those that were started, the newest last; empty where the broker is not ours.
+    """
+
+    servers: str
+    home: Path
+    models: str
+    undisturbed: Outcome
+    tape: SyntheticTape = TAPE
+    brokers: list[EmbeddedBroker] = field(default_factory=list)
 
 
 @dataclass
@@ -28,6 +48,7 @@ class Struck:
 
     trial: Trial
     draw: random.Random
+    place: Place
     n_strikes: int = 0
     recoveries_s: list[float] = field(default_factory=list)
     endings_s: list[float] = field(default_factory=list)
@@ -55,7 +76,10 @@ Strike = Callable[[Struck], Awaitable[None]]
 
 
 class Fault(NamedTuple):
-    """A kind of fault: its promise, one strike of it, and how many a run can take."""
+    """A kind of fault: its promise, one strike of it, and how many a run can take.
+
+    The name is part of the run's, and so of its topics'.
+    """
 
     name: str
     promise: str
@@ -109,10 +133,29 @@ async def join_or_leave(struck: Struck) -> None:
     await asyncio.sleep(struck.draw.uniform(0.5, 3.0))
 
 
-KILL = Fault("kill -9", "the same decisions to the byte, ready in <= 10 s", kill, 10)
-TERMINATE = Fault("SIGTERM", "nothing said twice, ended in <= 3 s", terminate, 8)
-FREEZE = Fault("SIGSTOP for twice the session", "a zombie changes nothing", freeze, 2)
-REBALANCE = Fault("a worker joins or leaves", "the same decisions", join_or_leave, 8)
+async def outage(struck: Struck, away_s: float = AWAY_S) -> None:
+    """Stop or kill the broker, and start it again on its data after a while."""
+    brokers = struck.place.brokers
+    broker = brokers[-1]
+    if struck.draw.random() < 0.5:
+        os.kill(broker.state.pid, signal.SIGKILL)
+        await struck.trial.until(lambda: not broker.alive(), "the broker gone")
+    else:
+        await asyncio.to_thread(broker.stop)
+    await asyncio.sleep(away_s)
+    again = partial(open_embedded, broker.home, port=broker.state.port, detach=False)
+    n_workers = len(struck.trial.children.running)
+    brokers.append(await asyncio.to_thread(again))
+    alive = sum(process.alive() for process in struck.trial.children.running.values())
+    if alive != n_workers:
+        struck.violations.append(f"{n_workers - alive} workers ended while the broker was away")
+
+
+KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 10)
+TERMINATE = Fault("term", "nothing said twice, ended in <= 3 s", terminate, 8)
+FREEZE = Fault("zombie", "a zombie changes nothing", freeze, 2)
+REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 8)
+OUTAGE = Fault("outage", "the same worker goes on, nothing said twice", outage, 4)
 
 
 async def die_at(struck: Struck, stage: str, point: str, times: int) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from streams.failpoints import STEP
-from tests.chaos.campaign import Place, die
+from tests.chaos.campaign import die
+from tests.chaos.faults import Place
 from tests.runs import Outcome
 
 pytestmark = pytest.mark.broker

@@ -1,6 +1,13 @@
 """All measurements by name."""
 
 from tests.evidence.chain_latency import CHAIN_LATENCY
+from tests.evidence.chaos import (
+    CHAOS_BROKER,
+    CHAOS_FAILPOINTS,
+    CHAOS_KILL9,
+    CHAOS_REBALANCE,
+    RECOVERY_TIME,
+)
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
 from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
@@ -45,5 +52,10 @@ CATALOGUE = {
         RISK_RACE,
         VAR_BACKTEST,
         RISK_PROVE,
+        CHAOS_KILL9,
+        RECOVERY_TIME,
+        CHAOS_FAILPOINTS,
+        CHAOS_BROKER,
+        CHAOS_REBALANCE,
     )
 }

@@ -6,7 +6,6 @@ defects planted in the product, which the stories must find. ``HYPOTHESIS_PROFIL
 million steps and goes on where it was interrupted; the seeds here are none that the tests use.
 """
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tests.evidence.kept import kept_path
 from tests.evidence.measurement import Measurement, Result
 from tests.simulation.bulk import play_many
 from tests.simulation.judge import Violation
@@ -26,13 +26,13 @@ IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 N_STEPS = 1_000_000 if IS_NIGHTLY else 50_000
 FIRST_SEED = 400_000_000
 LEAST_DEFECTS = 30
-_SEARCHED = ("streams", "models", "tables", "agents", "tests/simulation")
 
 
 def stories() -> tuple[dict[str, Any], list[str]]:
     """Play; return what was done, and the violation that ended it, if any."""
     try:
-        tally = play_many(N_STEPS, FIRST_SEED, kept())
+        kept = kept_path("risk-prove", "tests/simulation") if IS_NIGHTLY else None
+        tally = play_many(N_STEPS, FIRST_SEED, kept)
     except Violation as violation:
         return {"profile": "failed"}, [str(violation)]
     found = {
@@ -47,17 +47,6 @@ def stories() -> tuple[dict[str, Any], list[str]]:
         "refusals": dict(sorted(tally.codes.items())),
     }
     return found, []
-
-
-def kept() -> Path | None:
-    """Return where a long search notes how far it is; other sources begin anew."""
-    if not IS_NIGHTLY:
-        return None
-    digest = hashlib.sha256()
-    for room in _SEARCHED:
-        for source in sorted(Path(room).rglob("*.py")):
-            digest.update(source.read_bytes())
-    return Path("build", "evidence", f"risk-prove-{digest.hexdigest()[:16]}.json")
 
 
 def interleavings() -> tuple[Counts, list[str]]:

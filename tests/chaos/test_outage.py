@@ -1,0 +1,32 @@
+"""The broker goes and comes back in the middle of a run: the worker waits, and nothing is lost."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from streams.brokers.embedded import open_embedded
+from tests.chaos.campaign import play
+from tests.chaos.faults import OUTAGE, Place, outage
+from tests.runs import Outcome
+
+pytestmark = pytest.mark.broker
+
+# Longer than the group's session time-out, and than a produce request of the settings waits.
+_AWAY_S = 22.0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_broker_when_it_is_away_then_the_same_worker_goes_on_and_decides_the_same(
+    home: Path, fitted: str, undisturbed: Outcome, tmp_path: Path, seed: int
+) -> None:
+    """Neither an orderly stop nor a kill of the broker ends the worker or changes a byte."""
+    broker = open_embedded(tmp_path, port=None, detach=False)
+    place = Place(broker.bootstrap_servers, home, fitted, undisturbed, brokers=[broker])
+    short = OUTAGE._replace(strike=partial(outage, away_s=_AWAY_S))
+    try:
+        played = await play(place, short, seed, n=1)
+    finally:
+        place.brokers[-1].stop()
+    assert played.violations == []
+    assert played.n_repeats == 0

@@ -1,0 +1,193 @@
+"""Chaos campaigns: how often a run was struck, and whether it ever said anything else.
+
+Every run is compared byte by byte with one to which nothing happened, and its account is verified.
+A campaign keeps its runs by seed, so an interrupted one goes on and n adds up.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agents.run.fit import models_for
+from models.features.catalogue import WARMUP_BARS
+from streams.brokers.embedded import open_embedded
+from streams.clock import run_stamp
+from streams.failpoints import STEP
+from streams.sources.replay import Stretch
+from streams.sources.synthetic import SyntheticTape
+from tables.stores.artifacts import Artifacts
+from tests.chaos.campaign import Played, die, play
+from tests.chaos.faults import KILL, OUTAGE, REBALANCE, Fault, Place
+from tests.chaos.test_failpoints import STAGES
+from tests.evidence.kept import kept_path
+from tests.evidence.measurement import Measurement, Result, quantile
+from tests.runs import FIT_TAPE, Outcome, trial
+
+N_KILLS, N_OUTAGES, N_REBALANCES, N_DEATHS = 200, 40, 200, 3
+FIRST_SEED = 26_000
+READY_S_P95 = 10.0
+
+# Long enough for stages that keep a snapshot every 64 slices to die beside several of them.
+LONG = SyntheticTape(symbols=8, bars=WARMUP_BARS + 747, ticks_per_bar=4, seed=5)
+
+# Of a run of the long tape: snapshots are rare, steps are not.
+_TABLE_DEATHS, _STEP_DEATHS = 9, 12
+
+Run = Callable[[Place, int], Awaitable[Played]]
+
+
+async def _undisturbed(servers: str, home: Path, models: str) -> Outcome:
+    async with trial(servers, home, models, f"undisturbed-{run_stamp()}", tape=LONG) as alone:
+        alone.start()
+        await alone.feed()
+        return await alone.outcome()
+
+
+async def _run(run: Run, seed: int) -> Played:
+    """Play one run on a broker of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
+        place = Place(broker.bootstrap_servers, home, "", Outcome({}, {}, {}, 0), LONG, [broker])
+        try:
+            closes = FIT_TAPE.closes_ns()
+            stretch = Stretch(closes[0], closes[-1])
+            store = Artifacts(home / "artifacts")
+            place.models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
+            place.undisturbed = await _undisturbed(place.servers, home, place.models)
+            return await run(place, seed)
+        finally:
+            place.brokers[-1].stop()
+
+
+def campaign(name: str, n: int, run: Run) -> Played:
+    """Play runs until there were ``n`` strikes or a violation."""
+    path, played = kept_path(name, "tests/chaos"), Played()
+    if path.exists():
+        played = msgspec.json.decode(path.read_bytes(), type=Played)
+    while played.n_strikes < n and not played.violations:
+        played.add(asyncio.run(_run(run, FIRST_SEED + played.n_runs)))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(played))
+    return played
+
+
+def _result(played: Played, n: int, **parts: Any) -> Result:  # noqa: ANN401  any part
+    told = {
+        "runs": played.n_runs,
+        "strikes": played.n_strikes,
+        "first_seed": FIRST_SEED,
+        "decisions_said_again": played.n_repeats,
+        "violations": played.violations,
+        # None in n: with 95 % confidence at most 3 in n strikes do harm.
+        "rate_at_most_percent": round(300 / max(played.n_strikes, 1), 2),
+    }
+    n_bad, is_all = len(played.violations), played.n_strikes >= n
+    return Result(n_bad, is_all and not n_bad, played.n_strikes, told | parts)
+
+
+def _of(fault: Fault) -> Run:
+    async def run(place: Place, seed: int) -> Played:
+        return await play(place, fault, seed)
+
+    return run
+
+
+def measure_kills() -> Result:
+    """Kill the worker at random moments."""
+    played = campaign("chaos-kill9", N_KILLS, _of(KILL))
+    return _result(played, N_KILLS)
+
+
+def measure_recovery() -> Result:
+    """Take the recoveries of the kills: from SIGKILL to the next decision."""
+    played = campaign("chaos-kill9", N_KILLS, _of(KILL))
+    ordered = sorted(played.recoveries_s)
+    p95 = round(quantile(ordered, 0.95), 2)
+    parts = {"p50_s": round(quantile(ordered, 0.5), 2), "max_s": round(ordered[-1], 2)}
+    return Result(p95, p95 <= READY_S_P95, len(ordered), parts)
+
+
+def measure_outages() -> Result:
+    """Stop and kill the broker for a minute."""
+    return _result(campaign("chaos-broker", N_OUTAGES, _of(OUTAGE)), N_OUTAGES)
+
+
+def measure_rebalances() -> Result:
+    """Let a second worker come and go."""
+    return _result(campaign("chaos-rebalance", N_REBALANCES, _of(REBALANCE)), N_REBALANCES)
+
+
+def deaths(seed: int) -> list[tuple[str, str, int]]:
+    """Return the deaths of one run; those of all runs hold every pair as often as promised."""
+    at = (seed - FIRST_SEED) % _n_runs()
+    draw = random.Random(FIRST_SEED)  # noqa: S311  a seeded experiment
+    pairs = [(stage, point) for stage in STAGES for point in STEP] * N_DEATHS
+    draw.shuffle(pairs)
+    rare = [pair for pair in pairs if pair[1] in _RARE]
+    steps = [pair for pair in pairs if pair[1] not in _RARE]
+    mine = rare[at * _TABLE_DEATHS : (at + 1) * _TABLE_DEATHS]
+    mine += steps[at * _STEP_DEATHS : (at + 1) * _STEP_DEATHS]
+    return [(s, p, 1 if p in _RARE else draw.randint(1, 8)) for s, p in mine]
+
+
+_RARE = frozenset({"before-table", "after-table", "before-commit"})
+
+
+def _n_runs() -> int:
+    return len(STAGES) * len(_RARE) * N_DEATHS // _TABLE_DEATHS
+
+
+def measure_failpoints() -> Result:
+    """Die at every point of every stage."""
+
+    async def run(place: Place, seed: int) -> Played:
+        return await die(place, deaths(seed), seed)
+
+    n = len(STAGES) * len(STEP) * N_DEATHS
+    pairs = len(STAGES) * len(STEP)
+    return _result(campaign("chaos-failpoints", n, run), n, pairs=pairs, deaths_of_each=N_DEATHS)
+
+
+_NOTHING = "0: the same bytes as undisturbed, and a verified account"
+
+CHAOS_KILL9 = Measurement(
+    "chaos-kill9",
+    "runs that said anything else after kill -9 at random moments",
+    f"{_NOTHING}, over >= {N_KILLS} kills",
+    45,
+    measure_kills,
+)
+RECOVERY_TIME = Measurement(
+    "recovery-time",
+    "s from kill -9 to the next decision, P95",
+    f"<= {READY_S_P95:g}",
+    45,
+    measure_recovery,
+)
+CHAOS_FAILPOINTS = Measurement(
+    "chaos-failpoints",
+    "runs that said anything else after a death at a failpoint",
+    f"{_NOTHING}, every point of every stage >= {N_DEATHS} times",
+    25,
+    measure_failpoints,
+)
+CHAOS_BROKER = Measurement(
+    "chaos-broker",
+    "runs that said anything else, or lost a worker, while the broker was away for 60 s",
+    f"{_NOTHING}, over >= {N_OUTAGES} stops and kills",
+    80,
+    measure_outages,
+)
+CHAOS_REBALANCE = Measurement(
+    "chaos-rebalance",
+    "runs that said anything else while a second worker came and went",
+    f"{_NOTHING}, over >= {N_REBALANCES} changes",
+    45,
+    measure_rebalances,
+)

@@ -1,0 +1,1 @@
+"""Bytes from elsewhere on every decoder: an answer or a named refusal, and never anything else."""

@@ -77,7 +77,7 @@ bench: $(STAMP) ## Measure the chain's latency and tick rate beside their peers 
 
 .PHONY: chaos
 chaos: $(STAMP) ## Kill, interrupt and poison a running chain; compare with an undisturbed one
-	$(BIN)/pytest tests/e2e/test_kill.py tests/integration/test_chain.py tests/integration/test_stamped.py $(ARGS)
+	$(BIN)/pytest tests/chaos tests/e2e/test_kill.py tests/integration/test_chain.py tests/integration/test_stamped.py $(ARGS)
 
 .PHONY: up
 up: $(STAMP) ## Start the stack in the background

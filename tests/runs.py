@@ -268,13 +268,21 @@ def epoch(models: str, tape: SyntheticTape = TAPE) -> Epoch:
 
 @asynccontextmanager
 async def trial(
-    servers: str, home: Path, models: str, name: str, tape: SyntheticTape = TAPE
+    servers: str,
+    home: Path,
+    models: str,
+    name: str,
+    portfolios: tuple[Portfolio, ...] = (),
+    tape: SyntheticTape = TAPE,
 ) -> AsyncIterator[Trial]:
     """Declare a run of its own and watch it; no worker runs yet, all that were started end."""
-    run = Run(name, servers, home, epoch(models, tape))
+    terms = epoch(models, tape)
+    if portfolios:
+        terms = msgspec.structs.replace(terms, portfolios=portfolios)
+    run = Run(name, servers, home, terms)
     await declare(run, replication=1)
     children = Children(run.data / "logs", {"TRADEWIND_PARTITIONS": str(N_PARTITIONS)})
-    watch = Observer(servers, run.prefix, n_portfolios=1)
+    watch = Observer(servers, run.prefix, n_portfolios=len(terms.portfolios))
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await producer.start()

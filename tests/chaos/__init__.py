@@ -1,1 +1,1 @@
-"""Chaos: what is done to a running chain, and the judge that says whether it noticed."""
+"""Chaos: what is done to a running chain, and the judge of what it must keep all the same."""

@@ -14,6 +14,7 @@ from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.inference_row import INFERENCE_ROW
+from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
@@ -57,5 +58,6 @@ CATALOGUE = {
         CHAOS_FAILPOINTS,
         CHAOS_BROKER,
         CHAOS_REBALANCE,
+        JUDGE_MUTANTS,
     )
 }

@@ -1,0 +1,1 @@
+"""Tests of the judge's parts, by hand calculations."""

@@ -1,12 +1,14 @@
 """Campaigns: faults played on runs of their own until there are enough, each run judged at its end.
 
 A run is judged twice: by comparing every byte that it said with a run to which nothing happened,
-and by the verification of the account. Seeds are printed, and a campaign with the same seed plays
-the same plan; what the processes make of it is theirs.
+and by the judge, which reads its topics alone. Seeds are printed, and a campaign with the same seed
+plays the same plan; what the processes make of it is theirs.
 """
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -81,9 +83,8 @@ async def _judged(
         outcome = await alone.outcome()
         if differs := outcome.differs(place.undisturbed):
             struck.violations.append(f"{name}: {differs}")
-        findings = alone.findings()["main"]
-        if not findings.holds():
-            struck.violations.append(f"{name}: {findings}")
+        if said := await asyncio.to_thread(_judge, place, name):
+            struck.violations.append(f"{name}: {said}")
         return Played(
             1,
             struck.n_strikes,
@@ -92,3 +93,12 @@ async def _judged(
             struck.endings_s,
             struck.violations,
         )
+
+
+def _judge(place: Place, run: str) -> str:
+    """Return what the judge found; empty if every promise was kept."""
+    where = (f"--bootstrap={place.servers}", f"--run={run}")
+    documents = f"--artifacts={place.home / 'artifacts'}"
+    command = [sys.executable, "-m", "tests.chaos.judge", *where, documents]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    return "" if ended.returncode == 0 else ended.stdout + ended.stderr

@@ -1,6 +1,6 @@
 """Chaos campaigns: how often a run was struck, and whether it ever said anything else.
 
-Every run is compared byte by byte with one to which nothing happened, and its account is verified.
+Every run is compared byte by byte with one to which nothing happened, and judged from its topics.
 A campaign keeps its runs by seed, so an interrupted one goes on and n adds up.
 """
 
@@ -154,7 +154,7 @@ def measure_failpoints() -> Result:
     return _result(campaign("chaos-failpoints", n, run), n, pairs=pairs, deaths_of_each=N_DEATHS)
 
 
-_NOTHING = "0: the same bytes as undisturbed, and a verified account"
+_NOTHING = "0: the same bytes as undisturbed, and I1 to I6 hold"
 
 CHAOS_KILL9 = Measurement(
     "chaos-kill9",

@@ -15,6 +15,7 @@ from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED, N_SYMBOLS
+from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.measurement import Result
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
 from tests.evidence.validation import document
@@ -61,9 +62,16 @@ _LIMITS = """\
 def main() -> None:
     """Measure everything and write the document."""
     results = document.run(
-        (FEATURE_PARITY, FEATURE_LOOKAHEAD, FEATURE_SPEED, FEATURE_DISK, TRAIN_SPEEDUP)
+        (
+            FEATURE_PARITY,
+            FEATURE_LOOKAHEAD,
+            FEATURE_SPEED,
+            INFERENCE_ROW,
+            FEATURE_DISK,
+            TRAIN_SPEEDUP,
+        )
     )
-    parity, lookahead, speed, disk, training = (result for _, result in results.values())
+    parity, lookahead, speed, row, disk, training = (result for _, result in results.values())
     sections = [
         "# Data pipeline: validation of the features",
         _purpose(),
@@ -72,6 +80,7 @@ def main() -> None:
         _parity(parity),
         _lookahead(lookahead),
         _speed(speed),
+        _serving(row),
         _disk(disk),
         _training(training),
         _LIMITS,
@@ -153,6 +162,25 @@ def _training(result: Result) -> str:
         f"{parts['fit_s']:g} s in either case, so a whole training run is "
         f"{parts['whole_run_ratio']:g} times as fast."
     )
+
+
+def _serving(result: Result) -> str:
+    parts = result.parts
+    rows = [
+        [stage, f"{parts[f'{stage}_p50_ms']:.3f}", f"{parts[f'{stage}_p95_ms']:.3f}"]
+        for stage in ("features", "regime", "specialists")
+    ]
+    rows.append(["together", f"{parts['p50_ms']:.3f}", f"{result.value:.3f}"])
+    on_processor = [f"{parts[f'processor_{share}_ms']:.3f}" for share in ("p50", "p95")]
+    rows.append(["together, time on the processor", *on_processor])
+    return f"""\
+## One row
+
+{table(["Stage", "P50, ms", "P95, ms"], rows)}
+
+{result.n:,} rows one by one, the state that of {parts["symbols_in_state"]} symbols, one core,
+beside whatever else the machine did. The same {parts["networks"]} networks in torch, row by row:
+{parts["torch_p50_ms"]:.3f} ms P50, {result.ratio:g} times as long."""
 
 
 if __name__ == "__main__":

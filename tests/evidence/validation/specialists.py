@@ -10,7 +10,6 @@ from typing import Any
 from models.regime.posterior import REGIMES
 from models.specialists import settings, window
 from tests.evidence import specialist_forms, specialist_skill
-from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.measurement import Result
 from tests.evidence.specialist_data import HOURS, STOCKS, panels
 from tests.evidence.specialist_forms import BARE, EVEN, JOINED, JUDGED
@@ -89,8 +88,8 @@ _LIMITS = """\
 def main() -> None:
     """Measure everything and write the document."""
     forms = specialist_forms.study()
-    results = document.run((SPECIALIST_SKILL, INFERENCE_ROW))
-    skill, speed = (result for _, result in results.values())
+    results = document.run((SPECIALIST_SKILL,))
+    ((_, skill),) = results.values()
     sections = [
         "# Specialists: validation",
         _PURPOSE,
@@ -109,7 +108,6 @@ def main() -> None:
         _elsewhere(skill),
         _forms(forms),
         _attention(skill.parts[STOCKS]),
-        _speed(speed),
         _settings(),
         _LIMITS,
     ]
@@ -334,25 +332,6 @@ Mean over rows, folds and seeds, in percent, by bars ago; the attention of a spe
 of its networks'.
 
 {table(header, rows)}"""
-
-
-def _speed(result: Result) -> str:
-    parts = result.parts
-    rows = [
-        [stage, f"{parts[f'{stage}_p50_ms']:.3f}", f"{parts[f'{stage}_p95_ms']:.3f}"]
-        for stage in ("features", "regime", "specialists")
-    ]
-    rows.append(["together", f"{parts['p50_ms']:.3f}", f"{result.value:.3f}"])
-    on_processor = [f"{parts[f'processor_{share}_ms']:.3f}" for share in ("p50", "p95")]
-    rows.append(["together, time on the processor", *on_processor])
-    return f"""\
-## One row
-
-{table(["Stage", "P50, ms", "P95, ms"], rows)}
-
-{result.n:,} rows one by one, the state that of {parts["symbols_in_state"]} symbols, one core,
-beside whatever else the machine did. The same {parts["networks"]} networks in torch, row by row:
-{parts["torch_p50_ms"]:.3f} ms P50, {result.ratio:g} times as long."""
 
 
 def _settings() -> str:

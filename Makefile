@@ -79,6 +79,16 @@ bench: $(STAMP) ## Measure the chain's latency and tick rate beside their peers 
 chaos: $(STAMP) ## Kill, interrupt and poison a running chain; compare with an undisturbed one
 	$(BIN)/pytest tests/chaos tests/e2e/test_kill.py tests/integration/test_chain.py tests/integration/test_stamped.py $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(STAMP) ## A million damaged inputs for the decoders, guided by coverage (some minutes)
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+.PHONY: nightly
+nightly: $(STAMP) ## The searches that are too long for a push: a million steps of risk, full chaos (hours)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/tradewind evidence risk-prove chaos-kill9 recovery-time \
+		chaos-failpoints chaos-rebalance chaos-broker judge-mutants $(ARGS)
+	$(BIN)/python -m tests.fuzz
+
 .PHONY: up
 up: $(STAMP) ## Start the stack in the background
 	$(BIN)/tradewind up $(ARGS)

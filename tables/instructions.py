@@ -187,12 +187,17 @@ def to_lots(account: Account, symbol: str, quantity: float) -> int:
 
 def _exact(field: str, value: float | str, scale: int) -> int:
     """Return a decimal number as an integer of 1/scale."""
+    expected = "at most 1e15, with at most 16 decimals"
     try:
-        scaled = Fraction(Decimal(str(value))) * scale
-    except (InvalidOperation, ValueError, OverflowError):
+        number = Decimal(str(value))
+    except InvalidOperation:
         raise FieldError("BAD_AMOUNT", field, value, "a decimal number") from None
+    # The exponent is looked at first: an exact 1e999999999 would take all memory.
+    if not number.is_finite() or (number and not -16 <= number.adjusted() <= 15):
+        raise FieldError("BAD_AMOUNT", field, value, expected)
+    scaled = Fraction(number) * scale
     if scaled.denominator != 1 or abs(scaled) > 10**31:
-        raise FieldError("BAD_AMOUNT", field, value, "at most 1e15, with at most 16 decimals")
+        raise FieldError("BAD_AMOUNT", field, value, expected)
     return int(scaled)
 
 

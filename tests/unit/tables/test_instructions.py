@@ -337,9 +337,15 @@ def test_open_when_sent_then_the_book_is_as_stated() -> None:
     assert refusal(account, twice) == ("BAD_POSITIONS", "positions")
 
 
-@pytest.mark.parametrize("cash", ["x", "1e40", "1e-17", "nan", "inf"])
+@pytest.mark.parametrize(
+    "cash",
+    [
+        *("x", "1e16", "1e40", "1e-17", "nan", "snan", "inf"),
+        *("1e999999999", "-1e999999999", "1e-999999999"),
+    ],
+)
 def test_open_when_cash_is_no_amount_then_is_refused(cash: str) -> None:
-    """Neither text nor endless numbers."""
+    """Neither text nor endless numbers, and at once: the book must not compute what they are."""
     assert refusal(opened(), say(BookOpen, cash=cash)) == ("BAD_AMOUNT", "cash")
 
 

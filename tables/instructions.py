@@ -34,9 +34,13 @@ from streams.instructions import (
     TradingState,
     VenueExecution,
 )
+from streams.records import LONGEST_ID
 
 # The windows of these are the shape of the account's state, so they change with a run, not within.
 _FIXED_LIMITS = frozenset({"correlation_bars", "var_bars"})
+
+# Powers of ten that the first digit of an amount may have.
+_EXPONENTS = range(-16, 16)
 
 
 class Judged(NamedTuple):
@@ -187,13 +191,13 @@ def to_lots(account: Account, symbol: str, quantity: float) -> int:
 
 def _exact(field: str, value: float | str, scale: int) -> int:
     """Return a decimal number as an integer of 1/scale."""
-    expected = "at most 1e15, with at most 16 decimals"
+    text, expected = str(value), "at most 1e15, with at most 16 decimals"
     try:
-        number = Decimal(str(value))
+        number = Decimal(text)
     except InvalidOperation:
         raise FieldError("BAD_AMOUNT", field, value, "a decimal number") from None
-    # The exponent is looked at first: an exact 1e999999999 would take all memory.
-    if not number.is_finite() or (number and not -16 <= number.adjusted() <= 15):
+    # Looked at before it is made exact: 1e999999999 would take all memory, a million digits time.
+    if len(text) > LONGEST_ID or number.adjusted() not in _EXPONENTS or not number.is_finite():
         raise FieldError("BAD_AMOUNT", field, value, expected)
     scaled = Fraction(number) * scale
     if scaled.denominator != 1 or abs(scaled) > 10**31:

@@ -344,7 +344,7 @@ def test_open_when_sent_then_the_book_is_as_stated() -> None:
     "cash",
     [
         *("x", "1e16", "1e40", "1e-17", "nan", "snan", "inf"),
-        *("1e999999999", "-1e999999999", "1e-999999999"),
+        *("1e999999999", "-1e999999999", "1e-999999999", "0e999999999", "1." + "1" * 10**6),
     ],
 )
 def test_open_when_cash_is_no_amount_then_is_refused(cash: str) -> None:

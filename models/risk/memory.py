@@ -48,6 +48,12 @@ class Memory(msgspec.Struct):
         """Tell whether no more records that may be refused should be taken until ids are let go."""
         return len(self.ids) >= MOST_IDS
 
+    def settle(self, symbol: str = "") -> None:
+        """Keep the executions of a symbol, or all, as known but no more to be taken back."""
+        for one, taken in self.executions.items():
+            if symbol in {"", taken.symbol}:
+                self.executions[one] = Taken(taken.day, taken.order_id, taken.symbol)
+
     def renumber(self, day: int) -> None:
         """Call the present day ``day`` from now on: another calendar counts from elsewhere.
 

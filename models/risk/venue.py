@@ -104,7 +104,8 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
             "UNKNOWN_EXECUTION",
             "corrects",
             report.corrects,
-            "a fill of this symbol, of this day or the day before; else state the book anew",
+            "a fill of this symbol, of this day or the day before, with no split or opening since; "
+            "else state the book anew",
         )
     executions = []
     undone = Fill(wrong.symbol, -wrong.lots, wrong.price_e8, -wrong.fee)

@@ -117,9 +117,19 @@ def _book_open(shadow: Shadow, said: Said) -> Iterator[Heard]:
         shadow.lots[symbol] = lots
         shadow.cost[symbol] = lots * shadow.terms.lot_e8[symbol] * paid
         shadow.price[symbol] = shadow.price[symbol] or paid
+    _settle(shadow, {*shadow.lots})
     shadow.base = shadow.cash + sum(shadow.cost.values())
     shadow.opened = shadow.peak = shadow.equity()
     yield from ()
+
+
+def _settle(shadow: Shadow, symbols: set[str]) -> None:
+    """Forget what executions were: they are part of other lots, or of a book that was stated."""
+    shadow.known |= {
+        one: Known(of.day, of.order_id, of.symbol)
+        for one, of in shadow.known.items()
+        if of.symbol in symbols
+    }
 
 
 def _split(shadow: Shadow, said: Said) -> Iterator[Heard]:
@@ -132,6 +142,7 @@ def _split(shadow: Shadow, said: Said) -> Iterator[Heard]:
     after = int(abs(before) * ratio)
     shadow.lots[symbol] = after if before >= 0 else -after
     shadow.price[symbol] = int(shadow.price[symbol] / ratio)
+    _settle(shadow, {symbol})
     if symbol in shadow.last:
         shadow.last[symbol] *= said["old"] / said["new"]
     paid = was_worth - shadow.lots[symbol] * shadow.unit(symbol)

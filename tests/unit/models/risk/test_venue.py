@@ -1,11 +1,14 @@
 """Executions of a venue: every kind, expected or not, changes the book once and as it says."""
 
+from collections.abc import Callable
+
 import pytest
 
 from models.errors import Refused
 from models.portfolio.ledger import MONEY_SCALE
 from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
+from models.risk.changes import Opening, open_book, split
 from models.risk.decide import Outcome
 from models.risk.sessions import DAY_NS
 from models.risk.venue import Report, take_report
@@ -214,6 +217,24 @@ def test_correction_when_corrected_itself_then_only_the_last_counts() -> None:
     assert account.book.position("AAA").lots == 3
     with pytest.raises(Refused):
         take_report(account, report(execution_id="e4", kind="correction", corrects="e1"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda of: split(of, "AAA", 2, 1), lambda of: open_book(of, 0, [Opening("AAA", 7, 10**8)])],
+)
+def test_correction_when_the_lots_are_others_since_then_is_refused(
+    change: Callable[[Account], Outcome],
+) -> None:
+    """Five lots before a split are ten after it, and an opening states what is held by itself."""
+    account = waiting()
+    take_report(account, report())
+    change(account)
+    before = (account.book.position("AAA").lots, cash(account))
+    assert take_report(account, report()) == Outcome()
+    with pytest.raises(Refused, match="UNKNOWN_EXECUTION"):
+        take_report(account, report(execution_id="e9", kind="correction", lots=0, corrects="e1"))
+    assert (account.book.position("AAA").lots, cash(account)) == before
 
 
 def test_report_when_older_than_what_is_remembered_then_is_refused() -> None:

@@ -228,6 +228,8 @@ def _trading_state(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the
     if said.action == "resume":
         switches.restore(said.scope, said.name)
     else:
+        if said.scope == "symbol":
+            to_lots(account, said.name, 0)
         thrown = switches.thrown.get(key_of(said.scope, said.name))
         if said.action == "reduce" and thrown is not None and thrown.state == "HALTED":
             said.require_admin()

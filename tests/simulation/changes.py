@@ -92,6 +92,8 @@ def _limit_change(shadow: Shadow, said: Said) -> Iterator[Heard]:
 def _trading_state(shadow: Shadow, said: Said) -> Iterator[Heard]:
     scope = said["scope"]
     key = f"{scope}:{said['name']}" if scope in {"strategy", "symbol"} else scope
+    if scope == "symbol" and said["action"] != "resume":
+        whole_lots(shadow, said["name"], 0)
     if said["action"] == "resume":
         shadow.switches.pop(key, None)
     elif said["action"] == "halt":

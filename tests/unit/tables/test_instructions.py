@@ -306,6 +306,12 @@ def test_switch_when_halted_then_reducing_is_a_resume_and_needs_its_role() -> No
     assert account.kept.switches.state() == "REDUCING"
 
 
+def test_switch_when_its_symbol_is_unknown_then_is_refused() -> None:
+    """Who misspells what to stop must hear of it, and not find it traded."""
+    typo = say(TradingState, action="halt", scope="symbol", name="AAAA")
+    assert refusal(opened(), typo) == ("UNKNOWN_SYMBOL", "symbol")
+
+
 def test_switch_when_a_hundred_names_are_stopped_then_the_next_asks_to_stop_all() -> None:
     """What is kept is bounded; the portfolio can always be stopped, and a name again."""
     account = opened()

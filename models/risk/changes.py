@@ -3,11 +3,12 @@
 Each tells the witness what the record states, so that the book must agree with it afterwards.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.errors import Refused
-from models.portfolio.ledger import LARGEST_LOTS, LARGEST_PRICE_E8, Position
+from models.portfolio.ledger import LARGEST_LOTS, LARGEST_PRICE_E8, PRICE_SCALE, Position
 from models.risk.account import Account
 from models.risk.decide import Executed, Outcome
 
@@ -89,7 +90,8 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
     witness.received(rest)
     account.kept.memory.settle(symbol)
     at = account.scenarios.index[symbol]
-    account.kept.last_close[at] *= old / new
+    if math.isfinite(account.kept.last_close[at]):
+        account.kept.last_close[at] = price_e8 / PRICE_SCALE
     account.touch(symbol)
     return Outcome(tuple(ended))
 

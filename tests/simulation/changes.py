@@ -146,7 +146,7 @@ def _split(shadow: Shadow, said: Said) -> Iterator[Heard]:
     shadow.price[symbol] = int(shadow.price[symbol] / ratio)
     _settle(shadow, {symbol})
     if symbol in shadow.last:
-        shadow.last[symbol] *= said["old"] / said["new"]
+        shadow.last[symbol] = shadow.price[symbol] / PRICE
     paid = was_worth - shadow.lots[symbol] * shadow.unit(symbol)
     shadow.cash += paid
     shadow.cost[symbol] -= paid

@@ -89,6 +89,9 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
     taken_on = max(day, kept.memory.day)
+    if kept.bar_ns >= 0 and _is_never_late(account, said):
+        # Any role may stop things, at any time: an id of far ahead would never be let go.
+        taken_on = kept.memory.day
     try:
         applied = _apply(account, said, currency, taken_on)
     except Refused as refused:

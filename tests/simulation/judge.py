@@ -240,6 +240,9 @@ class Judge:
             return
         demand("letter", not found.letters, (said, [letter.detail for letter in found.letters]))
         if said["record"] != "venue_execution":
+            is_stop = said["record"] == "trading_state" and said["action"] != "resume"
+            # Anybody may stop things, under a time of any day.
+            day = shadow.remembered if is_stop and shadow.bar >= 0 else day
             shadow.ids[one] = max(day, shadow.remembered)
 
     def _act(self, said: Mapping[str, Any], day: int, found: "_Sent") -> None:

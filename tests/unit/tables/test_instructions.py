@@ -335,6 +335,16 @@ def test_switch_when_old_then_stops_but_does_not_resume() -> None:
     assert refusal(account, resume) == ("RECORD_TOO_OLD", "ts_event")
 
 
+def test_switch_when_from_far_ahead_then_stops_and_is_let_go() -> None:
+    """Whatever time any role names, its ids do not fill the memory for good."""
+    account = opened()
+    far = say(TradingState, action="halt", role="trader", ts_event=MIDNIGHT + 10_000 * DAY)
+    apply(account, far)
+    assert account.kept.switches.state() == "HALTED"
+    account.advance(MIDNIGHT + 3 * DAY)
+    assert not account.kept.memory.ids
+
+
 def test_open_when_sent_then_the_book_is_as_stated() -> None:
     """Cash is decimal text, exact; a position twice is no statement."""
     account = opened()

@@ -12,7 +12,7 @@ import msgspec
 from agents.stage import Output, Reader, Snapshot
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
-from streams.instructions import read_venue_execution
+from streams.instructions import check_headers, read_venue_execution
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import Record
 
@@ -36,6 +36,7 @@ class ExecutionFold:
         self.n_since += 1
         value = record.value or b""
         try:
+            check_headers(record.headers)
             said = read_venue_execution(value)
         except RecordError as error:
             origin = Origin(record.topic, record.partition, record.offset, key=record.key)

@@ -25,7 +25,7 @@ from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.errors import FieldError, RecordError, SliceConflict
 from streams.ids import decision_id
-from streams.instructions import Instruction, read_instruction
+from streams.instructions import Instruction, check_headers, read_instruction
 from streams.records import Decision, PortfolioSnapshot
 from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
@@ -159,6 +159,7 @@ class RiskFold:
         return self.portfolios.get(name) or self._restored(name)
 
     def _instruct(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
+        check_headers(record.headers)
         said = read_instruction(record.value or b"")
         kind = type(said).__struct_config__.tag
         if said.portfolio != name:

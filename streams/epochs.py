@@ -28,6 +28,7 @@ _LARGEST_FRACTION = 100
 _LARGEST_BPS = 10_000
 _LONGEST_ID = 64
 _LARGEST_COUNT = 10**12
+_MOST_RESTRICTED = 1_000
 _MINUTE_MS = 60_000
 
 _SUM_TOLERANCE = 1e-6
@@ -128,6 +129,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             value = getattr(self, name)
             if not least <= value <= most:
                 raise SettingsError(f"{where}{name} was {value}; expected {_bounds(least, most)}")
+        # Every snapshot of the account names all of them.
+        if len(self.restricted) > _MOST_RESTRICTED:
+            raise SettingsError(
+                f"{where}restricted has {len(self.restricted)} symbols; "
+                f"expected at most {_MOST_RESTRICTED}"
+            )
+        _check_ids(f"{where}restricted", list(self.restricted))
         # The window of returns that is kept has var_bars.
         for name in ("var_min_bars", "correlation_bars"):
             if getattr(self, name) > self.var_bars:

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from streams.dead_letters import Headers
 from streams.errors import FieldError, RecordError
 from streams.records import LARGEST_PRICE, LARGEST_SIZE, LONGEST_ID, SMALLEST_PRICE, read_json
 from streams.timestamps import parse_ns
@@ -22,6 +23,7 @@ Role = Literal["trader", "researcher", "admin"]
 _LARGEST_MONEY = 1e15
 _LONGEST_REASON = 500
 _MOST_ENTRIES = 10_000
+_LARGEST_HEADERS = 16_384
 _SUM_TOLERANCE = 1e-6
 _AT = re.compile(r" - at `\$\.([^`]*)`")
 
@@ -247,6 +249,19 @@ Said = TypeVar("Said", bound=Instruction)
 
 _INSTRUCTION: msgspec.json.Decoder[Instruction] = msgspec.json.Decoder(Instruction)
 _EXECUTION = msgspec.json.Decoder(VenueExecution)
+
+
+def check_headers(headers: Headers) -> None:
+    """Refuse headers that would not leave room for what follows from their record.
+
+    They go along with decisions and executions, and one record that the broker does not take ends
+    the worker at every start.
+    """
+    n_bytes = sum(len(name) + len(value or b"") for name, value in headers)
+    if n_bytes > _LARGEST_HEADERS:
+        raise FieldError(
+            "HEADERS_TOO_LARGE", "headers", n_bytes, f"at most {_LARGEST_HEADERS} bytes"
+        )
 
 
 def read_instruction(raw: bytes) -> Instruction:

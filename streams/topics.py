@@ -22,6 +22,9 @@ _MIB = 1 << 20
 # Raw bytes of a poison record may fill the broker's default of 1 MiB and still get headers.
 _DEAD_LETTER_BYTES = 2 * _MIB
 
+# A holding takes 300 bytes, so the broker's default of 1 MiB would end at 3,000 of them.
+_SNAPSHOT_BYTES = 4 * _MIB
+
 # A snapshot of 512 symbols with windows of 252 bars takes up to 8 MiB before compression.
 CHANGELOG_BYTES = 16 * _MIB
 
@@ -144,7 +147,7 @@ PORTFOLIO_SNAPSHOTS = TopicSpec(
     "JSON account after each bar",
     7 * _DAY_MS,
     {"snapshot": "risk"},
-    _COMPRESSED,
+    {**_COMPRESSED, "max.message.bytes": str(_SNAPSHOT_BYTES)},
 )
 DEAD_LETTERS = TopicSpec(
     "dead-letters",

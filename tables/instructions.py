@@ -10,7 +10,6 @@ import msgspec
 from models.errors import Refused
 from models.portfolio.ledger import LARGEST_LOTS, MONEY_SCALE, price_e8
 from models.portfolio.ledger import PRICE_SCALE as UNIT_SCALE
-from models.portfolio.reservation import WITHIN_BAR
 from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
 from models.risk.decide import Outcome, Row, Verdict, judge
@@ -34,9 +33,13 @@ from streams.instructions import (
     TradingState,
     VenueExecution,
 )
+from streams.records import LONGEST_ID
 
 # The windows of these are the shape of the account's state, so they change with a run, not within.
 _FIXED_LIMITS = frozenset({"correlation_bars", "var_bars"})
+
+# Powers of ten that the first digit of an amount may have.
+_EXPONENTS = range(-16, 16)
 
 
 class Judged(NamedTuple):
@@ -85,6 +88,9 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
     taken_on = max(day, kept.memory.day)
+    if kept.bar_ns >= 0 and _is_never_late(account, said):
+        # Any role may stop things, at any time: an id of far ahead would never be let go.
+        taken_on = kept.memory.day
     try:
         applied = _apply(account, said, currency, taken_on)
     except Refused as refused:
@@ -138,7 +144,9 @@ def _intent(account: Account, said: OrderIntent, taken_on: int) -> Applied:
     order_id = intent_decision_id(said.portfolio, said.intent_id, taken_on)
     last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
     row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
-    verdict = judge(account, row, order, max(account.kept.now_ns, 0), order_id, WITHIN_BAR)
+    # It stands behind the last bar in the log, whatever time it names.
+    placed_ns = max(said.ts_ns(), account.kept.bar_ns + 1)
+    verdict = judge(account, row, order, placed_ns, order_id)
     return Applied(Outcome(), Judged(said, verdict, order_id))
 
 
@@ -187,12 +195,17 @@ def to_lots(account: Account, symbol: str, quantity: float) -> int:
 
 def _exact(field: str, value: float | str, scale: int) -> int:
     """Return a decimal number as an integer of 1/scale."""
+    text, expected = str(value), "at most 1e15, with at most 16 decimals"
     try:
-        scaled = Fraction(Decimal(str(value))) * scale
-    except (InvalidOperation, ValueError, OverflowError):
+        number = Decimal(text)
+    except InvalidOperation:
         raise FieldError("BAD_AMOUNT", field, value, "a decimal number") from None
+    # Looked at before it is made exact: 1e999999999 would take all memory, a million digits time.
+    if len(text) > LONGEST_ID or number.adjusted() not in _EXPONENTS or not number.is_finite():
+        raise FieldError("BAD_AMOUNT", field, value, expected)
+    scaled = Fraction(number) * scale
     if scaled.denominator != 1 or abs(scaled) > 10**31:
-        raise FieldError("BAD_AMOUNT", field, value, "at most 1e15, with at most 16 decimals")
+        raise FieldError("BAD_AMOUNT", field, value, expected)
     return int(scaled)
 
 
@@ -219,6 +232,8 @@ def _trading_state(account: Account, said: Any) -> Outcome:  # noqa: ANN401  the
     if said.action == "resume":
         switches.restore(said.scope, said.name)
     else:
+        if said.scope == "symbol":
+            to_lots(account, said.name, 0)
         thrown = switches.thrown.get(key_of(said.scope, said.name))
         if said.action == "reduce" and thrown is not None and thrown.state == "HALTED":
             said.require_admin()

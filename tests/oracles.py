@@ -112,8 +112,8 @@ class Published:
             self.executions.append(
                 SeenExecution(
                     close_ns=close_ns,
-                    execution_id=f"{order.symbol}@{order.placed_close_ns}>{close_ns}",
-                    decision_id=f"{order.symbol}@{order.placed_close_ns}",
+                    execution_id=f"{order.symbol}@{order.placed_ns}>{close_ns}",
+                    decision_id=f"{order.symbol}@{order.placed_ns}",
                     symbol=order.symbol,
                     kind="expire" if fill is None else "fill",
                     side="BUY" if order.lots > 0 else "SELL",

@@ -69,7 +69,8 @@ def append(stack: str, run: str, said: Instruction, *, as_json: bool) -> None:
         return
     typer.echo(
         f"{said.id} stands in {place.topic}, partition {place.partition}, offset {place.offset}: "
-        "it acts on every record behind it, as soon as the worker has read it."
+        "it acts on every record behind it, as soon as the worker has read it; "
+        "what the book refuses is in: tradewind dead-letters list"
     )
 
 

@@ -197,6 +197,11 @@ class _To(NamedTuple):
 def _switch(action: str, scope: str, target: str, by: book_access.By, to: _To) -> None:
     """Append a switch to the portfolio's log, or to every portfolio's where it is a global one."""
     scopes = ("global", "portfolio", "strategy", "symbol")
+    if target and scope in scopes[:2]:
+        raise SettingsError(
+            f"--target was {target!r}; expected none with --scope {scope}: "
+            "--portfolio names a portfolio"
+        )
     said = TradingState(
         action=book_access.one_of("action", action, ("halt", "reduce", "resume")),
         scope=book_access.one_of("scope", scope, scopes),

@@ -11,20 +11,17 @@ import msgspec
 
 from models.errors import ModelError
 
-WITHIN_BAR = -1
-
 
 class OpenOrder(msgspec.Struct):
     """An approved order that waits: signed lots not yet filled, and where it comes from.
 
     ``order_id`` is the id of the decision that approved it; ``price_e8`` is its limit price, 0 at
-    the market. ``bars_waited`` is ``WITHIN_BAR`` for one that was sent while its first bar was
-    already being made.
+    the market. ``placed_ns`` is the close that it came with, or a time behind it.
     """
 
     symbol: str
     lots: int
-    placed_close_ns: int
+    placed_ns: int
     bars_waited: int = 0
     order_id: str = ""
     strategy: str = ""
@@ -67,7 +64,7 @@ class Reservations:
             If an order of the same id is open already: ids are given once.
         """
         if not order.order_id:
-            order.order_id = f"{order.symbol}@{order.placed_close_ns}#{self._n_unnamed}"
+            order.order_id = f"{order.symbol}@{order.placed_ns}#{self._n_unnamed}"
             self._n_unnamed += 1
         if order.order_id in self._by_id:
             raise ModelError(f"order {order.order_id} is open already; expected a new id")

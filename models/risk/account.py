@@ -97,10 +97,22 @@ class Account:
     def adopt(self, rules: AccountRules) -> None:
         """Go on by the rules of another epoch, under the limits that records have set since."""
         self.rules = rules
+        self._count_days_anew()
         self.limits: RiskLimits = rules.limits._replace(**self.kept.changed)
         self.exposure = Exposure(rules.sectors)
         for symbol in sorted(self.book.positions.keys() | set(rules.symbols)):
             self._put(symbol)
+
+    def _count_days_anew(self) -> None:
+        """Give the day that goes on the number that it has by the calendar of these rules.
+
+        A calendar counts from its first session, so one of another stretch counts from elsewhere.
+        """
+        kept = self.kept
+        number = day_of(self.rules.day, kept.now_ns)
+        if kept.memory.day >= 0 and number != kept.day.number:
+            kept.memory.renumber(number)
+            kept.day.number = number
 
     @property
     def equity(self) -> int:

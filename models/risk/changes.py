@@ -3,11 +3,12 @@
 Each tells the witness what the record states, so that the book must agree with it afterwards.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from models.errors import Refused
-from models.portfolio.ledger import LARGEST_LOTS, LARGEST_PRICE_E8, Position
+from models.portfolio.ledger import LARGEST_LOTS, LARGEST_PRICE_E8, PRICE_SCALE, Position
 from models.risk.account import Account
 from models.risk.decide import Executed, Outcome
 
@@ -23,7 +24,8 @@ class Opening(NamedTuple):
 def open_book(account: Account, cash: int, positions: Sequence[Opening]) -> Outcome:
     """Replace cash and positions by what a record states; results and the day begin anew.
 
-    A symbol without a bar yet is valued at its cost.
+    A symbol without a bar yet is valued at its cost. Executions from before are in what is stated,
+    so none of them can be corrected any more.
 
     Raises
     ------
@@ -44,6 +46,7 @@ def open_book(account: Account, cash: int, positions: Sequence[Opening]) -> Outc
         book.positions[symbol] = Position(lots, cost, known_e8 or paid_e8)
         witness.holds(symbol, lots)
         account.touch(symbol)
+    account.kept.memory.settle()
     day = account.kept.day
     day.open_equity = day.peak_equity = account.equity
     return Outcome()
@@ -53,7 +56,8 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
     """Make ``new`` lots of each ``old``: price and last close follow, cost stays.
 
     A fraction of a lot is paid out at the price after the split. Open orders of the symbol end:
-    they were made for lots that are no more.
+    they were made for lots that are no more. So were its executions, which can be corrected no
+    more.
 
     Raises
     ------
@@ -84,8 +88,10 @@ def split(account: Account, symbol: str, new: int, old: int) -> Outcome:
         position.cost = 0
     witness.holds(symbol, lots)
     witness.received(rest)
+    account.kept.memory.settle(symbol)
     at = account.scenarios.index[symbol]
-    account.kept.last_close[at] *= old / new
+    if math.isfinite(account.kept.last_close[at]):
+        account.kept.last_close[at] = price_e8 / PRICE_SCALE
     account.touch(symbol)
     return Outcome(tuple(ended))
 

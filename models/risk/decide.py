@@ -128,12 +128,11 @@ def judge(
     order: Order,
     placed_ns: int,
     order_id: str,
-    bars_waited: int = 0,
 ) -> Verdict:
     """Check an order and reserve it if it passes; an order of no lots is HOLD.
 
     Where the portfolio says so, an order that is too large becomes the largest one that passes.
-    ``bars_waited`` is ``WITHIN_BAR`` for an order that did not come with a bar's close.
+    ``placed_ns`` is the close that an order came with, or the time at which it was sent behind it.
     """
     if order.lots == 0:
         return Verdict(row, 0, True, 0, (), "")  # noqa: FBT003  a record's field
@@ -145,7 +144,7 @@ def judge(
         approved, note = True, "REDUCED_TO_LIMIT"
     if approved:
         opened = OpenOrder(
-            order.symbol, lots, placed_ns, bars_waited, order_id, order.strategy, order.price_e8
+            order.symbol, lots, placed_ns, 0, order_id, order.strategy, order.price_e8
         )
         account.reserve(opened)
     return Verdict(row, lots, approved, allowed, tuple(breaches), note)
@@ -155,9 +154,9 @@ def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:
     executions = []
     rules = account.rules
     for order in account.reservations.orders:
-        order.bars_waited += 1
-        if order.bars_waited == 0:  # this bar's fill price may be from before the order
+        if order.placed_ns > account.kept.bar_ns:  # this bar's price may be older than the order
             continue
+        order.bars_waited += 1
         fill = paper_fill(
             account.book,
             order,

@@ -48,6 +48,22 @@ class Memory(msgspec.Struct):
         """Tell whether no more records that may be refused should be taken until ids are let go."""
         return len(self.ids) >= MOST_IDS
 
+    def settle(self, symbol: str = "") -> None:
+        """Keep the executions of a symbol, or all, as known but no more to be taken back."""
+        for one, taken in self.executions.items():
+            if symbol in {"", taken.symbol}:
+                self.executions[one] = Taken(taken.day, taken.order_id, taken.symbol)
+
+    def renumber(self, day: int) -> None:
+        """Call the present day ``day`` from now on: another calendar counts from elsewhere.
+
+        What is remembered is kept as if it had come today, or later where it is of a later day.
+        """
+        by, self.day = day - self.day, day
+        self.ids = {one: max(of + by, day) for one, of in self.ids.items()}
+        for taken in self.executions.values():
+            taken.day = max(taken.day + by, day)
+
     def forget(self, day: int, is_open: Callable[[str], bool]) -> None:
         """Begin a day: let go what is older than the day before and of no order that is open."""
         self.day = day

@@ -6,8 +6,9 @@ that only reduce a position.
 
 from typing import Literal, NamedTuple
 
-# Strategies and symbols with a switch thrown; any role may throw one, and all are kept.
-MOST_NAMED = 1_000
+# Strategies and symbols with a switch thrown: any role may throw one, and every snapshot names all
+# with their reasons, in a record that the broker must take.
+MOST_NAMED = 100
 
 SwitchState = Literal["REDUCING", "HALTED"]
 Scope = Literal["global", "portfolio", "strategy", "symbol"]

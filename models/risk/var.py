@@ -58,7 +58,7 @@ def historical_var(earned: Floats, n_bars: int) -> float:
     rank = exceedances(n_bars)
     if rank >= len(earned):
         return 0.0
-    return max(-float(np.partition(earned, rank)[rank]), 0.0)
+    return max(0.0, -float(np.partition(earned, rank)[rank]))
 
 
 def ew_weights(n_window: int, decay: float = EW_DECAY) -> Floats:

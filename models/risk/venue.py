@@ -104,11 +104,13 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
             "UNKNOWN_EXECUTION",
             "corrects",
             report.corrects,
-            "a fill of this symbol, of this day or the day before; else state the book anew",
+            "a fill of this symbol, of this day or the day before, with no split or opening since; "
+            "else state the book anew",
         )
     executions = []
     undone = Fill(wrong.symbol, -wrong.lots, wrong.price_e8, -wrong.fee)
     right = Fill(report.symbol, report.lots, report.price_e8, report.fee)
+    alerts = [_alert("OVER_FILL", report)] if _is_too_much(account, wrong, right.lots) else []
     _leave_open(account, wrong, right.lots)
     for fill in (undone, right):
         if fill.lots:
@@ -119,7 +121,16 @@ def _correct(account: Account, report: Report, day: int) -> Outcome:
     # The wrong one is kept as taken back: neither its repetition nor a second correction counts.
     memory.executions[report.corrects] = Taken(wrong.day, wrong.order_id, wrong.symbol)
     memory.executions[report.execution_id] = Taken(day, wrong.order_id, report.symbol, *right[1:])
-    return Outcome(tuple(executions))
+    if alerts:
+        _be_careful(account, alerts[0])
+    return Outcome(tuple(executions), alerts=tuple(alerts))
+
+
+def _is_too_much(account: Account, wrong: Taken, right_lots: int) -> bool:
+    """Tell whether a correction is to more than had filled and was left, or to the other side."""
+    order = account.reservations.find(wrong.order_id)
+    left = order.lots if order is not None and order.symbol == wrong.symbol else 0
+    return right_lots * wrong.lots < 0 or abs(right_lots) > abs(wrong.lots + left)
 
 
 def _leave_open(account: Account, wrong: Taken, right_lots: int) -> None:

@@ -68,6 +68,10 @@ def _correction(
     if wrong is None or not wrong.lots or wrong.symbol != said["symbol"]:
         raise Refusal("UNKNOWN_EXECUTION")
     order = shadow.orders.get(wrong.order_id)
+    is_of_order = order is not None and order.symbol == wrong.symbol
+    most = wrong.lots + (order.lots if is_of_order and order is not None else 0)
+    if right[0] * wrong.lots < 0 or abs(right[0]) > abs(most):
+        shadow.switches.setdefault("portfolio", "REDUCING")
     if order is not None and order.symbol == wrong.symbol and order.lots * wrong.lots > 0:
         order.lots += wrong.lots - (right[0] if right[0] * wrong.lots > 0 else 0)
         if order.lots * wrong.lots <= 0:
@@ -92,6 +96,8 @@ def _limit_change(shadow: Shadow, said: Said) -> Iterator[Heard]:
 def _trading_state(shadow: Shadow, said: Said) -> Iterator[Heard]:
     scope = said["scope"]
     key = f"{scope}:{said['name']}" if scope in {"strategy", "symbol"} else scope
+    if scope == "symbol" and said["action"] != "resume":
+        whole_lots(shadow, said["name"], 0)
     if said["action"] == "resume":
         shadow.switches.pop(key, None)
     elif said["action"] == "halt":
@@ -117,9 +123,19 @@ def _book_open(shadow: Shadow, said: Said) -> Iterator[Heard]:
         shadow.lots[symbol] = lots
         shadow.cost[symbol] = lots * shadow.terms.lot_e8[symbol] * paid
         shadow.price[symbol] = shadow.price[symbol] or paid
+    _settle(shadow, {*shadow.lots})
     shadow.base = shadow.cash + sum(shadow.cost.values())
     shadow.opened = shadow.peak = shadow.equity()
     yield from ()
+
+
+def _settle(shadow: Shadow, symbols: set[str]) -> None:
+    """Forget what executions were: they are part of other lots, or of a book that was stated."""
+    shadow.known |= {
+        one: Known(of.day, of.order_id, of.symbol)
+        for one, of in shadow.known.items()
+        if of.symbol in symbols
+    }
 
 
 def _split(shadow: Shadow, said: Said) -> Iterator[Heard]:
@@ -132,8 +148,9 @@ def _split(shadow: Shadow, said: Said) -> Iterator[Heard]:
     after = int(abs(before) * ratio)
     shadow.lots[symbol] = after if before >= 0 else -after
     shadow.price[symbol] = int(shadow.price[symbol] / ratio)
+    _settle(shadow, {symbol})
     if symbol in shadow.last:
-        shadow.last[symbol] *= said["old"] / said["new"]
+        shadow.last[symbol] = shadow.price[symbol] / PRICE
     paid = was_worth - shadow.lots[symbol] * shadow.unit(symbol)
     shadow.cash += paid
     shadow.cost[symbol] -= paid

@@ -139,7 +139,7 @@ class Judge:
             if decision["action"] == "HOLD":
                 demand("hold", decision["approved"] and not decision["quantity"], decision)
                 continue
-            self._judge(decision, self._wish(decision))
+            self._judge(decision, self._wish(decision), close_ns)
         snapshot = found.snapshot()
         equity = Fraction(snapshot["equity"]) * MONEY
         demand("snapshot", equity == shadow.equity(), (snapshot, shadow.equity()))
@@ -148,9 +148,9 @@ class Judge:
         shadow = self.shadow
         price = rows[order.symbol][1] if order.symbol in rows else math.nan
         side = 1 if order.lots > 0 else -1
-        order.bars += 1
-        if order.bars == 0:
+        if order.placed > shadow.bar:
             return
+        order.bars += 1
         fills = not math.isnan(price)
         at = 0
         if fills:
@@ -186,8 +186,10 @@ class Judge:
     def _wish(self, decision: Mapping[str, Any], price_e8: int = 0, of: str = "model") -> Wish:
         return Wish(decision["symbol"], _signed(decision, self._units), price_e8, of)
 
-    def _judge(self, decision: Mapping[str, Any], wish: Wish, asked: int | None = None) -> None:
-        """Judge one decision; ``asked`` is what an intent asked for, in lots."""
+    def _judge(
+        self, decision: Mapping[str, Any], wish: Wish, placed: int, asked: int | None = None
+    ) -> None:
+        """Judge one decision on an order; ``asked`` is what an intent asked for, in lots."""
         shadow, self.n_judged = self.shadow, self.n_judged + 1
         reading = read(shadow, wish)
         codes = [one["code"] for one in decision["rejection_reasons"]]
@@ -211,9 +213,7 @@ class Judge:
             demand("reasons", seen == whole.broken, (full, seen, whole))
         self._tight(decision, wish, codes)
         if decision["approved"]:
-            # What comes between two bars first sees the one after them.
-            bars = 0 if asked is None else -1
-            order = Waiting(wish.symbol, wish.lots, wish.strategy, wish.price_e8, bars)
+            order = Waiting(wish.symbol, wish.lots, wish.strategy, wish.price_e8, placed)
             shadow.approve(decision["decision_id"], order)
 
     def _tight(self, decision: Mapping[str, Any], wish: Wish, codes: list[str]) -> None:
@@ -240,6 +240,9 @@ class Judge:
             return
         demand("letter", not found.letters, (said, [letter.detail for letter in found.letters]))
         if said["record"] != "venue_execution":
+            is_stop = said["record"] == "trading_state" and said["action"] != "resume"
+            # Anybody may stop things, under a time of any day.
+            day = shadow.remembered if is_stop and shadow.bar >= 0 else day
             shadow.ids[one] = max(day, shadow.remembered)
 
     def _act(self, said: Mapping[str, Any], day: int, found: "_Sent") -> None:
@@ -263,7 +266,8 @@ class Judge:
         price_e8 = 0 if price is None else round(Fraction(repr(float(price))) * PRICE)
         asked = lots if said["side"] == "BUY" else -lots
         strategy = said.get("strategy", "manual")
-        self._judge(decision, self._wish(decision, price_e8, strategy), asked)
+        placed = max(said["ts_event"], self.shadow.bar + 1)
+        self._judge(decision, self._wish(decision, price_e8, strategy), placed, asked)
 
 
 class _Sent:

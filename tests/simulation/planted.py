@@ -266,8 +266,8 @@ DEFECTS = (
     Defect(
         "an order fills at a price from before it was sent",
         "models.risk.decide",
-        "if order.bars_waited == 0:",
-        "if order.bars_waited < 0:",
+        "if order.placed_ns > account.kept.bar_ns:",
+        "if order.placed_ns < 0:",
     ),
     Defect(
         "an order with a limit fills at any price",

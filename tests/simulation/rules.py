@@ -163,7 +163,7 @@ def limits(story: Story, draw: Draw) -> None:
 def switch(story: Story, draw: Draw) -> None:
     """Halt, reduce or resume something."""
     scope = draw.choice(("portfolio", "portfolio", "global", "strategy", "symbol"))
-    names = {"strategy": ("model", "swing"), "symbol": SYMBOLS}
+    names = {"strategy": ("model", "swing"), "symbol": (*SYMBOLS, "NOBODY")}
     action = draw.choice(("halt", "reduce", "resume", "resume", "resume"))
     role = "admin" if action == "resume" else draw.choice(("admin", "trader"))
     story.say(

@@ -23,6 +23,7 @@ class Waiting:
     lots: int
     strategy: str
     price_e8: int = 0
+    placed: int = 0
     bars: int = 0
 
 

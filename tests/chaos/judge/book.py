@@ -155,14 +155,14 @@ class Book:
         if any(slice_.batch.num_rows for slice_ in slices):
             for item in self._of_bar(self._out.executions, name, "ts_event", close_ns):
                 account.execute(item.said, item.record)
-            account.age(f"executions, portfolio {name}, {time_text(close_ns)}")
+            account.age(f"executions, portfolio {name}, {time_text(close_ns)}", close_ns)
         decisions = self._of_bar(self._out.decisions, name, "timestamp", close_ns)
         for item in decisions:
             if item.said["price"] > 0:
                 account.mark(item.said["symbol"], item.said["price"])
         for item in decisions:
             self._slots.decided(account.portfolio, item.said, item.record)
-            self._order(account, item, 0)
+            self._order(account, item, 0, close_ns)
         self._snapshot(account, close_ns)
 
     def _of_bar(self, said: Said, portfolio: str, when: str, close_ns: int) -> list[Item]:
@@ -175,7 +175,7 @@ class Book:
             found.append(said.take(portfolio))
         return found
 
-    def _order(self, account: Account, item: Item, price: int) -> None:
+    def _order(self, account: Account, item: Item, price: int, placed_ns: int) -> None:
         """Judge a decision's order, and open it."""
         said = item.said
         if not said["approved"] or said["action"] == "HOLD":
@@ -187,9 +187,7 @@ class Book:
             return
         asked = Asked(said["symbol"], lots if said["action"] == "BUY" else -lots, price)
         check_order(account, asked, item.record, self._verdict.limits)
-        # What comes between two bars has seen none yet when the next one closes.
-        waited = -1 if said.get("intent_id") else 0
-        account.approve(said["decision_id"], asked.symbol, asked.lots, waited)
+        account.approve(said["decision_id"], asked.symbol, asked.lots, placed_ns)
 
     def _snapshot(self, account: Account, close_ns: int) -> None:
         """Compare with the account that is published after the bar."""
@@ -251,7 +249,8 @@ class Book:
             slots.broken(record.place, f"next decision {found}", f"one on {said['intent_id']}")
             return
         self._out.decisions.take(name)
-        self._order(account, item, rounded(said.get("price") or 0))
+        placed_ns = max(time_ns(said["ts_event"]), account.bar_ns + 1)
+        self._order(account, item, rounded(said.get("price") or 0), placed_ns)
 
     def _venue(self, account: Account, said: dict[str, Any], record: Record) -> None:
         """Take what a venue's execution became: one execution, two of a correction, or none."""

@@ -27,10 +27,11 @@ class Position:
 
 @dataclass
 class OpenOrder:
-    """An approved order: what is left of it in signed lots, and the bars it has waited."""
+    """An approved order: what is left of it in signed lots, since when, and for how many bars."""
 
     symbol: str
     lots: int
+    placed_ns: int
     waited: int = 0
 
 
@@ -46,6 +47,7 @@ class Account:
         self.positions: dict[str, Position] = {}
         self.orders: dict[str, OpenOrder] = {}
         self.day, self.day_open = -1, portfolio.cash
+        self.bar_ns = -1
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -86,9 +88,9 @@ class Account:
         """Take a bar's close."""
         self.position(symbol).price = rounded(price)
 
-    def approve(self, decision_id: str, symbol: str, lots: int, waited: int = 0) -> None:
-        """Open an order that has waited for so many bars."""
-        self.orders[decision_id] = OpenOrder(symbol, lots, waited)
+    def approve(self, decision_id: str, symbol: str, lots: int, placed_ns: int) -> None:
+        """Open an order that was sent at a close, or behind the last one."""
+        self.orders[decision_id] = OpenOrder(symbol, lots, placed_ns)
 
     def execute(self, said: Said, at: Record) -> None:
         """Take an execution: the order that it is of, and the money that it moves."""
@@ -114,7 +116,7 @@ class Account:
             open_ = f"{order.lots} open lots of {order.symbol}" if order else "no open order"
             if order is None or (order.symbol, order.lots) != (said["symbol"], lots):
                 self.ledger.broken(at.place, found, f"{open_} of {said['decision_id']}")
-            elif said["kind"] == "fill" and order.waited < 0:
+            elif said["kind"] == "fill" and order.placed_ns > self.bar_ns:
                 expected = "one behind the next close: this bar's price is older than the order"
                 self.ledger.broken(at.place, found, expected)
             elif said["kind"] == "expire" and not said.get("venue_kind"):
@@ -141,9 +143,12 @@ class Account:
         held.lots += lots
         self.cash -= lots * unit
 
-    def age(self, at: str) -> None:
+    def age(self, at: str, close_ns: int) -> None:
         """Let a bar pass for all orders that it left open; on paper each ends in time."""
+        before_ns, self.bar_ns = self.bar_ns, close_ns
         for name, order in self.orders.items():
+            if order.placed_ns > before_ns:
+                continue
             order.waited += 1
             if self.portfolio.is_paper and order.waited >= self.portfolio.expiry_bars:
                 found = f"order {name} is open after {order.waited} bars"

@@ -43,6 +43,12 @@ def test_fold_when_a_report_is_well_formed_then_is_copied_under_its_portfolio(ru
     assert json.loads(sent.value) == {**SAID, "record": "venue_execution", "corrects": ""}
 
 
+def test_fold_when_headers_fill_a_record_then_is_a_dead_letter(run: Run) -> None:
+    """With them the copy, which says more, would be larger than the broker takes."""
+    (letter,) = letters(run.take([record(SAID, 7, headers=[("trace", b"t" * 1_000_000)])]))
+    assert (letter.reason, letter.field) == ("HEADERS_TOO_LARGE", "headers")
+
+
 @pytest.mark.parametrize(
     ("changes", "reason", "field"),
     [

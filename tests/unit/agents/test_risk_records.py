@@ -119,6 +119,13 @@ def test_intent_when_malformed_then_is_a_letter_with_its_field(book: Book) -> No
     assert len(read(book.give(book.intent(1)))) == 1
 
 
+def test_record_when_its_headers_fill_it_then_is_a_letter(book: Book) -> None:
+    """A decision takes them along and says more, so the broker would refuse it at every start."""
+    stuffed = book.intent(1)._replace(headers=[("trace", b"t" * 1_000_000)])
+    assert reasons(book.give(stuffed)) == ["HEADERS_TOO_LARGE"]
+    assert len(read(book.give(book.intent(1)))) == 1
+
+
 def test_record_when_its_key_is_anothers_then_is_a_letter(book: Book) -> None:
     """A record acts on the portfolio that its key and its body name alike."""
     stray = book.say("order_intent", "other", intent_id="k", symbol=ONE, side="BUY", quantity=1)

@@ -39,10 +39,10 @@ def test_account_when_a_sale_turns_it_short_then_the_rest_has_a_new_cost() -> No
 def test_account_when_a_paper_order_stays_open_too_long_then_it_is_found() -> None:
     """After two bars it must have filled or expired."""
     book, ledger = account()
-    book.approve("d", "A", 2)
-    book.age("bar 1")
+    book.approve("d", "A", 2, -1)
+    book.age("bar 1", 1)
     assert ledger.n_broken == 0
-    book.age("bar 2")
+    book.age("bar 2", 2)
     assert ledger.first is not None
     assert ledger.first.found == "order d is open after 2 bars"
 
@@ -50,7 +50,7 @@ def test_account_when_a_paper_order_stays_open_too_long_then_it_is_found() -> No
 def test_account_when_a_paper_fill_is_not_its_order_then_it_is_found() -> None:
     """One lot is half a unit; the order was of two."""
     book, ledger = account()
-    book.approve("d", "A", 2)
+    book.approve("d", "A", 2, -1)
     book.execute(execution("BUY", "1.5", "10"), AT)
     assert ledger.first is not None
     assert ledger.first.found == "fill of 3 lots of A"
@@ -60,7 +60,7 @@ def test_account_when_a_paper_fill_is_not_its_order_then_it_is_found() -> None:
 def test_account_when_a_venue_corrects_a_fill_then_the_order_waits_for_the_rest() -> None:
     """Of 4 lots 3 filled; corrected to 1, three are open again."""
     book, ledger = account(venue="external")
-    book.approve("d", "A", 4)
+    book.approve("d", "A", 4, -1)
     book.execute(execution("BUY", "1.5", "10", venue_kind="partial_fill"), AT)
     book.execute(execution("SELL", "1.5", "10", venue_kind="correction"), AT)
     book.execute(execution("BUY", "0.5", "10", venue_kind="correction"), AT)

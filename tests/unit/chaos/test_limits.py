@@ -11,11 +11,11 @@ from tests.unit.chaos.world import LIMITS, account, record
 def broken(asked: Asked, held: int = 0, selling: int = 0, **limits: object) -> list[str]:
     """Return what an order breaks while 40 lots of B, worth 200, are being bought."""
     book, _ = account(limits=LIMITS | limits)
-    book.approve("b", "B", 40)
+    book.approve("b", "B", 40, 0)
     book.position("A").lots = held
     book.cash -= held * 5 * E16
     if selling:
-        book.approve("a", "A", -selling)
+        book.approve("a", "A", -selling, 0)
     found = Invariant("I5", "")
     check_order(book, asked, record(), found)
     return [found.first.expected] * found.n_broken if found.first else []

@@ -103,6 +103,7 @@ def test_catalogue_when_listed_then_keeps_the_contracts_retention() -> None:
     assert decisions["retention.ms"] == str(7 * 24 * 3600 * 1000)
     assert decisions["compression.type"] in {"lz4", "zstd"}
     assert int(specs["dead-letters"].settings()["max.message.bytes"]) > 1 << 20
+    assert int(specs["portfolio-snapshots"].settings()["max.message.bytes"]) >= 10_000 * 300
     assert specs["market-ticks"].settings()["compression.type"] == "producer"
     assert topics.CHANGELOG_BYTES >= 8 << 20
 

@@ -14,7 +14,7 @@ from models.portfolio.witness import Witness
 from models.risk.account import Account, Day, Kept
 from models.risk.decide import Executed, Row, Verdict
 from models.risk.limits import Finding
-from models.risk.switches import Switch
+from models.risk.switches import MOST_NAMED, Switch
 from streams.epochs import Portfolio
 from streams.ids import decision_id, execution_id
 from streams.instructions import OrderIntent
@@ -304,6 +304,19 @@ def test_snapshot_when_there_is_no_equity_then_shares_are_zero() -> None:
 INTENT = OrderIntent(
     portfolio="main", ts_event=MIDNIGHT, intent_id="k1", symbol="AAA", side="SELL", quantity=2
 )
+
+
+def test_snapshot_when_as_much_as_can_be_is_stopped_then_the_broker_takes_it() -> None:
+    """Any role may stop things: a record too large to send would end the worker for ever."""
+    stopped = account(968)
+    for n in range(MOST_NAMED):
+        # One character of text that JSON writes as six.
+        switch = Switch("HALTED", "\x01" * 500, "é" * 64, 7)
+        stopped.kept.switches.throw("strategy", f"{n:03}" + "é" * 61, switch)
+    restricted = tuple(f"{n:04}" + "é" * 60 for n in range(1_000))
+    stopped.kept.changed["restricted"] = restricted
+    stopped.adopt(stopped.rules)
+    assert len(msgspec.json.encode(snapshot_event(SLOT, stopped))) < 1 << 20
 
 
 def test_intent_when_decided_then_has_the_shape_of_a_decision() -> None:

@@ -272,6 +272,9 @@ def test_limits_when_changed_then_stand_until_changed_again() -> None:
         {"max_asset_fraction": 0.1, "max_net_fraction": 1e9},
         {"allow_short": 1},
         {"restricted": 5},
+        {"restricted": [""]},
+        {"restricted": ["AAA", "AAA"]},
+        {"restricted": [f"S{n}" for n in range(1_001)]},
     ],
 )
 def test_limits_when_one_is_wrong_then_none_is_changed(limits: dict[str, Any]) -> None:
@@ -303,10 +306,16 @@ def test_switch_when_halted_then_reducing_is_a_resume_and_needs_its_role() -> No
     assert account.kept.switches.state() == "REDUCING"
 
 
-def test_switch_when_a_thousand_names_are_stopped_then_the_next_asks_to_stop_all() -> None:
+def test_switch_when_its_symbol_is_unknown_then_is_refused() -> None:
+    """Who misspells what to stop must hear of it, and not find it traded."""
+    typo = say(TradingState, action="halt", scope="symbol", name="AAAA")
+    assert refusal(opened(), typo) == ("UNKNOWN_SYMBOL", "symbol")
+
+
+def test_switch_when_a_hundred_names_are_stopped_then_the_next_asks_to_stop_all() -> None:
     """What is kept is bounded; the portfolio can always be stopped, and a name again."""
     account = opened()
-    for n in range(1_000):
+    for n in range(100):
         named = {"change_id": f"s{n}", "scope": "strategy", "name": f"s{n}"}
         apply(account, say(TradingState, action="halt", **named))
     more = say(TradingState, action="halt", scope="symbol", name="AAA")
@@ -326,6 +335,16 @@ def test_switch_when_old_then_stops_but_does_not_resume() -> None:
     assert refusal(account, resume) == ("RECORD_TOO_OLD", "ts_event")
 
 
+def test_switch_when_from_far_ahead_then_stops_and_is_let_go() -> None:
+    """Whatever time any role names, its ids do not fill the memory for good."""
+    account = opened()
+    far = say(TradingState, action="halt", role="trader", ts_event=MIDNIGHT + 10_000 * DAY)
+    apply(account, far)
+    assert account.kept.switches.state() == "HALTED"
+    account.advance(MIDNIGHT + 3 * DAY)
+    assert not account.kept.memory.ids
+
+
 def test_open_when_sent_then_the_book_is_as_stated() -> None:
     """Cash is decimal text, exact; a position twice is no statement."""
     account = opened()
@@ -337,9 +356,15 @@ def test_open_when_sent_then_the_book_is_as_stated() -> None:
     assert refusal(account, twice) == ("BAD_POSITIONS", "positions")
 
 
-@pytest.mark.parametrize("cash", ["x", "1e40", "1e-17", "nan", "inf"])
+@pytest.mark.parametrize(
+    "cash",
+    [
+        *("x", "1e16", "1e40", "1e-17", "nan", "snan", "inf"),
+        *("1e999999999", "-1e999999999", "1e-999999999", "0e999999999", "1." + "1" * 10**6),
+    ],
+)
 def test_open_when_cash_is_no_amount_then_is_refused(cash: str) -> None:
-    """Neither text nor endless numbers."""
+    """Neither text nor endless numbers, and at once: the book must not compute what they are."""
     assert refusal(opened(), say(BookOpen, cash=cash)) == ("BAD_AMOUNT", "cash")
 
 

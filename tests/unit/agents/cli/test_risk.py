@@ -109,6 +109,7 @@ def test_check_when_refused_then_names_the_reasons_and_exits_2(log: PlayedLog) -
         (("risk", "halt", "--reason", "x", "--role", "boss"), "--role was 'boss'"),
         (("risk", "halt", "--reason", "x", "--scope", "world"), "--scope was 'world'"),
         (("risk", "halt", "--reason", "x", "--scope", "symbol"), "name was ''"),
+        (("risk", "halt", "--reason", "x", "--target", "other"), "--target was 'other'"),
     ],
 )
 def test_commands_when_a_word_is_wrong_then_say_what_was_expected(

@@ -11,7 +11,7 @@ from models.portfolio.ledger import MONEY_SCALE, Fill
 from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account, open_account, scaled
 from models.risk.limits import Order
-from models.risk.sessions import DAY_NS
+from models.risk.sessions import DAY_NS, Sessions, day_of
 from tests.oracles import FREE, account_of, rules_of
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -67,6 +67,39 @@ def test_adopt_when_sectors_change_then_exposure_is_grouped_anew() -> None:
     account.adopt(account.rules._replace(sectors={"AAA": "new"}))
     assert account.exposure.by_sector == {"new": 200 * MONEY_SCALE}
     assert account.limits.max_leverage == 0.5
+
+
+@pytest.mark.parametrize(
+    "hours",
+    [
+        None,
+        Sessions((99 * DAY_NS, 100 * DAY_NS), (99 * DAY_NS + 1, 100 * DAY_NS + 1)),
+        Sessions(
+            tuple(n * DAY_NS for n in range(90, 101)), tuple(n * DAY_NS + 1 for n in range(90, 101))
+        ),
+    ],
+)
+def test_adopt_when_the_calendar_counts_otherwise_then_the_next_day_begins(
+    hours: Sessions | None,
+) -> None:
+    """A stretch that begins a year later counts from one again; the stop must not stay for good."""
+    account = account_of(
+        {"AAA": 100.0},
+        day=Sessions(
+            tuple(n * DAY_NS for n in range(101)), tuple(n * DAY_NS + 1 for n in range(101))
+        ),
+    )
+    account.advance(99 * DAY_NS + 5)
+    account.kept.memory.ids["k"] = account.kept.memory.day
+    account.book.cash -= 500 * MONEY_SCALE
+    account.adopt(account.rules._replace(day=hours))
+    assert account.kept.day.open_equity == 1_000 * MONEY_SCALE
+    account.advance(99 * DAY_NS + 9)
+    assert account.kept.day.open_equity == 1_000 * MONEY_SCALE
+    account.advance(100 * DAY_NS + 5)
+    assert account.kept.day.open_equity == 500 * MONEY_SCALE
+    assert account.kept.memory.is_known("k")
+    assert not account.kept.memory.is_forgotten(day_of(hours, 100 * DAY_NS + 5))
 
 
 def test_verify_when_the_book_is_changed_behind_its_back_then_halts() -> None:

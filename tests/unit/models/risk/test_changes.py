@@ -87,6 +87,14 @@ def test_split_when_orders_are_open_then_those_of_the_symbol_end() -> None:
     assert [order.symbol for order in account.reservations.orders] == ["BBB"]
 
 
+def test_split_when_the_price_is_the_least_there_is_then_the_last_close_is_it_too() -> None:
+    """Rounded down again and again it stays 1e-8; a close that grew would end in no return."""
+    account = account_of({"AAA": 1e-8})
+    for _ in range(1_100):
+        split(account, "AAA", 5_000, 9_999)
+    assert account.kept.last_close.tolist() == [1e-8]
+
+
 @pytest.mark.parametrize(("held", "cash"), [(10, 1_005), (-10, 995), (0, 1_000)])
 def test_dividend_when_paid_then_who_is_short_pays(held: int, cash: int) -> None:
     """Half a dollar for each of ten."""

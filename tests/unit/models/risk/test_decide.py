@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.portfolio.ledger import MONEY_SCALE, Position
-from models.portfolio.reservation import WITHIN_BAR
 from models.risk.account import Account, open_account
 from models.risk.decide import Outcome, Row, decide, judge
 from models.risk.limits import AccountRules, Order
@@ -62,7 +61,7 @@ def test_decide_when_the_next_bar_has_a_price_then_fills_the_order_first() -> No
     decide(account, 1, [row()])
     outcome = decide(account, 2, [row(fill=101.0)])
     ((order, fill, *_),) = outcome.executions
-    assert (order.symbol, order.lots, order.placed_close_ns) == ("AAA", 2, 1)
+    assert (order.symbol, order.lots, order.placed_ns) == ("AAA", 2, 1)
     assert fill is not None
     assert fill.price_e8 == 102_01000000
     assert fill.fee == 2_0402 * MONEY_SCALE // 10_000
@@ -70,15 +69,21 @@ def test_decide_when_the_next_bar_has_a_price_then_fills_the_order_first() -> No
     assert account.book.cash == (1_000 * 10_000 - 204_0200 - 2_0402) * MONEY_SCALE // 10_000
 
 
-def test_decide_when_an_order_came_within_the_bar_then_fills_in_the_one_after() -> None:
-    """The fill price of the bar in which it came was made before it; expiry counts from there."""
+@pytest.mark.parametrize(("placed_ns", "fills_at"), [(1, 2), (2, 3), (3, 4)])
+def test_decide_when_an_order_came_behind_a_close_then_fills_behind_the_next(
+    placed_ns: int, fills_at: int
+) -> None:
+    """A bar's fill price is made behind the close before it: no order may be younger than that.
+
+    Expiry counts from the first bar that could have filled it.
+    """
     rules = rules_of(SYMBOLS, expiry=1)
     account = opened(rules)
-    decide(account, 1, [row(target=0.0)])
-    bought = judge(account, row(), Order("AAA", 2), 1, "k", WITHIN_BAR)
-    assert bought.approved
-    assert decide(account, 2, [row(target=0.2, fill=90.0)]).executions == ()
-    ((order, fill, *_),) = decide(account, 3, [row(target=0.2, fill=110.0)]).executions
+    decide(account, 1, [row(target=NAN)])
+    assert judge(account, row(), Order("AAA", 2), placed_ns, "k").approved
+    for close in range(2, fills_at):
+        assert decide(account, close, [row(target=NAN, fill=90.0)]).executions == ()
+    ((order, fill, *_),) = decide(account, fills_at, [row(target=NAN, fill=110.0)]).executions
     assert fill is not None
     assert (order.order_id, fill.price_e8) == ("k", 110 * 10**8)
 

@@ -27,6 +27,11 @@ from models.risk.var import (
 MOVES = st.lists(st.integers(-1_000, 1_000).map(float), min_size=21, max_size=80)
 
 
+def test_historical_when_nothing_is_held_then_is_a_plain_zero() -> None:
+    """Nobody loses -0.0 of equity, and a row of SQL would say so."""
+    assert math.copysign(1.0, historical_var(np.zeros(20), 20)) == 1.0
+
+
 def test_quantile_when_compared_then_is_that_of_the_normal() -> None:
     """95 % of a normal lie below it."""
     assert norm.ppf(0.95) == pytest.approx(NORMAL_QUANTILE, abs=1e-15)

@@ -1,11 +1,14 @@
 """Executions of a venue: every kind, expected or not, changes the book once and as it says."""
 
+from collections.abc import Callable
+
 import pytest
 
 from models.errors import Refused
 from models.portfolio.ledger import MONEY_SCALE
 from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
+from models.risk.changes import Opening, open_book, split
 from models.risk.decide import Outcome
 from models.risk.sessions import DAY_NS
 from models.risk.venue import Report, take_report
@@ -190,6 +193,21 @@ def test_correction_when_the_order_is_open_then_waits_for_the_difference(
 
 
 @pytest.mark.parametrize(
+    ("right", "state"), [(5, "ACTIVE"), (6, "REDUCING"), (0, "ACTIVE"), (-1, "REDUCING")]
+)
+def test_correction_when_more_filled_than_was_ordered_then_takes_no_new_risk(
+    right: int, state: str
+) -> None:
+    """Of five ordered, three had filled: six, or one on the other side, is a surprise."""
+    account = waiting()
+    take_report(account, report(kind="partial_fill", lots=3))
+    said = report(execution_id="e2", kind="correction", lots=right, corrects="e1")
+    outcome = take_report(account, said)
+    assert account.kept.switches.state() == state
+    assert [code for code, _ in outcome.alerts] == ([] if state == "ACTIVE" else ["OVER_FILL"])
+
+
+@pytest.mark.parametrize(
     "changes", [{"corrects": "never"}, {"corrects": "e1", "symbol": "BBB"}, {"corrects": "c1"}]
 )
 def test_correction_when_what_it_corrects_is_not_known_then_is_refused(
@@ -214,6 +232,24 @@ def test_correction_when_corrected_itself_then_only_the_last_counts() -> None:
     assert account.book.position("AAA").lots == 3
     with pytest.raises(Refused):
         take_report(account, report(execution_id="e4", kind="correction", corrects="e1"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda of: split(of, "AAA", 2, 1), lambda of: open_book(of, 0, [Opening("AAA", 7, 10**8)])],
+)
+def test_correction_when_the_lots_are_others_since_then_is_refused(
+    change: Callable[[Account], Outcome],
+) -> None:
+    """Five lots before a split are ten after it, and an opening states what is held by itself."""
+    account = waiting()
+    take_report(account, report())
+    change(account)
+    before = (account.book.position("AAA").lots, cash(account))
+    assert take_report(account, report()) == Outcome()
+    with pytest.raises(Refused, match="UNKNOWN_EXECUTION"):
+        take_report(account, report(execution_id="e9", kind="correction", lots=0, corrects="e1"))
+    assert (account.book.position("AAA").lots, cash(account)) == before
 
 
 def test_report_when_older_than_what_is_remembered_then_is_refused() -> None:

@@ -54,6 +54,7 @@ def _fuzz(name: str, runs: int, said: Path) -> None:
         for number, example in enumerate(decoder.examples):
             Path(corpus, str(number)).write_bytes(example)
         options = (f"-runs={runs}", f"-seed={_SEED}", "-max_len=65536", "-verbosity=0")
+        options += (f"-artifact_prefix={corpus}/",)
         atheris.Setup([sys.argv[0], corpus, *options], one)
         atheris.Fuzz()
 
@@ -73,7 +74,12 @@ def _drive(name: str, runs: int) -> dict[str, Any]:
         text = Path(said.name).read_text()
     told: dict[str, Any] = json.loads(text) if text else {"runs": 0}
     is_clean = ended.returncode == 0 and told["runs"] >= runs
-    return {"decoder": name, **told, "finding": "" if is_clean else ended.stderr[-3_000:]}
+    return {"decoder": name, **told, "finding": "" if is_clean else _told(ended)}
+
+
+def _told(ended: "subprocess.CompletedProcess[str]") -> str:
+    """Return what was found: the exception, and the bytes in base64 at the end."""
+    return f"{ended.stdout}\n{ended.stderr}"[-3_000:]
 
 
 def holds(told: dict[str, Any]) -> bool:

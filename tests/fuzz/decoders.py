@@ -37,9 +37,7 @@ class Decoder(NamedTuple):
 
 
 def _read_ticks(value: bytes) -> object:
-    found = list(read_ticks(value, _HERE))
-    tick_bytes(value, len(found) - 1)
-    return found
+    return [(item, tick_bytes(value, item[0])) for item in read_ticks(value, _HERE)]
 
 
 def _read_slice(value: bytes) -> object:

@@ -14,7 +14,7 @@ from models.risk.feed import Feed
 from models.risk.flow import OrderFlow, Sent
 from models.risk.memory import Memory, Taken
 from models.risk.switches import Switch, Switches, SwitchState
-from streams.codec import pack_state, unpack_state
+from streams.codec import StateError, pack_state, unpack_state
 
 
 class StoredAccount(NamedTuple):
@@ -101,8 +101,21 @@ def encode_account(account: StoredAccount, earned: FloatArray) -> bytes:
 
 
 def decode_account(data: bytes) -> StoredAccount:
-    """Read a snapshot: the last bar decided and the account after it."""
+    """Read a snapshot: the last bar decided and the account after it.
+
+    Raises
+    ------
+    StateError
+        If the bytes are none.
+    """
     stored = unpack_state(_Stored, data)
+    try:
+        return _account(stored)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise StateError(f"{len(data)} bytes are no snapshot of an account: {error}") from error
+
+
+def _account(stored: _Stored) -> StoredAccount:
     positions = {
         symbol: Position(lots, int(cost), price)
         for symbol, (lots, cost, price) in stored.positions.items()

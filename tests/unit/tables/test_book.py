@@ -1,5 +1,6 @@
 """An account survives its snapshot to the last unit of money and the last bit of its window."""
 
+import cramjam
 import numpy as np
 import pytest
 
@@ -7,6 +8,7 @@ from models.portfolio.ledger import Book, Position
 from models.portfolio.reservation import OpenOrder, Reservations
 from models.portfolio.witness import Witness
 from models.risk.account import Day, Kept
+from models.risk.feed import Feed
 from models.risk.flow import OrderFlow, Sent
 from models.risk.memory import Memory, Taken
 from models.risk.switches import Switch, Switches
@@ -41,6 +43,7 @@ def account() -> StoredAccount:
         memory=Memory(17, {"intent:1": 16}, {"execution:1": Taken(17, "d1", "AAA", 1, 2, 10**25)}),
         changed={"max_leverage": 0.5, "restricted": ("AAA",), "allow_short": True},
         parity={"AAA": 0.75, "BBB": 0.25},
+        feed=Feed(((40, 100, 1), (60, 50, 0))),
     )
     return StoredAccount((60, 1), "e" * 64, 3, kept)
 
@@ -62,6 +65,7 @@ def test_decode_when_encoded_then_is_the_same_account() -> None:
         "memory",
         "changed",
         "parity",
+        "feed",
     ):
         assert getattr(again, name) == getattr(kept, name), name
     assert list(again.book.positions) == ["BBB", "AAA"]
@@ -77,3 +81,12 @@ def test_decode_when_bytes_are_no_account_then_says_so() -> None:
     """A table of another version is named as such."""
     with pytest.raises(StateError):
         decode_account(b"garbage")
+
+
+def test_decode_when_a_number_in_it_is_none_then_says_so() -> None:
+    """Bytes that unpack can still hold money that is no number."""
+    plain = cramjam.zstd.decompress(encode_account(account(), EARNED))
+    cash = str(account().kept.book.cash).encode()
+    damaged = bytes(plain).replace(cash, b"x" * len(cash))
+    with pytest.raises(StateError, match="no snapshot of an account"):
+        decode_account(bytes(cramjam.zstd.compress(damaged)))

@@ -102,7 +102,9 @@ class RolePart:
     def stop(self) -> str | None:
         """End the role and say so; None if it did not run."""
         process = self._running()
-        if process is not None:
+        if process is None:
+            self._kept.end_rest()
+        else:
             process.end()
         self._kept.forget()
         return None if process is None else f"{self.name} (pid {process.pid})"

@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 
 from streams.clock import wall_ns
 from tables.stores.artifacts import Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.servers.mlflow import Tracking
 
 CHAMPION = "champion"
 EXPERIMENT = "tradewind-training"
 
+_PREFIX = "tradewind-"
+_OURS = f"name LIKE '{_PREFIX}%'"
 _DIGEST_TAG = "tradewind.digest"
 _CARD_FILE = "MODEL_CARD.md"
 _MODEL_SUFFIX = ".safetensors"
@@ -78,7 +80,7 @@ def model_name(timeframe: str, stack: str) -> str:
     >>> model_name("1day", "paper-1f2e3d4c")
     'tradewind-1day-paper-1f2e3d4c'
     """
-    return f"tradewind-{timeframe}-{stack}"
+    return f"{_PREFIX}{timeframe}-{stack}"
 
 
 def is_of(name: str, stack: str) -> bool:
@@ -139,23 +141,23 @@ class ModelRegistry:
             return tuple(self._versions(name))
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all registered models, sorted."""
+        """Return the names of all models that stacks have registered, sorted."""
         with self._speaking():
-            return tuple(sorted(model.name for model in self._client.search_registered_models()))
+            return tuple(sorted(self._names()))
 
     def champion(self, name: str) -> Version:
         """Return the version that is called champion.
 
         Raises
         ------
-        StoreConflict
+        NoChampion
             If no version of this name is.
         """
         with self._speaking():
             for version in self._versions(name):
                 if CHAMPION in version.aliases:
                     return version
-        raise StoreConflict(
+        raise NoChampion(
             f"no version of {name} is called {CHAMPION} at {self._tracking.spoken}: "
             "register one with `tradewind train`"
         )
@@ -175,6 +177,14 @@ class ModelRegistry:
                 version.run_id, f"{version.digest}{_MODEL_SUFFIX}", folder
             )
             return self._artifacts.put_file(Path(file), version.digest)
+
+    def _names(self) -> Iterator[str]:
+        """Give the names page by page: one answer holds a hundred."""
+        token = None
+        while token != "":
+            page = self._client.search_registered_models(_OURS, page_token=token)
+            yield from (model.name for model in page)
+            token = page.token or ""
 
     def _versions(self, name: str) -> Iterator[Version]:
         found = self._client.search_model_versions(f"name = '{name}'")
@@ -211,7 +221,7 @@ class ModelRegistry:
         self._client.log_artifact(run_id, str(self._artifacts.path_of_models(entry.digest)))
         self._client.log_text(run_id, entry.card, _CARD_FILE)
         self._client.set_terminated(run_id)
-        if name not in {model.name for model in self._client.search_registered_models()}:
+        if name not in self._names():
             self._client.create_registered_model(name)
         tagged = {_DIGEST_TAG: entry.digest}
         source = run.info.artifact_uri

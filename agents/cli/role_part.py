@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from agents.cli.parts import PartState
+from agents.run import keeper
 from agents.run.kept_role import KeptRole
 from streams.brokers.processes import Process
 from streams.brokers.waiting import wait_for
@@ -146,7 +147,9 @@ class RolePart:
                 f"it ended by itself again and again and was given up{self._restarted()}; read the "
                 f"end of {self._kept.log}, then `tradewind up`"
             )
-        return f"it ended by itself, the keeper starts it again; log in {self._kept.log}"
+        is_kept = KeptRole(self.home, keeper.NAME).process() is not None
+        then = "the keeper starts it again" if is_kept else "nobody keeps it: run `tradewind up`"
+        return f"it ended by itself, {then}; log in {self._kept.log}"
 
     def _running(self) -> Process | None:
         return self._kept.process(self.ask)

@@ -82,6 +82,7 @@ def test_keeper_when_it_is_killed_itself_then_roles_do_not_notice(tmp_path: Path
         os.kill(int(str(keeper.state().pid)), signal.SIGKILL)
         assert wait_for(lambda: not keeper.state().running, timeout_s=PATIENCE_S)
         assert page.state().running
+        assert "nobody keeps it: run `tradewind up`" in keeper.state().why
         keeper.start()
         assert page.state().restarts == 1
     finally:

@@ -21,6 +21,7 @@ from tables.stores.servers.mlflow import Tracking
 
 CHAMPION = "champion"
 EXPERIMENT = "tradewind-training"
+STACK_TAG = "tradewind.stack"
 
 _PREFIX = "tradewind-"
 _OURS = f"name LIKE '{_PREFIX}%'"
@@ -202,7 +203,7 @@ class ModelRegistry:
     def _new_version(self, name: str, entry: Entry) -> int:
         from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415  see above
 
-        run = self._client.create_run(self._experiment(), run_name=entry.digest[:12])
+        run = self._client.create_run(self._experiment(entry), run_name=entry.digest[:12])
         run_id = run.info.run_id
         now_ms = wall_ns() // _NS_PER_MS
         metrics = [
@@ -230,12 +231,14 @@ class ModelRegistry:
         )
         return int(made.version)
 
-    def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+    def _experiment(self, entry: Entry) -> str:
+        root = self._tracking.artifact_root
+        # An experiment has one place for files: where that is a folder of ours, one for each stack.
+        name = EXPERIMENT if root is None else f"{EXPERIMENT}-{entry.tags[STACK_TAG]}"
+        found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        root = self._tracking.artifact_root
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
+        return str(self._client.create_experiment(name, artifact_location=root))
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -144,6 +144,19 @@ def test_fetch_when_the_registrys_file_was_changed_then_refuses_it(
         ModelRegistry(tracking, Artifacts(tmp_path / "elsewhere")).fetch(version)
 
 
+def test_register_when_stacks_share_a_database_then_each_keeps_its_files_in_its_own_folder(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    """The other stack's folder may be on another machine, or be deleted with the stack."""
+    for seed, stack in enumerate(("one", "two"), 30):
+        store, root = Artifacts(tmp_path / stack / "artifacts"), tmp_path / stack / "mlflow"
+        digest = put(store, seed, "1s")
+        own = Tracking(tracking.uri, root.as_uri(), "embedded", "")
+        register(ModelRegistry(own, store), store, digest)
+        (file,) = root.rglob("*.safetensors")
+        assert file.stem == digest
+
+
 def test_names_when_there_are_more_than_an_answer_holds_then_all_are_found(
     tracking: Tracking, artifacts: Artifacts
 ) -> None:

@@ -48,7 +48,8 @@ class Epochs:
         Raises
         ------
         SettingsError
-            If the document names another feature pipeline than this program computes.
+            If the document names another feature pipeline than this program computes, or models
+            that were fitted on another.
         """
         loaded = self._loaded.get(digest)
         if loaded is None:
@@ -59,6 +60,7 @@ class Epochs:
                 for name, kept in sorted(epoch.calendars.items())
             }
             models = self._artifacts.load_models(epoch.models)
+            _check_models(epoch, models)
             loaded = LoadedEpoch(digest, epoch, models, sessions)
             self._loaded[digest] = loaded
         return loaded
@@ -72,4 +74,14 @@ def _check_pipeline(epoch: Epoch) -> None:
             f"the epoch was made for feature pipeline {found[0]} ({found[1][:12]}); this program "
             f"computes {expected[0]} ({expected[1][:12]}): deploy the version that fits, or "
             "announce a new epoch"
+        )
+
+
+def _check_models(epoch: Epoch, models: ModelSet) -> None:
+    found = str(models.metadata.get("pipeline_digest"))
+    if found != epoch.pipeline_digest:
+        raise SettingsError(
+            f"models {epoch.models[:12]} were fitted on features of pipeline {found[:12]}; this "
+            f"program computes {epoch.pipeline_digest[:12]}: train again, or deploy the version "
+            "that fits"
         )

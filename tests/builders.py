@@ -84,7 +84,7 @@ def models(seed: int = 1) -> ModelSet:
             termination=rng.normal(size=(3, 8)),
         ),
         ensemble=EnsembleModel(slope=1.0, intercept=0.0, volatility_column=38),
-        metadata={"timeframe": "1min"},
+        metadata={"timeframe": "1min", "pipeline_digest": pipeline_digest()},
     )
 
 

@@ -90,7 +90,8 @@ def replay(
     with _in_order() as console:
         home = stack_home(name)
         tape = open_tape(file, timeframe=timeframe)
-        session = Session(console, home, tape, None, _ns(show_from))
+        # The champion of a live stack is whom `train` made it, not what a backtest was fitted with.
+        session = Session(console, home, tape, None, _ns(show_from), registers=False)
         session.check()
         held = session.run(_running_broker(home), stay=not once)
     raise typer.Exit(0 if held else 1)

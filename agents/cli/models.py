@@ -46,7 +46,10 @@ def list_models(
     if as_json:
         typer.echo(json.dumps([each._asdict() for each in found]))
         return
-    table = Table("model", "version", "aliases", "run")
+    table = Table()
+    table.add_column("model", overflow="fold")
+    for column in ("version", "aliases", "run"):
+        table.add_column(column)
     table.add_column("digest", overflow="fold")
     for each in found:
         table.add_row(

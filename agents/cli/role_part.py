@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from agents.cli.parts import PartState
+from agents.run import keeper
 from agents.run.kept_role import KeptRole
 from streams.brokers.processes import Process
 from streams.brokers.waiting import wait_for
@@ -102,7 +103,9 @@ class RolePart:
     def stop(self) -> str | None:
         """End the role and say so; None if it did not run."""
         process = self._running()
-        if process is not None:
+        if process is None:
+            self._kept.end_rest()
+        else:
             process.end()
         self._kept.forget()
         return None if process is None else f"{self.name} (pid {process.pid})"
@@ -144,7 +147,9 @@ class RolePart:
                 f"it ended by itself again and again and was given up{self._restarted()}; read the "
                 f"end of {self._kept.log}, then `tradewind up`"
             )
-        return f"it ended by itself, the keeper starts it again; log in {self._kept.log}"
+        is_kept = KeptRole(self.home, keeper.NAME).process() is not None
+        then = "the keeper starts it again" if is_kept else "nobody keeps it: run `tradewind up`"
+        return f"it ended by itself, {then}; log in {self._kept.log}"
 
     def _running(self) -> Process | None:
         return self._kept.process(self.ask)

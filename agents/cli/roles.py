@@ -45,7 +45,10 @@ class LivePlan(msgspec.Struct):
 
 
 def planned(home: Path, models: str, settings: Settings) -> LivePlan:
-    """Return the plan with an epoch of these models and settings, a new one if anything changed."""
+    """Return the plan with an epoch of these models and settings, a new one if anything changed.
+
+    It is for the caller to keep.
+    """
     artifacts = Artifacts(home / "artifacts")
     metadata = artifacts.load_models(models).metadata
     instruments = instruments_of(settings, tuple(metadata["symbols"]))
@@ -78,7 +81,6 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         plan = LivePlan([], label, *ports)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
-    plan.keep(home)
     return plan
 
 

@@ -44,6 +44,10 @@ _History = Annotated[
     Path | None, typer.Option("--history", help="File whose last bars warm the features up.")
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_NO_HISTORY = (
+    "--history comes before a stack's first live bar, with its first --models; a stack that has "
+    "been live goes on from what its features saw"
+)
 _COLOURS = {"ok": "green", "missing": "bold red", "optional": "yellow"}
 _MINUTE_S = 60
 
@@ -90,6 +94,8 @@ def _start_roles(
     name: str, home: Path, servers: str, models: str | None, history: Path | None
 ) -> list[PartState]:
     before = plan = LivePlan.of(home)
+    if history is not None and (before is not None or models is None):
+        raise SettingsError(_NO_HISTORY)
     if models is not None:
         digest = champion(name, models) if models.startswith(CHAMPION) else models
         plan = planned(home, digest, Settings.read())
@@ -99,7 +105,9 @@ def _start_roles(
         return []
     asyncio.run(declare_live(servers, Settings.read()))
     if history is not None:
-        _warm_up(home, servers, plan, history, is_new=before is None)
+        _warm_up(home, servers, plan, history)
+    # Only now: until its history is sent whole, a stack has not been live.
+    plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)]
 
 
@@ -134,12 +142,7 @@ def doctor(*, as_json: _Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path, *, is_new: bool) -> None:
-    if not is_new:
-        raise SettingsError(
-            "--history comes before a stack's first live bar; this stack has been live: its "
-            "features go on from what they saw"
-        )
+def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path) -> None:
     (digest,) = plan.epochs
     epoch = _epoch_of(home, plan)
     tape = open_tape(history, timeframe=epoch.timeframe)

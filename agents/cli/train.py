@@ -23,7 +23,7 @@ from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
 from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.model_registry import CHAMPION
 from tables.stores.servers import mlflow
 
@@ -95,14 +95,25 @@ def _earlier(
 
 
 def _champion(home: Path, timeframe: str, children: Children) -> tuple[str, str]:
-    """Return the digest of the champion, or an empty text and why there is none."""
+    """Return the digest of the champion, or an empty text and why there is none.
+
+    Raises
+    ------
+    StoreUnavailable
+        If nobody can tell: names that were carried on for years must not end with a bad hour.
+    """
     if not mlflow.is_usable(home):
         return "", _NO_REGISTRY
     try:
         database(home, children)
         return champion(home.name, f"{CHAMPION}:{timeframe}"), ""
-    except (StoreConflict, StoreUnavailable) as error:
-        return "", str(error)
+    except NoChampion:
+        return "", f"the stack has no {CHAMPION} of {timeframe} yet"
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            f"Whether there is a {CHAMPION} to succeed is not known: {error}; --previous takes "
+            f"its digest as well, or {_NONE} to fit from scratch"
+        ) from error
 
 
 def _registered(home: Path, digest: str, children: Children) -> str:

@@ -59,6 +59,7 @@ class KeptRole:
 
     def launch(self, arguments: tuple[str, ...], *, restarts: int = 0) -> None:
         """Start it in this process's environment and directory; earlier output stays."""
+        self.end_rest()
         for folder in (self.file.parent, self.log.parent):
             folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", *arguments]
@@ -68,6 +69,12 @@ class KeptRole:
         )
         at_ns = wall_ns() if restarts else 0
         self.keep(Started(process.pid, process.birth, arguments, restarts, at_ns))
+
+    def end_rest(self) -> None:
+        """End what it left running when it was killed: its port is taken as long as that runs."""
+        known = self.started()
+        if known is not None:
+            Process(known.pid, known.birth).end_rest()
 
     def keep(self, started: Started) -> None:
         """Write it down in one step."""

@@ -10,7 +10,7 @@ from models.registry.card import card
 from streams.brokers import stack_id
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
-from tables.stores.model_registry import Entry, ModelRegistry, Version, model_name
+from tables.stores.model_registry import STACK_TAG, Entry, ModelRegistry, Version, model_name
 
 
 def register(registry: ModelRegistry, artifacts: Artifacts, digest: str) -> Version:
@@ -42,7 +42,7 @@ def entry_of(
         },
         card=card(metadata, digest=digest),
         tags={
-            "tradewind.stack": stack,
+            STACK_TAG: stack,
             "tradewind.timeframe": metadata["timeframe"],
             "tradewind.source": str(metadata.get("source", "")),
             "tradewind.first_close": format_ns(metadata["first_close_ns"]),

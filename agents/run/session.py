@@ -50,6 +50,8 @@ class Session:
         What is replayed.
     fit_until_ns, show_from_ns
         How the tape is split; None lets :func:`agents.run.fit.plan` split it in the middle.
+    registers
+        Whether models that are fitted become the stack's champion.
     """
 
     console: Console
@@ -57,6 +59,7 @@ class Session:
     tape: Tape
     fit_until_ns: int | None = None
     show_from_ns: int | None = None
+    registers: bool = True
     settings: Settings = field(default_factory=Settings.read)
     started_s: float = field(default_factory=monotonic_s)
 
@@ -182,7 +185,7 @@ class Session:
 
     def _register(self, digest: str, is_new: bool, children: Children) -> None:  # noqa: FBT001  what models_for says
         """Register fitted models in a process of its own: MLflow takes 250 MB of memory."""
-        if is_new and mlflow.is_usable(self.home):
+        if self.registers and is_new and mlflow.is_usable(self.home):
             children.start("register", "models", "register", digest, f"--name={self.home.name}")
             children.finish("register", timeout_s=mlflow.READY_S)
             said = children.log_of("register").read_text().strip()

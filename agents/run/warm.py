@@ -14,6 +14,7 @@ from streams.timestamps import format_ns
 
 # With one bar less than the features need, history decides nothing and the first live bar does.
 HISTORY_BARS = WARMUP_BARS - 1
+_NAMED = 5
 
 
 def check_history(tape: Tape, epoch: Epoch) -> Stretch:
@@ -25,9 +26,11 @@ def check_history(tape: Tape, epoch: Epoch) -> Stretch:
         If the tape has another timeframe or other symbols, or ends in the future.
     """
     if (tape.timeframe, tape.symbols) != (epoch.timeframe, epoch.symbols()):
+        found, expected = set(tape.symbols), set(epoch.symbols())
         raise TapeError(
-            f"history {tape.name} has {len(tape.symbols)} symbols and bars of {tape.timeframe}; "
-            f"the models expect {len(epoch.symbols())} symbols and bars of {epoch.timeframe}"
+            f"history {tape.name} has bars of {tape.timeframe}, expected {epoch.timeframe}; "
+            f"symbols that the models do not know: {_listed(found - expected)}; "
+            f"symbols without bars: {_listed(expected - found)}"
         )
     closes = tape.closes_ns()[-HISTORY_BARS:]
     if closes[-1] > wall_ns():
@@ -35,6 +38,12 @@ def check_history(tape: Tape, epoch: Epoch) -> Stretch:
             f"history {tape.name} ends at {format_ns(closes[-1])}; expected a time in the past"
         )
     return Stretch(closes[0], closes[-1])
+
+
+def _listed(symbols: set[str]) -> str:
+    """Name the first of some symbols, and how many more there are."""
+    named = ", ".join(sorted(symbols)[:_NAMED]) or "none"
+    return named if len(symbols) <= _NAMED else f"{named} and {len(symbols) - _NAMED} more"
 
 
 async def warm_up(servers: str, epoch: Epoch, digest: str, tape: Tape) -> int:

@@ -168,8 +168,9 @@ def step(
     rows : (n,)
         Each row's symbol, without repetition.
     features : (n, F)
-        All pipeline features. A row whose model columns are not all finite keeps its last belief
-        (uniform, hence log2 3 bits, while it warms up) and does not move the state.
+        All pipeline features. A row whose model columns are not all finite, or too large to say
+        anything, keeps its last belief (uniform, hence log2 3 bits, while it warms up) and does not
+        move the state.
 
     Returns
     -------
@@ -191,6 +192,8 @@ def step(
     gain = -math.expm1(-math.log(2.0) / model.half_life_bars)
     before = state.smoothed[rows]
     evidence = posterior(model, np.where(usable[:, None], used, model.scaler_mean))
+    # So far from all components that every density is zero: a NaN would stay in the state for ever.
+    usable &= np.all(np.isfinite(evidence), axis=1)
     belief = np.where(usable[:, None], before + gain * (evidence - before), before)
     smoothed, seen = state.smoothed.copy(), state.seen.copy()
     smoothed[rows] = belief

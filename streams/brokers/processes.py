@@ -36,8 +36,11 @@ def birth_of(pid: int) -> str | None:
     fields = stat.rpartition(")")[2].split()
     if fields[_STATE_FIELD] in {"Z", "X"}:
         return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{fields[_START_TICKS_FIELD]}"
+    return f"{_boot()}/{fields[_START_TICKS_FIELD]}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,24 @@ class Process:
         """Ask the group to end, then kill it; return when it is verified gone."""
         for signal_number, patience_s in ((self.ask, term_s), (signal.SIGKILL, _KILL_S)):
             if not self.alive():
-                return
+                break
             self._signal_group(signal_number)
             if wait_for(lambda: not self.alive(), timeout_s=patience_s, poll_s=_POLL_S):
-                return
-        raise BrokerFailedError(
-            f"Process {self.pid} survived SIGKILL for {_KILL_S:g} s: it waits in the kernel,"
-            " mostly for a disk. Look at `ps -o stat,wchan` for it."
-        )
+                break
+        else:
+            raise BrokerFailedError(
+                f"Process {self.pid} survived SIGKILL for {_KILL_S:g} s: it waits in the kernel,"
+                " mostly for a disk. Look at `ps -o stat,wchan` for it."
+            )
+        self.end_rest()
+
+    def end_rest(self) -> None:
+        """Kill what this process, itself gone, has left of its group.
+
+        The kernel gives the number of a group that has members to no new process of this boot.
+        """
+        if birth_of(self.pid) is None and self.birth.startswith(f"{_boot()}/"):
+            self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, signal_number: signal.Signals) -> None:
         try:

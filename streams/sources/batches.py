@@ -15,6 +15,7 @@ from streams.errors import TapeError
 # What is held of a file at a time: rows of Parquet, bytes of CSV text.
 BATCH_ROWS = 65_536
 BATCH_BYTES = 4 << 20
+_HEAD_BYTES = 4096
 
 _FORMATS = (".csv", ".csv.gz", ".parquet")
 
@@ -87,6 +88,10 @@ def open_table(path: Path) -> TableFile:
 def _schema(path: Path) -> pa.Schema:
     if path.name.endswith(".parquet"):
         return pa.parquet.read_schema(path)
+    with path.open("rb") as file:
+        # Arrow would read on, and say its bytes to the terminal. A packed file has them rightly.
+        if path.name.endswith(".csv") and b"\0" in file.read(_HEAD_BYTES):
+            raise TapeError(f"{path}: is no text, it has bytes of value 0; expected CSV in UTF-8")
     with _csv_reader(path, pa.csv.ConvertOptions()) as reader:
         return pa.schema([(name, pa.string()) for name in reader.schema.names])
 

@@ -17,3 +17,10 @@ class StoreConflict(StoreError):  # noqa: N818  says what is the case
 
     Operator action: look at what the message names; nothing was written.
     """
+
+
+class NoChampion(StoreConflict):
+    """No version of a model is called champion yet.
+
+    Operator action: train, or register a model set.
+    """

@@ -78,12 +78,21 @@ class FeatureStore:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        files = sorted(self.root.glob("*.parquet"), key=lambda each: each.stat().st_mtime_ns)
+        # Drafts of writers that were killed are among them.
+        files = sorted(self.root.iterdir(), key=_written_ns)
         for old in files[:-MAX_FILES]:
             old.unlink(missing_ok=True)
 
     def _path(self, key: Mapping[str, Any]) -> Path:
         return self.root / f"{hashlib.sha256(canonical_json(dict(key))).hexdigest()}.parquet"
+
+
+def _written_ns(file: Path) -> int:
+    """Return when a file was written; 0 if another process has just moved it away."""
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _table(prepared: Prepared) -> pa.Table:

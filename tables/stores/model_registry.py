@@ -16,12 +16,15 @@ from urllib.parse import urlsplit
 
 from streams.clock import wall_ns
 from tables.stores.artifacts import Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.servers.mlflow import Tracking
 
 CHAMPION = "champion"
 EXPERIMENT = "tradewind-training"
+STACK_TAG = "tradewind.stack"
 
+_PREFIX = "tradewind-"
+_OURS = f"name LIKE '{_PREFIX}%'"
 _DIGEST_TAG = "tradewind.digest"
 _CARD_FILE = "MODEL_CARD.md"
 _MODEL_SUFFIX = ".safetensors"
@@ -78,7 +81,7 @@ def model_name(timeframe: str, stack: str) -> str:
     >>> model_name("1day", "paper-1f2e3d4c")
     'tradewind-1day-paper-1f2e3d4c'
     """
-    return f"tradewind-{timeframe}-{stack}"
+    return f"{_PREFIX}{timeframe}-{stack}"
 
 
 def is_of(name: str, stack: str) -> bool:
@@ -139,23 +142,23 @@ class ModelRegistry:
             return tuple(self._versions(name))
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all registered models, sorted."""
+        """Return the names of all models that stacks have registered, sorted."""
         with self._speaking():
-            return tuple(sorted(model.name for model in self._client.search_registered_models()))
+            return tuple(sorted(self._names()))
 
     def champion(self, name: str) -> Version:
         """Return the version that is called champion.
 
         Raises
         ------
-        StoreConflict
+        NoChampion
             If no version of this name is.
         """
         with self._speaking():
             for version in self._versions(name):
                 if CHAMPION in version.aliases:
                     return version
-        raise StoreConflict(
+        raise NoChampion(
             f"no version of {name} is called {CHAMPION} at {self._tracking.spoken}: "
             "register one with `tradewind train`"
         )
@@ -176,6 +179,14 @@ class ModelRegistry:
             )
             return self._artifacts.put_file(Path(file), version.digest)
 
+    def _names(self) -> Iterator[str]:
+        """Give the names page by page: one answer holds a hundred."""
+        token = None
+        while token != "":
+            page = self._client.search_registered_models(_OURS, page_token=token)
+            yield from (model.name for model in page)
+            token = page.token or ""
+
     def _versions(self, name: str) -> Iterator[Version]:
         found = self._client.search_model_versions(f"name = '{name}'")
         # A search leaves the aliases out; the model itself has them.
@@ -192,7 +203,7 @@ class ModelRegistry:
     def _new_version(self, name: str, entry: Entry) -> int:
         from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415  see above
 
-        run = self._client.create_run(self._experiment(), run_name=entry.digest[:12])
+        run = self._client.create_run(self._experiment(entry), run_name=entry.digest[:12])
         run_id = run.info.run_id
         now_ms = wall_ns() // _NS_PER_MS
         metrics = [
@@ -211,7 +222,7 @@ class ModelRegistry:
         self._client.log_artifact(run_id, str(self._artifacts.path_of_models(entry.digest)))
         self._client.log_text(run_id, entry.card, _CARD_FILE)
         self._client.set_terminated(run_id)
-        if name not in {model.name for model in self._client.search_registered_models()}:
+        if name not in self._names():
             self._client.create_registered_model(name)
         tagged = {_DIGEST_TAG: entry.digest}
         source = run.info.artifact_uri
@@ -220,12 +231,14 @@ class ModelRegistry:
         )
         return int(made.version)
 
-    def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+    def _experiment(self, entry: Entry) -> str:
+        root = self._tracking.artifact_root
+        # An experiment has one place for files: where that is a folder of ours, one for each stack.
+        name = EXPERIMENT if root is None else f"{EXPERIMENT}-{entry.tags[STACK_TAG]}"
+        found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        root = self._tracking.artifact_root
-        return str(self._client.create_experiment(EXPERIMENT, artifact_location=root))
+        return str(self._client.create_experiment(name, artifact_location=root))
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

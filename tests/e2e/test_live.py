@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -160,7 +161,11 @@ def test_live_when_the_broker_is_killed_then_decisions_go_on(live: Stack) -> Non
 
     def back() -> bool:
         now = live.parts()["broker"]
-        return bool(now["running"]) and now["pid"] != before["pid"]
+        host, _, port = str(before["address"]).partition(":")
+        # The process is there some seconds before it listens.
+        with socket.socket() as probe:
+            listens = probe.connect_ex((host, int(port))) == 0
+        return bool(now["running"]) and now["pid"] != before["pid"] and listens
 
     assert wait_for(back, timeout_s=60, poll_s=0.5)
     assert live.parts()["broker"]["address"] == before["address"]

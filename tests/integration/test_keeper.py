@@ -16,6 +16,14 @@ from streams.brokers.waiting import wait_for
 
 PATIENCE_S = 20.0
 
+# As MLflow's command is built: the one that was started waits for the one that listens.
+_PARENT = """
+import subprocess, sys
+port, home = sys.argv[1:]
+serve = [sys.executable, "-m", "http.server", "--bind=127.0.0.1", "--directory", home, port]
+sys.exit(subprocess.run(serve).returncode)
+"""
+
 
 def role(home: Path, port: int) -> RolePart:
     """Give a role that listens until it is stopped."""
@@ -27,6 +35,12 @@ def left(home: Path) -> list[int]:
     """Return the processes that were started by, or for, a home's parts."""
     mine = psutil.Process().children(recursive=True)
     return [child.pid for child in mine if str(home) in " ".join(child.cmdline())]
+
+
+def anywhere(home: Path) -> list[int]:
+    """Return all processes with a home in their arguments, those of nobody included."""
+    found = psutil.process_iter(["pid", "cmdline"])
+    return [each.pid for each in found if str(home) in " ".join(each.info["cmdline"] or ())]
 
 
 @pytest.mark.timeout(120)
@@ -68,11 +82,38 @@ def test_keeper_when_it_is_killed_itself_then_roles_do_not_notice(tmp_path: Path
         os.kill(int(str(keeper.state().pid)), signal.SIGKILL)
         assert wait_for(lambda: not keeper.state().running, timeout_s=PATIENCE_S)
         assert page.state().running
+        assert "nobody keeps it: run `tradewind up`" in keeper.state().why
         keeper.start()
         assert page.state().restarts == 1
     finally:
         keeper.stop()
         page.stop()
+
+
+@pytest.mark.timeout(120)
+def test_keeper_when_a_role_is_killed_then_its_children_end_before_it_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child of the killed one would hold the port, and the new one would fail for ever."""
+    (tmp_path / "parent.py").write_text(_PARENT)
+    monkeypatch.chdir(tmp_path)
+    port = free_port("127.0.0.1")
+    page = RolePart("page", tmp_path, (str(port), str(tmp_path)), port, module="parent")
+    keeper = keeper_of(tmp_path)
+    try:
+        first = page.start()
+        keeper.start()
+        for n_killed in (1, 2):
+            os.kill(int(str(page.state().pid)), signal.SIGKILL)
+            assert wait_for(lambda: page.state().restarts == n_killed, timeout_s=PATIENCE_S)  # noqa: B023  asked at once
+            page.await_ready()
+        assert (page.state().address, page.state().running) == (first.address, True)
+        os.kill(int(str(keeper.state().pid)), signal.SIGKILL)
+        os.kill(int(str(page.state().pid)), signal.SIGKILL)
+    finally:
+        keeper.stop()
+        page.stop()
+    assert wait_for(lambda: not anywhere(tmp_path), timeout_s=PATIENCE_S)
 
 
 def test_state_when_a_role_was_given_up_then_says_what_to_do(tmp_path: Path) -> None:

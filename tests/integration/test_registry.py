@@ -9,7 +9,7 @@ import pytest
 from agents.run.registration import entry_of, register
 from streams.brokers import stack_id
 from tables.stores.artifacts import ArtifactCorrupt, Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import CHAMPION, ModelRegistry, is_of, model_name
 from tables.stores.servers.mlflow import Tracking, database_uri
@@ -135,7 +135,7 @@ def test_fetch_when_the_registrys_file_was_changed_then_refuses_it(
     tracking: Tracking, artifacts: Artifacts, tmp_path: Path
 ) -> None:
     """The registry says which model is meant; the digest says what it is."""
-    digest = put(artifacts, 5, "10s")
+    digest = put(artifacts, 5, "9s")
     version = register(ModelRegistry(tracking, artifacts), artifacts, digest)
     root = Path(str(tracking.artifact_root).removeprefix("file://"))
     (file,) = root.rglob(f"{digest}.safetensors")
@@ -144,11 +144,40 @@ def test_fetch_when_the_registrys_file_was_changed_then_refuses_it(
         ModelRegistry(tracking, Artifacts(tmp_path / "elsewhere")).fetch(version)
 
 
+def test_register_when_stacks_share_a_database_then_each_keeps_its_files_in_its_own_folder(
+    tracking: Tracking, tmp_path: Path
+) -> None:
+    """The other stack's folder may be on another machine, or be deleted with the stack."""
+    for seed, stack in enumerate(("one", "two"), 30):
+        store, root = Artifacts(tmp_path / stack / "artifacts"), tmp_path / stack / "mlflow"
+        digest = put(store, seed, "1s")
+        own = Tracking(tracking.uri, root.as_uri(), "embedded", "")
+        register(ModelRegistry(own, store), store, digest)
+        (file,) = root.rglob("*.safetensors")
+        assert file.stem == digest
+
+
+def test_names_when_there_are_more_than_an_answer_holds_then_all_are_found(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """Who comes after a hundred others can register twice, and is listed; strangers are not."""
+    registry = ModelRegistry(tracking, artifacts)
+    others = {f"tradewind-1s-{n:03d}" for n in range(101)}
+    for name in sorted(others | {"somebody-else"}):
+        registry._client.create_registered_model(name)
+    mine = model_name("9s", owner(artifacts))
+    for seed in (21, 22):
+        register(registry, artifacts, put(artifacts, seed, "9s"))
+    assert len(registry.versions(mine)) == 2
+    assert others | {mine} <= set(registry.names())
+    assert "somebody-else" not in registry.names()
+
+
 def test_champion_when_nothing_is_registered_then_says_what_to_do(
     tracking: Tracking, artifacts: Artifacts
 ) -> None:
     """The message names the command that registers."""
-    with pytest.raises(StoreConflict, match="tradewind train"):
+    with pytest.raises(NoChampion, match="tradewind train"):
         ModelRegistry(tracking, artifacts).champion("tradewind-none")
 
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from streams.errors import SettingsError
-from tables.stores.artifacts import ArtifactMissing
-from tests.builders import epoch, epochs_in
+from tables.epochs import Epochs
+from tables.stores.artifacts import ArtifactMissing, Artifacts
+from tests.builders import epoch, epochs_in, models
 
 
 def test_load_when_put_then_gives_document_and_models_once(tmp_path: Path) -> None:
@@ -38,6 +39,18 @@ def test_load_when_made_for_another_pipeline_then_refuses(tmp_path: Path, field:
     epochs, (digest,) = epochs_in(tmp_path, msgspec.structs.replace(epoch(), **{field: "other"}))
     with pytest.raises(SettingsError, match="feature pipeline"):
         epochs.load(digest)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"pipeline_digest": "f" * 64}], ids=["none", "other"])
+def test_load_when_models_were_fitted_on_other_features_then_refuses(
+    tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    """An epoch that is new can name models that are old: what they learned is not what comes."""
+    artifacts = Artifacts(tmp_path)
+    digest = artifacts.put_models(models()._replace(metadata=metadata))
+    epochs = Epochs(artifacts)
+    with pytest.raises(SettingsError, match=f"models {digest[:12]} were fitted .*: train again"):
+        epochs.load(epochs.put(epoch(models=digest)))
 
 
 def test_load_when_the_digest_is_unknown_then_stops(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,7 +11,8 @@ from typer.testing import CliRunner, Result
 from agents.cli import stack
 from agents.cli.doctor import Finding, State
 from agents.cli.parts import PartState
-from streams.errors import BrokerFailedError
+from agents.cli.roles import LivePlan
+from streams.errors import BrokerFailedError, SettingsError, TapeError
 
 _UP = PartState("broker", "embedded", True, "because", "127.0.0.1:29092", 4321, 75.2, 240.4)  # noqa: FBT003  reads as the table does
 
@@ -134,6 +136,42 @@ def test_every_command_when_the_name_is_no_folder_then_it_is_refused(
         result = _run(monkeypatch, [], command, "--name", name)
         assert result.exit_code == 1
         assert "Stack name was" in result.stderr
+
+
+def _start_with_history(home: Path) -> None:
+    stack._start_roles("paper", home, "127.0.0.1:1", "f" * 64, Path("bars.csv"))
+
+
+def test_up_when_its_history_cannot_be_sent_then_it_can_be_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong file is corrected and given again: nothing was live yet."""
+
+    async def declared(*_: object) -> None:
+        """Have the topics."""
+
+    def refused(*_: object) -> None:
+        raise TapeError("history bars.csv ends in the future")
+
+    monkeypatch.setattr(stack, "planned", lambda *_: LivePlan(["e" * 64], "live", 1, 2))
+    monkeypatch.setattr(stack, "_epoch_of", lambda *_: None)
+    monkeypatch.setattr(stack, "remarks", lambda _epoch: [])
+    monkeypatch.setattr(stack, "declare_live", declared)
+    monkeypatch.setattr(stack, "roles_of", lambda *_: [])
+    monkeypatch.setattr(stack, "_warm_up", refused)
+    for _ in range(2):
+        with pytest.raises(TapeError, match="in the future"):
+            _start_with_history(tmp_path)
+    monkeypatch.setattr(stack, "_warm_up", lambda *_: None)
+    _start_with_history(tmp_path)
+    with pytest.raises(SettingsError, match="--history comes before"):
+        _start_with_history(tmp_path)
+
+
+def test_up_when_history_is_given_without_models_then_is_refused(tmp_path: Path) -> None:
+    """A history that nobody sends must not look sent."""
+    with pytest.raises(SettingsError, match="with its first --models"):
+        stack._start_roles("paper", tmp_path, "127.0.0.1:1", None, Path("bars.csv"))
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("optional", 0), ("missing", 1)], ids=str)

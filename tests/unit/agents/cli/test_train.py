@@ -11,8 +11,8 @@ from models.features.catalogue import pipeline_digest
 from streams.errors import SettingsError
 from streams.sources.replay import Stretch
 from streams.sources.synthetic import SyntheticTape
-from tables.stores.artifacts import Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.artifacts import ArtifactCorrupt, Artifacts
+from tables.stores.errors import NoChampion, StoreConflict, StoreUnavailable
 from tables.stores.servers import mlflow
 from tests.builders import models
 
@@ -56,17 +56,31 @@ def test_earlier_when_nothing_is_said_then_is_the_champion_of_the_timeframe(
     assert asked == [(artifacts.root.parent.name, "champion:1s")]
 
 
-@pytest.mark.parametrize("error", [StoreConflict, StoreUnavailable])
-def test_earlier_when_no_champion_can_be_had_then_is_none_and_says_why(
+def test_earlier_when_there_is_no_champion_yet_then_is_none_and_says_so(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first training of a stack has nobody to succeed."""
+
+    def nobody(*_: str) -> str:
+        raise NoChampion("register one with `tradewind train`")
+
+    monkeypatch.setattr(train, "champion", nobody)
+    assert earlier(artifacts, "champion") == (None, "the stack has no champion of 1s yet")
+
+
+@pytest.mark.parametrize("error", [StoreConflict, StoreUnavailable, ArtifactCorrupt])
+def test_earlier_when_the_champion_cannot_be_had_then_nothing_is_fitted(
     artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """The first training has no champion, and a registry that is away stops nobody."""
+    """A registry that is away for an hour must not turn "bull" into another thing for good."""
 
     def away(*_: str) -> str:
-        raise error("nobody is called champion")
+        raise error("the file is another one")
 
     monkeypatch.setattr(train, "champion", away)
-    assert earlier(artifacts, "champion") == (None, "nobody is called champion")
+    with pytest.raises(error, match="the file is another one"):
+        earlier(artifacts, "champion")
+    assert earlier(artifacts, "none") == (None, "--previous none")
 
 
 def test_earlier_when_no_registry_is_installed_then_is_none_and_says_why(

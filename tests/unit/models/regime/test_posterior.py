@@ -88,14 +88,16 @@ def test_step_when_features_warm_up_then_keeps_the_prior(
     assert state.seen.sum() == N_SYMBOLS - len(rows[::7])
 
 
-def test_step_when_a_feature_is_missing_later_then_keeps_the_last_belief(
-    model: RegimeModel, features: np.ndarray
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e200, -1e200])
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_step_when_a_feature_says_nothing_later_then_keeps_the_last_belief(
+    model: RegimeModel, features: np.ndarray, value: float
 ) -> None:
-    """A gap in the features neither moves nor resets what was believed."""
+    """A gap, or what no density can be told of, neither moves nor resets what was believed."""
     rows = np.arange(3)
     known = features[1:4]
     state, before = posterior.step(model, posterior.initial_state(3), rows, known)
-    after, regime = posterior.step(model, state, rows, np.full_like(known, np.nan))
+    after, regime = posterior.step(model, state, rows, np.full_like(known, value))
     np.testing.assert_array_equal(regime, before)
     assert after.smoothed.tobytes() == state.smoothed.tobytes()
 

@@ -69,6 +69,26 @@ def test_end_when_the_pid_belongs_to_a_stranger_then_it_is_not_touched(tmp_path:
     stranger.end()
 
 
+@pytest.mark.parametrize("boot", ["this", "another"])
+def test_end_rest_when_a_process_left_a_child_then_is_ended_with_it(
+    tmp_path: Path, boot: str
+) -> None:
+    """A killed server must not hold its port by a child; a number of another boot is anybody's."""
+    process = start(_launch(tmp_path, "/bin/sh", "-c", "sleep 60 & echo $!; wait", tethered=False))
+    assert wait_for(lambda: (tmp_path / "out").read_text().endswith("\n"), timeout_s=5.0)
+    child = int((tmp_path / "out").read_text())
+    process.end_rest()
+    assert process.alive(), "only what is left of a process that is gone"
+    os.kill(process.pid, signal.SIGKILL)
+    assert wait_for(lambda: not process.alive(), timeout_s=5.0)
+    assert birth_of(child) is not None
+    if boot == "another":
+        Process(process.pid, "another/1").end_rest()
+        assert birth_of(child) is not None
+    process.end()
+    assert wait_for(lambda: birth_of(child) is None, timeout_s=5.0)
+
+
 def test_start_when_it_runs_then_the_process_leads_its_own_session(tmp_path: Path) -> None:
     """Ctrl-C in our terminal reaches our session only."""
     process = start(_launch(tmp_path, "/bin/sleep", "60"))

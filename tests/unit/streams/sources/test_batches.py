@@ -44,6 +44,14 @@ def test_open_table_when_the_bytes_are_of_another_format_then_names_the_file(
         open_table(tmp_path / name)
 
 
+def test_open_table_when_a_csv_is_no_text_then_says_so_without_its_bytes(tmp_path: Path) -> None:
+    """What a renamed spreadsheet holds would do things to the terminal."""
+    path = tmp_path / "bars.csv"
+    path.write_bytes(b"PK\x03\x04\x14\x00\xff\n,,\x1b[2J\n")
+    with pytest.raises(TapeError, match=r"bars\.csv: is no text, .*; expected CSV in UTF-8$"):
+        open_table(path)
+
+
 def test_open_table_when_a_column_stands_twice_then_names_it(tmp_path: Path) -> None:
     """Which of two equal names is meant cannot be known."""
     path = tmp_path / "ticks.csv"

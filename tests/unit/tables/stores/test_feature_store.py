@@ -63,3 +63,15 @@ def test_put_when_there_are_too_many_then_the_oldest_goes(tmp_path: Path) -> Non
             os.utime(file, ns=(age.st_atime_ns, age.st_mtime_ns - 10**9))
     assert store.get({"n": 0}) is None
     assert all(store.get({"n": n}) is not None for n in range(1, MAX_FILES + 1))
+
+
+def test_put_when_writers_were_killed_then_their_drafts_go_in_their_turn(tmp_path: Path) -> None:
+    """Seventy megabytes for every killed training would fill a disk."""
+    for n in range(MAX_FILES):
+        draft = tmp_path / f".{n:064x}.parquet.{n}"
+        draft.write_bytes(b"half")
+        os.utime(draft, ns=(n, n))
+    store = FeatureStore(tmp_path)
+    store.put(KEY, prepared())
+    assert len(list(tmp_path.iterdir())) == MAX_FILES
+    assert store.get(KEY) is not None

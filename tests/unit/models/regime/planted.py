@@ -1,6 +1,10 @@
 """Planted regimes that last: what every arm must find."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from models.regime.posterior import RegimeModel
 
 COLUMNS = np.array([4, 1, 2, 0])
 
@@ -20,3 +24,19 @@ def planted(seed: int = 41) -> tuple[np.ndarray, np.ndarray]:
     features = np.zeros((800, 3, 5))
     features[..., COLUMNS] = CENTRES[truth] + SPREADS[truth] * draw.normal(size=(800, 3, 4))
     return features, truth
+
+
+def mixture_at(centres: np.ndarray, names: Sequence[int]) -> RegimeModel:
+    """Build a mixture with an equally likely, narrow component at each centre, named as told."""
+    n = len(centres)
+    return RegimeModel(
+        scaler_mean=np.zeros(4),
+        scaler_scale=np.ones(4),
+        weights=np.full(n, 1.0 / n),
+        means=centres,
+        precisions_cholesky=np.tile(np.eye(4) / 0.002, (n, 1, 1)),
+        log_constants=np.zeros(n),
+        component_regime=np.eye(3)[list(names)],
+        feature_columns=np.arange(4),
+        half_life_bars=5.0,
+    )

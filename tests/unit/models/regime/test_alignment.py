@@ -21,6 +21,8 @@ CENTRES = np.array(
         [0.00, 0.015, 0.01, -0.07],
     ]
 )
+from tests.unit.models.regime.planted import mixture_at
+
 NAMES = np.array([0, 0, 1, 1, 2, 2])
 
 
@@ -33,18 +35,7 @@ def overlap() -> np.ndarray:
 
 def model_of(order: np.ndarray, names: np.ndarray, centres: np.ndarray = CENTRES) -> RegimeModel:
     """Build a mixture with a component at each centre, numbered and named as told."""
-    n = len(order)
-    return RegimeModel(
-        scaler_mean=np.zeros(4),
-        scaler_scale=np.ones(4),
-        weights=np.full(n, 1.0 / n),
-        means=centres[order],
-        precisions_cholesky=np.tile(np.eye(4) / 0.002, (n, 1, 1)),
-        log_constants=np.zeros(n),
-        component_regime=np.eye(3)[names],
-        feature_columns=np.arange(4),
-        half_life_bars=5.0,
-    )
+    return mixture_at(centres[order], list(names))
 
 
 PREVIOUS = model_of(np.arange(6), NAMES)

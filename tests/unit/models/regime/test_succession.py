@@ -22,24 +22,15 @@ from models.regime.succession import (
 CENTRES = np.array(
     [[0.06, 0.010, 0.12, -0.01], [-0.08, 0.030, -0.20, -0.25], [0.00, 0.010, 0.00, -0.05]]
 )
+from tests.unit.models.regime.planted import mixture_at
+
 N_BARS, SYMBOLS = 400, ("AAA", "BBB")
 DIGEST = "d" * 64
 
 
 def model_of(order: list[int], names: list[int], centres: np.ndarray = CENTRES) -> RegimeModel:
     """Build a mixture with a component at each centre, numbered and named as told."""
-    n = len(order)
-    return RegimeModel(
-        scaler_mean=np.zeros(4),
-        scaler_scale=np.ones(4),
-        weights=np.full(n, 1.0 / n),
-        means=centres[order],
-        precisions_cholesky=np.tile(np.eye(4) / 0.002, (n, 1, 1)),
-        log_constants=np.zeros(n),
-        component_regime=np.eye(3)[names],
-        feature_columns=np.arange(4),
-        half_life_bars=5.0,
-    )
+    return mixture_at(centres[order], names)
 
 
 OLD = model_of([0, 1, 2], [0, 1, 2])

@@ -9,6 +9,7 @@ import pytest
 from models.errors import LabelsUnaligned, NotFitted, ShapeError
 from models.regime import alignment, mixture, posterior
 from models.regime.posterior import RegimeModel
+from tests.unit.models.regime.planted import mixture_at
 
 # return_21, volatility_21, return_63, drawdown_63: two bulls, two bears, two sideways.
 CENTRES = np.array(
@@ -21,7 +22,6 @@ CENTRES = np.array(
         [0.00, 0.015, 0.01, -0.07],
     ]
 )
-from tests.unit.models.regime.planted import mixture_at
 
 NAMES = np.array([0, 0, 1, 1, 2, 2])
 

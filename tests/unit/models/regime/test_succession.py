@@ -17,12 +17,12 @@ from models.regime.succession import (
     shared_rows,
     succeed,
 )
+from tests.unit.models.regime.planted import mixture_at
 
 # return_21, volatility_21, return_63, drawdown_63: bull, bear, sideways.
 CENTRES = np.array(
     [[0.06, 0.010, 0.12, -0.01], [-0.08, 0.030, -0.20, -0.25], [0.00, 0.010, 0.00, -0.05]]
 )
-from tests.unit.models.regime.planted import mixture_at
 
 N_BARS, SYMBOLS = 400, ("AAA", "BBB")
 DIGEST = "d" * 64

@@ -25,7 +25,7 @@ _TAPE = SyntheticTape(symbols=3, bars=1_620, ticks_per_bar=2, seed=3)
 _SHOWN_BARS = 40
 
 _DEMO = (sys.executable, "-m", "agents", "demo", "--once")
-_RUN_S = 150.0
+_RUN_S = 240.0
 _END_S = 30.0
 
 

@@ -271,6 +271,13 @@ async def test_put_when_hostile_text_comes_then_it_is_only_text(postgres: Postgr
         assert await store.count(EPOCHS, of(run)) == 1
 
 
+async def put_until_refused(store: RowStore, rows: Rows) -> None:
+    """Put rows again and again: the process that serves us outlives its server for a moment."""
+    async with asyncio.timeout(10.0):
+        while True:
+            await store.put([rows])
+
+
 async def test_put_when_the_server_restarts_then_the_same_call_works_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,12 +291,8 @@ async def test_put_when_the_server_restarts_then_the_same_call_works_again(
         async with RowStore(server) as store:
             await store.put([regimes("restart", MIDNIGHT)])
             os.kill(children.running["postgres"].pid, signal.SIGKILL)
-            # The process that serves us notices a moment later that the server is gone.
             with pytest.raises(StoreUnavailable):
-                async with asyncio.timeout(10.0):
-                    while True:
-                        await store.put([regimes("restart", MIDNIGHT + MINUTE)])
-                        await asyncio.sleep(0)
+                await put_until_refused(store, regimes("restart", MIDNIGHT + MINUTE))
             children.running.pop("postgres").end()
             await asyncio.to_thread(database, home, children)
             await store.put([regimes("restart", MIDNIGHT + MINUTE)])

@@ -27,7 +27,6 @@ class Played:
     n_strikes: int = 0
     n_repeats: int = 0
     recoveries_s: list[float] = field(default_factory=list)
-    endings_s: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
     def add(self, other: "Played") -> None:
@@ -36,7 +35,6 @@ class Played:
         self.n_strikes += other.n_strikes
         self.n_repeats += other.n_repeats
         self.recoveries_s += other.recoveries_s
-        self.endings_s += other.endings_s
         self.violations += other.violations
 
 
@@ -90,7 +88,6 @@ async def _judged(
             struck.n_strikes,
             outcome.n_repeats,
             struck.recoveries_s,
-            struck.endings_s,
             struck.violations,
         )
 

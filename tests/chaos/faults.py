@@ -17,8 +17,9 @@ from streams.failpoints import VARIABLE
 from streams.sources.synthetic import SyntheticTape
 from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
-# Of the group; a worker that is silent for longer has lost its partitions.
-SESSION_S = 10.0
+# Stages that a paper run goes through, in flow order.
+STAGES = ("bars", "features", "regime", "weights", "prediction", "risk")
+
 AWAY_S = 60.0
 _POLL_S = 0.02
 
@@ -42,8 +43,7 @@ class Place:
 class Struck:
     """A run under faults: what they draw from, and what was noted about them.
 
-    ``recoveries_s`` are from a strike to the first decision after it, ``endings_s`` from SIGTERM to
-    the end of the process.
+    ``recoveries_s`` are from a strike to the first decision after it.
     """
 
     trial: Trial
@@ -51,7 +51,6 @@ class Struck:
     place: Place
     n_strikes: int = 0
     recoveries_s: list[float] = field(default_factory=list)
-    endings_s: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     watching: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -96,33 +95,6 @@ async def kill(struck: Struck) -> None:
     struck.watch_recovery(since_s, n_before)
 
 
-async def terminate(struck: Struck) -> None:
-    """Ask the worker to end, and start it again."""
-    since_s = monotonic_s()
-    await struck.trial.end(signal.SIGTERM)
-    struck.endings_s.append(monotonic_s() - since_s)
-    n_before = await struck.decided()
-    struck.trial.start()
-    struck.watch_recovery(since_s, n_before)
-
-
-async def freeze(struck: Struck) -> None:
-    """Stop the worker for twice the session time-out while another is there, then wake it."""
-    trial = struck.trial
-    if "1" not in trial.started:
-        trial.start("1")
-    await trial.members(2)
-    sleeper = trial.started["0"]
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    await asyncio.sleep(2 * SESSION_S)
-    os.kill(sleeper.pid, signal.SIGCONT)
-    # A worker that finds its membership gone may end: then it is started again, as a keeper would.
-    await asyncio.sleep(1.0)
-    if not sleeper.alive():
-        trial.children.running.pop("worker-0")
-        trial.start("0")
-
-
 async def join_or_leave(struck: Struck) -> None:
     """Let a second worker come, or end in order, or be killed."""
     trial = struck.trial
@@ -152,8 +124,6 @@ async def outage(struck: Struck, away_s: float = AWAY_S) -> None:
 
 
 KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 10)
-TERMINATE = Fault("term", "nothing said twice, ended in <= 3 s", terminate, 8)
-FREEZE = Fault("zombie", "a zombie changes nothing", freeze, 2)
 REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 8)
 OUTAGE = Fault("outage", "the same worker goes on, nothing said twice", outage, 4)
 

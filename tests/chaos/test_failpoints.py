@@ -6,13 +6,10 @@ import pytest
 
 from streams.failpoints import STEP
 from tests.chaos.campaign import die
-from tests.chaos.faults import Place
+from tests.chaos.faults import STAGES, Place
 from tests.runs import Outcome
 
 pytestmark = pytest.mark.broker
-
-# Stages that a paper run goes through, in flow order.
-STAGES = ("bars", "features", "regime", "weights", "prediction", "risk")
 
 
 def test_plan_when_read_then_has_every_point_and_every_stage() -> None:

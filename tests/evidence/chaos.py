@@ -22,8 +22,7 @@ from streams.sources.replay import Stretch
 from streams.sources.synthetic import SyntheticTape
 from tables.stores.artifacts import Artifacts
 from tests.chaos.campaign import Played, die, play
-from tests.chaos.faults import KILL, OUTAGE, REBALANCE, Fault, Place
-from tests.chaos.test_failpoints import STAGES
+from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.evidence.kept import kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.runs import FIT_TAPE, Outcome, trial

@@ -25,7 +25,7 @@ from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.errors import FieldError, RecordError, SliceConflict
 from streams.ids import decision_id
-from streams.instructions import Instruction, check_headers, read_instruction
+from streams.instructions import Instruction, TargetIntent, check_headers, read_instruction
 from streams.records import Decision, PortfolioSnapshot
 from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
@@ -199,6 +199,8 @@ class RiskFold:
         self, book: KeptBook, said: Instruction, headers: Headers
     ) -> Iterator[Output | DeadLetter]:
         account = book.account
+        if isinstance(said, TargetIntent) and not account.kept.memory.is_known(said.id):
+            _check_origin(book, said)
         applied = apply_instruction(account, said, book.slot.portfolio.currency)
         slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), book.epoch)
         decisions = []
@@ -258,6 +260,14 @@ class RiskFold:
 def _dead(record: Record, error: RecordError) -> DeadLetter:
     origin = Origin(record.topic, record.partition, record.offset, key=record.key)
     return DeadLetter.of(error, origin, "risk", record.value or b"")
+
+
+def _check_origin(book: KeptBook, said: TargetIntent) -> None:
+    """Refuse what other models wanted than those by which the book goes on."""
+    if said.epoch_digest != book.epoch_digest:
+        raise FieldError("OTHER_EPOCH", "epoch_digest", said.epoch_digest, book.epoch_digest)
+    if len(said.features) != len(NAMES):
+        raise FieldError("BAD_FEATURES", "features", len(said.features), f"{len(NAMES)} values")
 
 
 def _outputs(

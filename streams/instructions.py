@@ -19,11 +19,15 @@ from streams.timestamps import parse_ns
 Number = float | int
 Side = Literal["BUY", "SELL"]
 Role = Literal["trader", "researcher", "admin"]
+Specialist = Literal["bull_specialist", "bear_specialist", "sideways_specialist"]
+Strategy = Literal["model"] | Specialist
 
 _LARGEST_MONEY = 1e15
 _LONGEST_REASON = 500
 _MOST_ENTRIES = 10_000
 _LARGEST_HEADERS = 16_384
+_N_REGIMES = 3
+_MOST_FEATURES = 1_000
 _SUM_TOLERANCE = 1e-6
 _AT = re.compile(r" - at `\$\.([^`]*)`")
 
@@ -65,6 +69,55 @@ class OrderIntent(_Instruction, frozen=True, kw_only=True, tag="order_intent"):
         _check_quantity("quantity", self.quantity)
         if self.price is not None:
             _check_price("price", self.price)
+
+
+class TargetIntent(_Instruction, frozen=True, kw_only=True, tag="target_intent"):
+    """What the models want of one symbol, because somebody asked; ``intent_id`` is the key of it.
+
+    It carries all that its decision shows, so that the book need not know the bar it follows from:
+    ``bar_close`` names that bar, ``epoch_digest`` what the models were. ``features`` are in the
+    catalogue's order, null while they warm up, as are ``confidence`` and ``target_fraction``;
+    ``regime`` is bull, bear, sideways and the entropy in bits. With ``is_checked`` false risk is
+    not asked, and the decision can never be executed.
+    """
+
+    intent_id: str
+    symbol: str
+    bar_close: str | int
+    epoch_digest: str
+    confidence: Number | None
+    target_fraction: Number | None
+    regime: tuple[Number, Number, Number, Number]
+    weights: tuple[Number, Number, Number]
+    features: list[Number | None]
+    strategy: Strategy = "model"
+    is_checked: bool = True
+
+    @property
+    def id(self) -> str:
+        """The id under which it is remembered; it shares its keys with orders."""
+        return f"intent:{self.intent_id}"
+
+    def check(self) -> None:
+        """Refuse what no model could want."""
+        self._check_shared(
+            intent_id=self.intent_id, symbol=self.symbol, epoch_digest=self.epoch_digest
+        )
+        parse_ns(self.bar_close)
+        for at, share in enumerate((*self.regime[:3], *self.weights)):
+            name = f"regime[{at}]" if at < _N_REGIMES else f"weights[{at - _N_REGIMES}]"
+            _check_between("BAD_FRACTION", name, share, 0, 1)
+        if len(self.features) > _MOST_FEATURES:
+            raise FieldError(
+                "BAD_FEATURES", "features", len(self.features), f"at most {_MOST_FEATURES}"
+            )
+        if (self.confidence is None) != (self.target_fraction is None):
+            raise FieldError(
+                "BAD_TARGET", "target_fraction", self.target_fraction, "null as confidence is"
+            )
+        if self.confidence is not None and self.target_fraction is not None:
+            _check_between("BAD_CONFIDENCE", "confidence", self.confidence, 0.5, 1)
+            _check_between("BAD_TARGET", "target_fraction", self.target_fraction, -1, 1)
 
 
 class VenueExecution(_Instruction, frozen=True, kw_only=True, tag="venue_execution"):
@@ -243,7 +296,7 @@ class RiskParity(_Change, frozen=True, kw_only=True, tag="risk_parity"):
 
 
 Change = LimitChange | TradingState | BookOpen | Split | Dividend | RiskParity
-Instruction = OrderIntent | VenueExecution | Change
+Instruction = OrderIntent | TargetIntent | VenueExecution | Change
 
 Said = TypeVar("Said", bound=Instruction)
 

@@ -216,8 +216,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     The value holds only what the fold knows, so the same input gives the same bytes;
     ``decision_id`` names the slot (portfolio, timeframe, bar close, symbol) and
-    ``timestamp`` is the bar's close. A decision about an order intent has its ``intent_id`` and the
-    account's time; it follows from no bar, so it has no features, and equal probabilities.
+    ``timestamp`` is the bar's close. A decision about an intent has its ``intent_id`` and the
+    account's time. That of an order follows from no bar, so it has no features, and equal
+    probabilities; that of a target has what its bar said.
     """
 
     event_type: Literal["trading_decision"] = "trading_decision"

@@ -3,7 +3,10 @@
 import math
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from models.execution.fills import price_of
+from models.features.catalogue import NAMES
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
 from models.risk.account import Account
 from models.risk.controls import FAMILY_OF
@@ -12,6 +15,7 @@ from models.risk.losses import AtRisk
 from models.risk.switches import Switch
 from streams.epochs import SCALE_E8, Portfolio
 from streams.ids import decision_id, execution_id, venue_execution_id
+from streams.instructions import OrderIntent, TargetIntent
 from streams.records import (
     AccountRisk,
     Decision,
@@ -32,6 +36,7 @@ CONTRACT = "decision-v1"
 # A position that is too large is a concentration as well.
 _CONCENTRATION = frozenset({"position", "concentration"})
 _THIRD = 1.0 / 3.0
+_NOTHING_OK = RiskChecks(position_limit_ok=False, concentration_ok=False, correlation_ok=False)
 
 
 class Slot(NamedTuple):
@@ -93,8 +98,24 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
 
 
 def intent_event(slot: Slot, judged: Judged) -> Decision:
-    """Return the decision event of an order intent; what no bar said is left empty or equal."""
-    intent, verdict = judged.intent, judged.verdict
+    """Return the decision event of an intent under the id that follows from its key."""
+    intent = judged.intent
+    if isinstance(intent, OrderIntent):
+        return _order_event(slot, intent, judged)
+    event = decision_event(slot, judged.verdict, _reasons(intent))
+    return msgspec.structs.replace(
+        event, decision_id=judged.decision_id, intent_id=intent.intent_id
+    )
+
+
+def _reasons(intent: TargetIntent) -> Reasons:
+    features = [math.nan if value is None else float(value) for value in intent.features]
+    return Reasons(NAMES, features, [*map(float, intent.regime)], [*map(float, intent.weights)])
+
+
+def _order_event(slot: Slot, intent: OrderIntent, judged: Judged) -> Decision:
+    """Return the event of an order that somebody wants; what no bar said is left empty or equal."""
+    verdict = judged.verdict
     return Decision(
         timestamp=format_ns(slot.close_ns),
         decision_id=judged.decision_id,
@@ -122,12 +143,16 @@ def intent_event(slot: Slot, judged: Judged) -> Decision:
 
 
 def _rejections(verdict: Verdict) -> list[Rejection]:
+    if verdict.note == "NOT_CHECKED":
+        return [Rejection("NOT_CHECKED", "risk was not asked, as the request said")]
     return [
         Rejection(b.code, b.message, float(b.limit), _finite(b.actual)) for b in verdict.breaches
     ]
 
 
 def _checks(verdict: Verdict) -> RiskChecks:
+    if verdict.note == "NOT_CHECKED":
+        return _NOTHING_OK
     families = {FAMILY_OF[breach.code] for breach in verdict.breaches}
     return RiskChecks(
         position_limit_ok="position" not in families,
@@ -161,9 +186,7 @@ def void_event(slot: Slot, symbol: str, reason: str) -> Decision:
         strategy_weights=StrategyWeights(_THIRD, _THIRD, _THIRD),
         target_fraction=0.0,
         features={},
-        risk_checks=RiskChecks(
-            position_limit_ok=False, concentration_ok=False, correlation_ok=False
-        ),
+        risk_checks=_NOTHING_OK,
         note="INPUT_VOID",
         epoch=slot.epoch,
         digests=slot.digests,

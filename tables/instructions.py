@@ -1,5 +1,6 @@
 """Records of the book's log as the account takes them: units become lots, decimals integers."""
 
+import math
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -12,7 +13,7 @@ from models.portfolio.ledger import LARGEST_LOTS, MONEY_SCALE, price_e8
 from models.portfolio.ledger import PRICE_SCALE as UNIT_SCALE
 from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
-from models.risk.decide import Outcome, Row, Verdict, judge
+from models.risk.decide import Outcome, Row, Verdict, judge, judge_target, unchecked
 from models.risk.limits import Order
 from models.risk.memory import DAYS_AHEAD, DAYS_KEPT, MOST_IDS
 from models.risk.sessions import day_of
@@ -30,6 +31,7 @@ from streams.instructions import (
     OrderIntent,
     RiskParity,
     Split,
+    TargetIntent,
     TradingState,
     VenueExecution,
 )
@@ -43,15 +45,15 @@ _EXPONENTS = range(-16, 16)
 
 
 class Judged(NamedTuple):
-    """An order intent, what was decided about it, and the id of that decision."""
+    """An intent, what was decided about it, and the id of that decision."""
 
-    intent: OrderIntent
+    intent: OrderIntent | TargetIntent
     verdict: Verdict
     decision_id: str
 
 
 class Applied(NamedTuple):
-    """What a record caused; ``judged`` is set for an order intent."""
+    """What a record caused; ``judged`` is set for an intent."""
 
     outcome: Outcome
     judged: Judged | None = None
@@ -83,7 +85,7 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
             said.ts_event,
             f"a time within the last {DAYS_KEPT} days of the book, which remembers ids so long",
         )
-    if isinstance(said, OrderIntent):
+    if isinstance(said, OrderIntent | TargetIntent):
         _refuse_intent(account, said, day)
     if kept.bar_ns >= 0:
         account.advance(min(ts_ns, kept.bar_ns + account.rules.bar_ns))
@@ -100,7 +102,7 @@ def apply_instruction(account: Account, said: Instruction, currency: str) -> App
     return applied
 
 
-def _refuse_intent(account: Account, said: OrderIntent, day: int) -> None:
+def _refuse_intent(account: Account, said: OrderIntent | TargetIntent, day: int) -> None:
     """Refuse an order that could not be remembered: its id would stay for ever, or is one too many.
 
     Bars this old could not judge it anyhow.
@@ -127,6 +129,8 @@ def _is_never_late(account: Account, said: Instruction) -> bool:
 def _apply(account: Account, said: Instruction, currency: str, taken_on: int) -> Applied:
     if isinstance(said, OrderIntent):
         return _intent(account, said, taken_on)
+    if isinstance(said, TargetIntent):
+        return _target(account, said, taken_on)
     if isinstance(said, VenueExecution):
         return Applied(take_report(account, _report(account, said, currency)))
     return Applied(_CHANGES[type(said)](account, said))
@@ -142,12 +146,34 @@ def order_of(account: Account, said: OrderIntent) -> Order:
 def _intent(account: Account, said: OrderIntent, taken_on: int) -> Applied:
     order = order_of(account, said)
     order_id = intent_decision_id(said.portfolio, said.intent_id, taken_on)
-    last = account.book.position(said.symbol).price_e8 / UNIT_SCALE
-    row = Row(said.symbol, last if said.price is None else float(said.price), 0.0, 0.0, 0.0)
-    # It stands behind the last bar in the log, whatever time it names.
-    placed_ns = max(said.ts_ns(), account.kept.bar_ns + 1)
-    verdict = judge(account, row, order, placed_ns, order_id)
+    price = _last_price(account, said.symbol) if said.price is None else float(said.price)
+    row = Row(said.symbol, price, 0.0, 0.0, 0.0)
+    verdict = judge(account, row, order, _placed_ns(account, said), order_id)
     return Applied(Outcome(), Judged(said, verdict, order_id))
+
+
+def _target(account: Account, said: TargetIntent, taken_on: int) -> Applied:
+    to_lots(account, said.symbol, 0)
+    order_id = intent_decision_id(said.portfolio, said.intent_id, taken_on)
+    confidence = math.nan if said.confidence is None else float(said.confidence)
+    target = math.nan if said.target_fraction is None else float(said.target_fraction)
+    price = _last_price(account, said.symbol)
+    row = Row(said.symbol, price, math.nan, confidence, target)
+    if said.is_checked:
+        placed_ns = _placed_ns(account, said)
+        verdict = judge_target(account, row, said.strategy, placed_ns, order_id)
+    else:
+        verdict = unchecked(account, row)
+    return Applied(Outcome(), Judged(said, verdict, order_id))
+
+
+def _last_price(account: Account, symbol: str) -> float:
+    return account.book.position(symbol).price_e8 / UNIT_SCALE
+
+
+def _placed_ns(account: Account, said: OrderIntent | TargetIntent) -> int:
+    """Return when it was sent: it stands behind the last bar in the log, whatever it says."""
+    return max(said.ts_ns(), account.kept.bar_ns + 1)
 
 
 def _report(account: Account, said: VenueExecution, currency: str) -> Report:

@@ -35,8 +35,8 @@ class Row(NamedTuple):
 class Verdict(NamedTuple):
     """What is decided about one row or intent: signed lots, whether they may be, and why not.
 
-    ``note`` is WARMING_UP, REDUCED_TO_LIMIT or empty. A reduced order is approved with the lots
-    that there is room for, and still names what it was reduced by.
+    ``note`` is WARMING_UP, REDUCED_TO_LIMIT, NOT_CHECKED or empty. A reduced order is approved with
+    the lots that there is room for, and still names what it was reduced by.
     """
 
     row: Row
@@ -148,6 +148,26 @@ def judge(
         )
         account.reserve(opened)
     return Verdict(row, lots, approved, allowed, tuple(breaches), note)
+
+
+def judge_target(
+    account: Account, row: Row, strategy: str, placed_ns: int, order_id: str
+) -> Verdict:
+    """Size and check one symbol's target behind its bar, as the bar would have done it alone."""
+    if not math.isfinite(row.target_fraction):
+        return Verdict(row, 0, True, 0, (), "WARMING_UP")  # noqa: FBT003  a record's field
+    order = Order(row.symbol, _wanted_alone(account, row), 0, strategy)
+    return judge(account, row, order, placed_ns, order_id)
+
+
+def unchecked(account: Account, row: Row) -> Verdict:
+    """Size one target and ask no control: what comes of it is refused and changes nothing."""
+    return Verdict(row, _wanted_alone(account, row), False, 0, (), "NOT_CHECKED")  # noqa: FBT003  a record's field
+
+
+def _wanted_alone(account: Account, row: Row) -> int:
+    share = budget_share(account, [(row.symbol, row.target_fraction)])
+    return lots_wanted(account, row.symbol, share * row.target_fraction)
 
 
 def _settle(account: Account, fill_prices: dict[str, float]) -> list[Executed]:

@@ -18,6 +18,7 @@ from streams.instructions import (
     OrderIntent,
     RiskParity,
     Split,
+    TargetIntent,
     TradingState,
     VenueExecution,
 )
@@ -36,6 +37,7 @@ FOLDER = Path(__file__).parent
 READ = (
     Tick,
     OrderIntent,
+    TargetIntent,
     VenueExecution,
     LimitChange,
     TradingState,

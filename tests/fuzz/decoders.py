@@ -66,11 +66,21 @@ def _instructions() -> tuple[bytes, ...]:
     position = {"symbol": "AAA", "quantity": -2, "price": 1}
     return (
         _json(record="order_intent", **said, **order),
+        _target(),
         _json(record="limit_change", **said, **by, limits={"max_leverage": 1, "restricted": ["A"]}),
         _json(record="trading_state", **said, **by, action="halt", scope="symbol", name="AAA"),
         _json(record="book_open", **said, **by, cash="1.5", positions=[position]),
         _json(record="split", **said, **by, symbol="AAA", new=2, old=1),
         _json(record="risk_parity", **said, **by, weights={"AAA": 0.5, "BBB": 0.5}),
+    )
+
+
+def _target() -> bytes:
+    names = {"intent_id": "k", "symbol": "AAA", "epoch_digest": "e", "bar_close": MIDNIGHT}
+    wish = {"confidence": 0.6, "target_fraction": 0.1, "features": [None, 1.5]}
+    why = {"regime": [0.5, 0.25, 0.25, 1.5], "weights": [0.5, 0.5, 0]}
+    return _json(
+        record="target_intent", portfolio="main", ts_event=MIDNIGHT, **names, **wish, **why
     )
 
 

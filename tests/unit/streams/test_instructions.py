@@ -14,6 +14,7 @@ from streams.instructions import (
     OrderIntent,
     RiskParity,
     Split,
+    TargetIntent,
     TradingState,
     VenueExecution,
     read_instruction,
@@ -39,6 +40,19 @@ GOOD: dict[str, dict[str, Any]] = {
         "quantity": 5,
         "price": 10.5,
     },
+    "target_intent": {
+        "portfolio": "main",
+        "ts_event": NOW,
+        "intent_id": "k1",
+        "symbol": "AAA",
+        "bar_close": NOW,
+        "epoch_digest": "e",
+        "confidence": 0.6,
+        "target_fraction": 0.1,
+        "regime": [0.5, 0.25, 0.25, 1.5],
+        "weights": [1, 0, 0],
+        "features": [None, 0.5],
+    },
     "venue_execution": {
         "portfolio": "main",
         "ts_event": NOW,
@@ -63,6 +77,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 KINDS = {
     "order_intent": OrderIntent,
+    "target_intent": TargetIntent,
     "venue_execution": VenueExecution,
     "limit_change": LimitChange,
     "trading_state": TradingState,

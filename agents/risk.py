@@ -42,6 +42,7 @@ from tables.decisions import (
 )
 from tables.epochs import Epochs, LoadedEpoch
 from tables.instructions import apply_instruction
+from tables.recent import RecentBars
 from tables.rules import slot_at, terms_of
 from tables.stamped import Stamped
 
@@ -61,6 +62,7 @@ _STATES = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 class _Waiting(NamedTuple):
     """A slice that waits for the others of its bar."""
 
+    offset: int
     slice_: Slice
     rows: list[tuple[Row, Reasons]]
     headers: Headers
@@ -71,7 +73,8 @@ class _Waiting(NamedTuple):
 class KeptBook:
     """One portfolio of the partition, with the rules of the epoch that decided last.
 
-    Records below ``stamp`` are in the account already.
+    Records below ``stamp`` are in the account already. The slices of the last bar begin at
+    ``bar_offset``: a restart reads them again, because questions are answered from them.
     """
 
     epoch_digest: str
@@ -80,6 +83,8 @@ class KeptBook:
     account: Account
     stamp: int = 0
     barrier: Barrier[_Waiting] = field(default_factory=Barrier)
+    recent: RecentBars = field(default_factory=RecentBars)
+    bar_offset: int | None = None
     is_dirty: bool = False
 
 
@@ -119,11 +124,15 @@ class RiskFold:
         meta = slice_.meta
         bar = (meta.close_ns, meta.rank)
         place = (meta.partition, meta.chunk)
-        waiting = _Waiting(slice_, rows, record.headers, zlib.crc32(record.value or b""))
+        checksum = zlib.crc32(record.value or b"")
+        waiting = _Waiting(record.offset, slice_, rows, record.headers, checksum)
         standing = book.barrier.held(bar, place)
         if standing is not None and standing.checksum != waiting.checksum:
             raise SliceConflict(f"risk: slice {slice_.key} of {place} came again with other bytes")
+        book.recent.take(slice_)
         book.barrier.put(bar, place, record.offset, waiting)
+        if bar == book.barrier.decided and book.bar_offset is None:
+            book.bar_offset = record.offset
         if meta.chunk == meta.n_chunks - 1:
             book.barrier.complete(bar, meta.partition)
         for decided, slices in book.barrier.take(meta.n_partitions):
@@ -217,6 +226,7 @@ class RiskFold:
             book.account.adopt(rules)
             book.epoch_digest = loaded.digest
         book.epoch = slices[0].meta.epoch
+        book.bar_offset = min(held.offset for held in waiting)
         pairs = sorted((p for held in waiting for p in held.rows), key=lambda p: p[0].symbol)
         reasons = {row.symbol: reason for row, reason in pairs}
         named = (book.slot.portfolio.id, book.slot.timeframe, bar[0])
@@ -240,7 +250,10 @@ class RiskFold:
         return self.n_since >= SNAPSHOT_BARS or self.n_records >= SNAPSHOT_RECORDS
 
     def snapshot(self) -> Snapshot:
-        """Return the accounts that changed; progress stops before the oldest waiting record."""
+        """Return the accounts that changed; progress stops before what a restart must read again.
+
+        That is the oldest waiting record, or the last bar of those portfolios that have seen it.
+        """
         self.n_since = self.n_records = 0
         states = {}
         for name, book in self.portfolios.items():
@@ -253,6 +266,10 @@ class RiskFold:
                 book.is_dirty = False
         waiting = [book.barrier.oldest_offset() for book in self.portfolios.values()]
         waiting.extend(record.offset for record in self.early[:1])
+        newest = max((book.barrier.decided for book in self.portfolios.values()), default=None)
+        waiting.extend(
+            book.bar_offset for book in self.portfolios.values() if book.barrier.decided == newest
+        )
         oldest = min((offset for offset in waiting if offset is not None), default=None)
         return Snapshot(states, self.next_offset if oldest is None else oldest)
 

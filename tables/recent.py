@@ -1,0 +1,73 @@
+"""The bars that were decided last, as the stages described them: what questions are answered from.
+
+Not state: it follows from the newest slices of the book's log, which a restart reads again.
+"""
+
+from typing import NamedTuple
+
+from streams.slices import FloatArray, Slice
+
+# Bars that can still be asked about; the slices of one take 0.2 MB at 200 symbols.
+BARS_KEPT = 4
+
+
+class SeenRow(NamedTuple):
+    """One symbol's bar with all that the stages said about it.
+
+    ``features`` (60,), ``regime`` (4,), ``scores`` (3,) and ``weights`` (3,) are the slice's rows:
+    NaN while they warm up.
+    """
+
+    symbol: str
+    timeframe: str
+    close_ns: int
+    epoch_digest: str
+    close: float
+    features: FloatArray
+    regime: FloatArray
+    scores: FloatArray
+    weights: FloatArray
+
+
+class RecentBars:
+    """The newest bars of one portfolio, by close; each is made of the slices of its partitions."""
+
+    def __init__(self) -> None:
+        self._bars: dict[int, dict[str, tuple[Slice, int]]] = {}
+
+    def take(self, slice_: Slice) -> None:
+        """Remember a slice; one of a bar older than those kept is nothing new."""
+        close_ns = slice_.meta.close_ns
+        bar = self._bars.get(close_ns)
+        if bar is None:
+            if len(self._bars) >= BARS_KEPT and close_ns < min(self._bars):
+                return
+            bar = self._bars[close_ns] = {}
+            if len(self._bars) > BARS_KEPT:
+                del self._bars[min(self._bars)]
+        bar.update((symbol, (slice_, at)) for at, symbol in enumerate(slice_.symbols()))
+
+    def closes_ns(self, until_ns: int) -> list[int]:
+        """Return the closes of the bars that are kept, up to a time, the newest first."""
+        return sorted((close for close in self._bars if close <= until_ns), reverse=True)
+
+    def row(self, symbol: str, close_ns: int) -> SeenRow | None:
+        """Return a symbol's row of a bar; None if it had none, or the bar is not kept."""
+        found = self._bars.get(close_ns, {}).get(symbol)
+        if found is None:
+            return None
+        slice_, at = found
+        meta = slice_.meta
+        return SeenRow(
+            symbol,
+            meta.timeframe,
+            meta.close_ns,
+            meta.epoch_digest,
+            float(slice_.floats("close")[at]),
+            *(slice_.matrix(name)[at] for name in ("features", "regime", "scores", "weights")),
+        )
+
+    def newest(self, symbol: str, until_ns: int) -> SeenRow | None:
+        """Return the newest row of a symbol up to a time; None if no kept bar has one."""
+        rows = (self.row(symbol, close_ns) for close_ns in self.closes_ns(until_ns))
+        return next((row for row in rows if row is not None), None)

@@ -72,6 +72,9 @@ class Fold(Protocol):
 
 FoldFactory = Callable[[int, Reader], Fold]
 
+# Told what a step has sent, once the broker has it.
+Listener = Callable[[list[Output | DeadLetter]], None]
+
 
 class Stage:
     """A Faust agent over one topic, with one ordered task per partition.
@@ -96,6 +99,7 @@ class Stage:
         self.prefix = prefix
         self.table = table
         self.new_fold = new_fold
+        self.listeners: list[Listener] = []
         self._dead_letters = prefix + DEAD_LETTERS.name
         self._tasks: dict[TP, _PartitionTask] = {}
 
@@ -108,6 +112,11 @@ class Stage:
             if task is None:
                 task = self._tasks[tp] = _PartitionTask(self, event)
             await task.queue.put(event)
+
+    def fold_of(self, partition: int) -> Fold | None:
+        """Return the fold of a partition as it stands; None if nothing of it was read here."""
+        tasks = (task for tp, task in self._tasks.items() if tp.partition == partition)
+        return next((task.fold for task in tasks), None)
 
     async def quiesce(self, revoked: set[TP]) -> None:
         """Finish the step in flight of each partition, keep its state, and forget it."""
@@ -235,6 +244,8 @@ class _PartitionTask:
         if not self.dirty:
             self.dirty, self.dirty_since_s = True, started
         await self.stage.send(outputs)
+        for listener in self.stage.listeners:
+            listener(outputs)
         metrics.STEP_SECONDS.labels(name).observe(folded - started)
         metrics.SEND_SECONDS.labels(name).observe(clock.monotonic_s() - folded)
         metrics.RECORDS.labels(name, "taken").inc(len(records))

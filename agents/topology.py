@@ -18,6 +18,7 @@ from agents.features import FEATURES
 from agents.prediction import PREDICTION
 from agents.regime import REGIME
 from agents.risk import RiskFold
+from agents.serving import ServingPlace, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
 from agents.weights import WEIGHTS
@@ -62,6 +63,8 @@ class Place:
         Port of the stats page.
     instance
         Name of this worker among those of the run: a restart under it keeps its partitions.
+    serving
+        Where its API listens; None to do without.
     """
 
     bootstrap_servers: str
@@ -72,6 +75,7 @@ class Place:
     web_host: str
     web_port: int
     instance: str
+    serving: ServingPlace | None = None
 
     @property
     def prefix(self) -> str:
@@ -119,9 +123,11 @@ def trading_app(place: Place) -> faust.App:
     _add_slices(app, place, topics.FEATURE_SLICES, REGIME, epochs)
     _add_slices(app, place, topics.REGIME_PROBABILITIES, WEIGHTS, epochs)
     _add_slices(app, place, topics.STRATEGY_WEIGHTS, PREDICTION, epochs)
-    _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
+    book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
     _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
+    if place.serving is not None:
+        serve(app, place.serving, book, epochs)
     return app
 
 
@@ -134,7 +140,9 @@ def _add_slices(
     _add(app, place, spec.name, source, new_fold)
 
 
-def _add(app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: FoldFactory) -> None:
+def _add(
+    app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: FoldFactory
+) -> Stage:
     table = app.Table(
         name,
         key_type=bytes,
@@ -152,6 +160,7 @@ def _add(app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: F
         acks=False,
     )
     app.agent(topic, name=name)(stage.run)
+    return stage
 
 
 def _add_metrics(app: faust.App) -> None:
@@ -183,9 +192,9 @@ def _app(place: Place) -> faust.App:
         broker_request_timeout=30.0,
         broker_max_poll_interval=86_400.0,
         consumer_group_instance_id=f"{app_id(place.run)}-{place.instance}",
-        # A name, not an address: the group's assignment holds it, and a restart on another port
-        # must find itself there.
-        canonical_url=f"http://{place.instance}",
+        # The group's assignment holds it, and a restart must find itself there: without an API, at
+        # which the other workers could ask, a name and no address.
+        canonical_url=place.serving.url if place.serving else f"http://{place.instance}",
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1 << 20,
         producer_acks=-1,

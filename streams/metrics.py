@@ -134,3 +134,19 @@ CONCENTRATION = Gauge(
     "Largest position, open orders included, of equity.",
     ("portfolio",),
 )
+HTTP_SECONDS = Histogram(
+    "tradewind_http_seconds",
+    "Time from a request to its answer, by endpoint and status.",
+    ("endpoint", "status"),
+    buckets=_SECONDS,
+)
+CACHE_READS = Counter(
+    "tradewind_feature_cache_reads_total",
+    "Reads of features by level (process, redis) and outcome.",
+    ("level", "outcome"),
+)
+CACHE_ERRORS = Counter(
+    "tradewind_cache_errors_total",
+    "Requests to Redis that it did not answer, answered wrongly, or was not asked.",
+    ("what",),
+)

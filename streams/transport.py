@@ -237,6 +237,28 @@ class Producer(driver.Producer):
             with noticed():
                 await asyncio.gather(*pending)
 
+    async def append(self, record: Outgoing) -> None:
+        """Send one record and return when the broker has acknowledged it.
+
+        Those that are appended at the same time travel together: one step's outputs do not wait
+        for one another, and neither do the requests of several callers.
+        """
+        producer = self._ensure_producer()
+
+        async def hand_over() -> asyncio.Future[Any]:
+            sent: asyncio.Future[Any] = await producer.send(
+                record.topic,
+                record.value,
+                record.key,
+                partition=self._place(record),
+                headers=record.headers,
+            )
+            return sent
+
+        acknowledged = await until_back(hand_over)
+        with noticed():
+            await acknowledged
+
     def _place(self, record: Outgoing) -> int:
         if record.partition is not None:
             return record.partition

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,9 +86,9 @@ class Trial:
     tape: SyntheticTape
     started: dict[str, Process] = field(default_factory=dict)
 
-    def start(self, instance: str = "0") -> Process:
+    def start(self, instance: str = "0", serving: Iterable[str] = ()) -> Process:
         """Start a worker; its log holds what it said since this start."""
-        start_worker(self.run, self.children, free_port("127.0.0.1"), instance)
+        start_worker(self.run, self.children, free_port("127.0.0.1"), instance, serving)
         self.started[instance] = self.children.running[f"worker-{instance}"]
         return self.started[instance]
 

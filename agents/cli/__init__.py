@@ -13,6 +13,7 @@ from agents.cli import (
     risk,
     stack,
     stores,
+    token,
     train,
     web,
     worker,
@@ -37,6 +38,7 @@ for module in (
     risk,
     book,
     dead_letters,
+    token,
     stores,
     evidence,
 ):

@@ -67,9 +67,9 @@ def up(
     """Start the broker in the background, or find it running; with --models the live roles too."""
     with spoken_errors():
         home = stack_home(name)
-        postgres, tracking = stores_of(name)
+        postgres, redis, tracking = stores_of(name)
         with _unkept(home) as keeper:
-            started = [part.start() for part in (*parts_of(home, port=port), postgres)]
+            started = [part.start() for part in (*parts_of(home, port=port), postgres, redis)]
             started += _start_roles(name, home, started[0].address or "", models, history)
             # Last: it starts slowly, and no role waits for it.
             started.append(tracking.start())

@@ -1,6 +1,6 @@
-"""The stores of a stack: PostgreSQL and MLflow, as parts that `up` starts and as programs.
+"""The stores of a stack: PostgreSQL, Redis and MLflow, as parts that `up` starts and as programs.
 
-``tradewind postgres`` and ``tradewind mlflow`` prepare a store and then become its server, so a
+``tradewind postgres``, ``redis`` and ``mlflow`` prepare a store and then become its server, so a
 store is a process like any role: tied to a demo, or outliving ``tradewind up``.
 """
 
@@ -21,6 +21,7 @@ from streams.brokers.ports import free_port
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.servers import mlflow as mlflow_server
 from tables.stores.servers import postgres as postgres_server
+from tables.stores.servers import redis as redis_server
 
 HOST = "127.0.0.1"
 
@@ -28,8 +29,8 @@ _Home = Annotated[str, typer.Option("--name", help="The stack.")]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the two programs."""
-    for command in (postgres, mlflow):
+    """Add the programs."""
+    for command in (postgres, redis, mlflow):
         app.command()(command)
 
 
@@ -37,6 +38,13 @@ def postgres(name: _Home = "default") -> None:
     """Run the stack's PostgreSQL in the foreground; its socket is in the stack's folder."""
     with spoken_errors():
         command = postgres_server.prepared(stack_home(name))
+    os.execvp(command[0], command)  # noqa: S606  our own command, as a list
+
+
+def redis(name: _Home = "default") -> None:
+    """Run the stack's Redis in the foreground; its socket is in the stack's folder."""
+    with spoken_errors():
+        command = redis_server.prepared(stack_home(name))
     os.execvp(command[0], command)  # noqa: S606  our own command, as a list
 
 
@@ -53,7 +61,7 @@ def mlflow(
 
 def stores_of(name: str) -> list[Part]:
     """Return a stack's stores in the order in which they start."""
-    return [_postgres_part(name), _mlflow_part(name)]
+    return [_postgres_part(name), _redis_part(name), _mlflow_part(name)]
 
 
 def _postgres_part(name: str) -> Part:
@@ -76,6 +84,27 @@ def _postgres_part(name: str) -> Part:
         listens=answers,
         ready_s=postgres_server.READY_S,
         ask=ASK_POSTGRES,
+    )
+
+
+def _redis_part(name: str) -> Part:
+    home = stack_home(name)
+    server = redis_server.server_of(home)
+
+    def answers() -> bool:
+        return asyncio.run(server.answers())
+
+    if server.provider == "given":
+        return GivenPart("redis", server.spoken, server.why, answers())
+    if redis_server.installed() is None:
+        return _missing("redis", redis_server.VARIABLE, redis_server.PACKAGE)
+    return RolePart(
+        "redis",
+        home,
+        ("redis", f"--name={name}"),
+        address=server.url,
+        listens=answers,
+        ready_s=redis_server.READY_S,
     )
 
 

@@ -12,6 +12,7 @@ import typer
 import uvloop
 from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
 
+from agents.serving import ServingPlace
 from agents.topology import Place, trading_app
 from streams.settings import Settings
 
@@ -36,6 +37,10 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "trading",
     web_port: Annotated[int, typer.Option(help="Port of the stats page.")] = 6066,
     instance: Annotated[str, typer.Option(help="Name of this worker within the run.")] = "0",
+    api_port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
+    auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
+    stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
+    redis: Annotated[str, typer.Option(help="Address of Redis; empty: do without.")] = "",
 ) -> None:
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
     if role not in ROLES:
@@ -52,6 +57,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_host=settings.web_host,
         web_port=web_port,
         instance=instance,
+        serving=_serving(settings.web_host, api_port, auth, stack, redis),
     )
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
@@ -69,6 +75,16 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         debug=False,
     )
     raise SystemExit(program.execute_from_commandline())
+
+
+def _serving(
+    host: str, port: int, auth: Path | None, stack: str, redis: str
+) -> ServingPlace | None:
+    if not port:
+        return None
+    if auth is None or not stack:
+        raise typer.BadParameter("--api-port needs --auth and --stack: who calls must be known")
+    return ServingPlace(host, port, f"http://{host}:{port}", auth, stack, redis)
 
 
 def _configure_logging(level: str) -> None:

@@ -1,7 +1,7 @@
 """Driving a run: declare its topics, announce its epoch, start its workers, replay, wait."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +55,10 @@ class Run:
         return prefix_of(self.name)
 
 
-def start_worker(run: Run, children: Children, web_port: int, instance: str = "0") -> None:
-    """Start one trading worker of the run."""
+def start_worker(
+    run: Run, children: Children, web_port: int, instance: str = "0", serving: Iterable[str] = ()
+) -> None:
+    """Start one trading worker of the run; ``serving`` are the options of its API."""
     children.start(
         f"worker-{instance}",
         "worker",
@@ -66,6 +68,7 @@ def start_worker(run: Run, children: Children, web_port: int, instance: str = "0
         f"--run={run.name}",
         f"--web-port={web_port}",
         f"--instance={instance}",
+        *serving,
     )
 
 

@@ -1,0 +1,109 @@
+"""``tradewind token``: who may call the API; issue, list and revoke tokens, change the key.
+
+A token is shown once and kept nowhere. What was issued and revoked, when and by whom, is in the
+stack's folder ``auth``.
+"""
+
+import getpass
+import json
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agents.cli.book_access import Stack, one_of
+from agents.cli.spoken import spoken_errors
+from streams.brokers import stack_home, stack_id
+from streams.clock import wall_ns
+from streams.timestamps import format_ns
+from tables.stores.token_keys import TokenKeys
+from tables.views.auth import ALL_PORTFOLIOS, issue
+
+_NS_PER_S = 1_000_000_000
+
+Role = Annotated[str, typer.Option("--role", help="trader, researcher or admin.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+commands = typer.Typer(help="Issue, list and revoke tokens of the API; change the signing key.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.add_typer(commands, name="token")
+
+
+@commands.command("issue")
+def issue_one(
+    subject: Annotated[str, typer.Option("--subject", help="Who will use it.")],
+    role: Role = "trader",
+    portfolio: Annotated[
+        list[str] | None, typer.Option("--portfolio", help="May be given several times; * is all.")
+    ] = None,
+    days: Annotated[float, typer.Option("--days", help="How long it is good; at most 366.")] = 30.0,
+    stack: Stack = "default",
+    *,
+    as_json: Json = False,
+) -> None:
+    """Print a new token; it is shown this once."""
+    with spoken_errors():
+        home = stack_home(stack)
+        wanted = one_of("role", role, ("trader", "researcher", "admin"))
+        token, issued = issue(
+            TokenKeys(home / "auth"),
+            stack_id(home),
+            subject,
+            wanted,
+            portfolio or [ALL_PORTFOLIOS],
+            days,
+        )
+    if as_json:
+        typer.echo(json.dumps({"token": token, **msgspec.to_builtins(issued)}))
+        return
+    typer.echo(token)
+    until = format_ns(issued.expires_s * _NS_PER_S)
+    typer.echo(f"Token {issued.jti} of {subject}, {role}, good until {until}.", err=True)
+
+
+@commands.command("list")
+def list_all(stack: Stack = "default", *, as_json: Json = False) -> None:
+    """Show what was issued, and what of it is still accepted."""
+    with spoken_errors():
+        keys = TokenKeys(stack_home(stack) / "auth")
+        issued, revoked = keys.issued(), {one.jti: one for one in keys.revocations()}
+    now_s = wall_ns() // _NS_PER_S
+    states = {
+        one.jti: "revoked" if one.jti in revoked else "expired" if one.expires_s < now_s else "good"
+        for one in issued
+    }
+    if as_json:
+        rows = [{**msgspec.to_builtins(one), "state": states[one.jti]} for one in issued]
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("token", "of", "role", "portfolios", "issued", "until", "state")
+    for one in issued:
+        times = (format_ns(seconds * _NS_PER_S) for seconds in (one.issued_s, one.expires_s))
+        names = ", ".join(one.portfolios)
+        table.add_row(one.jti, one.subject, one.role, names, *times, states[one.jti])
+    Console().print(table)
+
+
+@commands.command()
+def revoke(
+    jti: Annotated[str, typer.Argument(help="Id of the token, as `list` shows it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    stack: Stack = "default",
+) -> None:
+    """Accept a token no more; running workers see it with the next request."""
+    with spoken_errors():
+        TokenKeys(stack_home(stack) / "auth").revoke(jti, getpass.getuser(), reason)
+    typer.echo(f"Token {jti} is revoked.")
+
+
+@commands.command()
+def rotate(stack: Stack = "default") -> None:
+    """Sign with a new key from now on; tokens of older keys stay good until they expire."""
+    with spoken_errors():
+        kid, _ = TokenKeys(stack_home(stack) / "auth").rotate()
+    typer.echo(f"New tokens are signed with key {kid}.")

@@ -1,0 +1,256 @@
+"""The books of a worker for those who ask: answered from its folds, or by way of its log.
+
+``wish -> portfolio-events -> the fold of the book -> trading-decisions -> answer``. Whoever asks
+waits until the broker has the decision; the fold does not know that anybody waits.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+import faust
+import msgspec
+
+from agents.risk import RiskFold
+from agents.stage import Output, Stage
+from streams import metrics
+from streams.dead_letters import DeadLetter
+from streams.errors import RecordError
+from streams.ids import intent_decision_id
+from streams.instructions import TargetIntent
+from streams.partitions import partition_of
+from streams.topics import PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
+from streams.transport import Outgoing, consumer_of, producer_of
+from tables.epochs import Epochs, LoadedEpoch
+from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
+from tables.views.desk import Book, Part, Place
+from tables.views.features import cached
+from tables.views.problems import ProblemError, Wrong, not_ready
+
+log = logging.getLogger("tradewind.desk")
+
+# Decisions about intents that can be given again for their key; 3 kB each.
+MOST_REMEMBERED = 5_000
+
+_JSON = msgspec.json.Encoder()
+
+# An intent in the log: whose it is, and its key.
+_Asked = tuple[str, str]
+
+
+class _Named(msgspec.Struct):
+    """What an event or a refused record says about the intent behind it."""
+
+    portfolio: str = ""
+    intent_id: str = ""
+
+
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class WorkerDesk:
+    """The books of this worker, for those who ask.
+
+    Parameters
+    ----------
+    app, risk
+        The worker and its stage of the book.
+    epochs
+        The documents that decide.
+    cache
+        Where the features of decided bars are put.
+    """
+
+    def __init__(self, app: faust.App, risk: Stage, epochs: Epochs, cache: FeatureCache) -> None:
+        self._app = app
+        self._risk = risk
+        self._epochs = epochs
+        self._cache = cache
+        self._waiting: dict[_Asked, asyncio.Future[bytes]] = {}
+        self._decided: OrderedDict[_Asked, bytes] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        risk.listeners.append(self._hear)
+
+    def owner(self, portfolio: str) -> str:
+        """Return the address of the worker that owns a portfolio; empty if this one does."""
+        partition = self._partition(portfolio)
+        assigned = consumer_of(self._app).assignment()
+        topic = self._risk.prefix + PORTFOLIO_EVENTS.name
+        if any(tp.topic == topic and tp.partition == partition for tp in assigned):
+            return ""
+        changelog = self._risk.table.changelog_topic_name
+        for url, topics in self._app.router.tables_metadata().items():
+            if partition in topics.get(changelog, ()) and url != str(self._app.conf.canonical_url):
+                return str(url)
+        raise not_ready("NO_OWNER", f"no worker owns portfolio {portfolio!r} at the moment")
+
+    def book(self, portfolio: str) -> tuple[Book, Place]:
+        """Return a portfolio of this worker."""
+        partition = self._partition(portfolio)
+        fold = self._risk.fold_of(partition)
+        if not isinstance(fold, RiskFold):
+            raise not_ready("NO_BOOK", f"nothing of portfolio {portfolio!r} was read yet")
+        book = fold.portfolios.get(portfolio)
+        if book is None or book.account.kept.bar_ns < 0:
+            if fold.latest is not None and portfolio not in _names(fold.latest):
+                text = f"there is no portfolio {portfolio!r}"
+                raise ProblemError(404, "UNKNOWN_PORTFOLIO", text)
+            raise not_ready("NO_BOOK", f"no bar has reached portfolio {portfolio!r} yet")
+        return book, Place(partition, fold.next_offset)
+
+    def portfolios(self) -> list[str]:
+        """Return the portfolios of this worker's books."""
+        folds = (self._risk.fold_of(number) for number in range(self._n_partitions))
+        return sorted(
+            name for fold in folds if isinstance(fold, RiskFold) for name in fold.portfolios
+        )
+
+    def epoch(self, digest: str) -> LoadedEpoch:
+        """Return an epoch with its models."""
+        return self._epochs.load(digest)
+
+    async def decide(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
+        """Append a target and return its decision, once the broker has it."""
+        asked = (said.portfolio, said.intent_id)
+        if asked in self._decided:
+            return self._decided[asked]
+        waiting = self._waiting.get(asked)
+        if waiting is None:
+            self._refuse_decided(said)
+            waiting = self._waiting[asked] = asyncio.get_running_loop().create_future()
+            waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
+            # It goes on if the caller gives up: what is half sent cannot be taken back.
+            self._go_on(self._append(said, headers, waiting))
+        return await asyncio.shield(waiting)
+
+    def _refuse_decided(self, said: TargetIntent) -> None:
+        """Say where the decision is that this process no longer remembers."""
+        book, _ = self.book(said.portfolio)
+        memory = book.account.kept.memory
+        if memory.is_known(said.id):
+            decided = intent_decision_id(said.portfolio, said.intent_id, memory.ids[said.id])
+            raise ProblemError(
+                409,
+                "DECIDED_BEFORE",
+                f"the key {said.intent_id!r} has its decision, {decided}, from before this worker "
+                f"started; read it at /api/v1/decisions/{decided}",
+                headers={"Location": f"/api/v1/decisions/{decided}"},
+            )
+
+    async def _append(
+        self, said: TargetIntent, headers: Mapping[str, str], waiting: "asyncio.Future[bytes]"
+    ) -> None:
+        record = Outgoing(
+            self._risk.prefix + PORTFOLIO_EVENTS.name,
+            said.portfolio.encode(),
+            _JSON.encode(said),
+            [(name, value.encode()) for name, value in headers.items()],
+            None,
+        )
+        try:
+            await producer_of(self._app).append(record)
+        except Exception as error:
+            log.exception("a target was not appended")
+            if not waiting.done():
+                text = f"the record could not be appended: {error!r}"
+                waiting.set_exception(ProblemError(503, "NOT_APPENDED", text))
+
+    def _hear(self, outputs: list[Output | DeadLetter]) -> None:
+        for output in outputs:
+            if isinstance(output, DeadLetter):
+                self._hear_refusal(output)
+            elif output.topic == TRADING_DECISIONS.name:
+                self._hear_decision(output.value)
+            elif output.topic == PORTFOLIO_SNAPSHOTS.name:
+                self._go_on(self._warm((output.key or b"").decode()))
+
+    def _hear_decision(self, value: bytes) -> None:
+        # Most decisions are a slot's, which has an empty key, and nobody waits for them.
+        if value.endswith(b'"intent_id":""}'):
+            return
+        named = _NAMED.decode(value)
+        asked = (named.portfolio, named.intent_id)
+        self._decided[asked] = value
+        if len(self._decided) > MOST_REMEMBERED:
+            self._decided.popitem(last=False)
+        waiting = self._waiting.get(asked)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(value)
+
+    def _hear_refusal(self, letter: DeadLetter) -> None:
+        if not self._waiting:
+            return
+        try:
+            named = _NAMED.decode(letter.raw)
+        except msgspec.MsgspecError:
+            return  # whatever it is, it is none of ours
+        waiting = self._waiting.get((named.portfolio, named.intent_id))
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(_refused(letter))
+
+    async def _warm(self, portfolio: str) -> None:
+        """Put the features of a bar that was just decided where they are asked for."""
+        book, _ = self.book(portfolio)
+        until_ns = book.account.kept.bar_ns
+        version = self.epoch(book.epoch_digest).epoch.pipeline_version
+        rows: list[tuple[CacheKey, CachedRow]] = []
+        for symbol in book.account.scenarios.symbols:
+            row = book.recent.row(symbol, until_ns)
+            if row is not None:
+                rows.append((CacheKey(symbol, row.timeframe, version), cached(row)))
+        await self._cache.put(rows)
+
+    def parts(self) -> list[Part]:
+        """Say how everything is that answers depend on."""
+        waits = metrics.BROKER_AWAY._value.get()  # noqa: SLF001  no public reader
+        assigned = bool(consumer_of(self._app).assignment())
+        broker = Part("broker", not waits, f"{waits:g} sends wait for it" if waits else "answers")
+        group = Part("assignment", assigned, "has partitions" if assigned else "has none yet")
+        return [broker, group, *self._books(), self._redis()]
+
+    def _books(self) -> list[Part]:
+        parts = []
+        for name in self.portfolios():
+            try:
+                book, _ = self.book(name)
+                models = self.epoch(book.epoch_digest).epoch.models
+                detail = f"decided with models {models[:12]}, whose file has that digest"
+                parts.append(Part(f"book {name}", is_well=True, detail=detail))
+            except (ProblemError, RecordError) as error:
+                parts.append(Part(f"book {name}", is_well=False, detail=str(error)))
+        return parts or [Part("books", is_well=False, detail="no bar has come yet")]
+
+    def _redis(self) -> Part:
+        trouble = self._cache.trouble
+        return Part("redis", not trouble, trouble or "answers", is_needed=False)
+
+    @property
+    def _n_partitions(self) -> int:
+        return int(self._app.conf.topic_partitions)
+
+    def _partition(self, portfolio: str) -> int:
+        return partition_of(portfolio, self._n_partitions)
+
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("serving: a task failed", exc_info=error)
+
+
+def _names(loaded: LoadedEpoch) -> list[str]:
+    return [portfolio.id for portfolio in loaded.epoch.portfolios]
+
+
+def _refused(letter: DeadLetter) -> ProblemError:
+    """Return what a caller is told of a record that the book refused."""
+    fields = (Wrong(letter.field, None, letter.detail),) if letter.field else ()
+    busy = letter.reason in {"TOO_MANY_RECORDS", "OTHER_EPOCH"}
+    headers = {"Retry-After": "1"} if busy else {}
+    return ProblemError(503 if busy else 422, letter.reason, letter.detail, fields, headers)

@@ -1,0 +1,159 @@
+"""Keys that sign tokens, what was issued by them, and what was revoked: files of one folder.
+
+``KID.private.pem`` is needed where tokens are issued and nowhere else; who only checks them needs
+``KID.public.pem`` and ``revoked.jsonl``. The text of a token is kept nowhere.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from streams.clock import random_id, wall_ns
+from streams.errors import SettingsError
+from streams.instructions import Role
+
+_PRIVATE, _PUBLIC = ".private.pem", ".public.pem"
+_KID_CHARACTERS = 12
+
+Line = TypeVar("Line", bound=msgspec.Struct)
+
+_JSON = msgspec.json.Encoder()
+
+
+class Issued(msgspec.Struct, frozen=True, kw_only=True):
+    """A token as it was issued; times in seconds since 1970, as the token has them."""
+
+    jti: str
+    kid: str
+    subject: str
+    role: Role
+    portfolios: list[str]
+    issued_s: int
+    expires_s: int
+    by: str
+
+
+class Revoked(msgspec.Struct, frozen=True, kw_only=True):
+    """That a token is no longer accepted, since when, by whom and why."""
+
+    jti: str
+    revoked_s: int
+    by: str
+    reason: str
+
+
+class TokenKeys:
+    """The folder of a stack's keys.
+
+    Parameters
+    ----------
+    folder
+        Made on first use, for its owner only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._public: dict[str, Ed25519PublicKey] = {}
+        self._revoked: frozenset[str] = frozenset()
+        self._stamp: tuple[int, int] | None = None
+
+    def signing_key(self) -> tuple[str, Ed25519PrivateKey]:
+        """Return the newest key with its id, one that is made now if there is none."""
+        files = sorted(self.folder.glob(f"*{_PRIVATE}"), key=lambda path: path.stat().st_mtime_ns)
+        if not files:
+            return self.rotate()
+        private = load_pem_private_key(files[-1].read_bytes(), None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise SettingsError(f"{files[-1]} is no Ed25519 key; move it away, a new one is made")
+        return files[-1].name.removesuffix(_PRIVATE), private
+
+    def rotate(self) -> tuple[str, Ed25519PrivateKey]:
+        """Make a new key; tokens of older ones stay good while their public half is there."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kid, private = random_id()[:_KID_CHARACTERS], Ed25519PrivateKey.generate()
+        pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        _write(self.folder / f"{kid}{_PUBLIC}", public, 0o644)
+        _write(self.folder / f"{kid}{_PRIVATE}", pem, 0o600)
+        return kid, private
+
+    def public_key(self, kid: str) -> Ed25519PublicKey | None:
+        """Return a public key by its id; an id is a name of this folder's files and no path."""
+        if kid not in self._public:
+            self._read_keys()
+        return self._public.get(kid)
+
+    def _read_keys(self) -> None:
+        for path in sorted(self.folder.glob(f"*{_PUBLIC}")):
+            key = load_pem_public_key(path.read_bytes())
+            if isinstance(key, Ed25519PublicKey):
+                self._public[path.name.removesuffix(_PUBLIC)] = key
+
+    def note_issued(self, issued: Issued) -> None:
+        """Keep that a token was issued."""
+        _append(self.folder / "issued.jsonl", issued)
+
+    def issued(self) -> list[Issued]:
+        """Return what was issued, in order."""
+        return _lines(self.folder / "issued.jsonl", Issued)
+
+    def revoke(self, jti: str, by: str, reason: str) -> None:
+        """Accept a token no more; who checks tokens sees it within a second.
+
+        Raises
+        ------
+        SettingsError
+            If no such token was issued here.
+        """
+        if jti not in {one.jti for one in self.issued()}:
+            raise SettingsError(f"token {jti!r} was not issued here; see: tradewind token list")
+        now_s = wall_ns() // 1_000_000_000
+        said = Revoked(jti=jti, revoked_s=now_s, by=by, reason=reason)
+        _append(self.folder / "revoked.jsonl", said)
+
+    def revocations(self) -> list[Revoked]:
+        """Return what was revoked, in order."""
+        return _lines(self.folder / "revoked.jsonl", Revoked)
+
+    def is_revoked(self, jti: str) -> bool:
+        """Tell whether a token was revoked; the file is read again when it has changed."""
+        try:
+            found = (self.folder / "revoked.jsonl").stat()
+        except FileNotFoundError:
+            return False
+        stamp = (found.st_mtime_ns, found.st_size)
+        if stamp != self._stamp:
+            self._revoked = frozenset(one.jti for one in self.revocations())
+            self._stamp = stamp
+        return jti in self._revoked
+
+
+def _write(path: Path, data: bytes, mode: Literal[0o600, 0o644]) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+
+
+def _append(path: Path, said: msgspec.Struct) -> None:
+    """Append a line, whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab", buffering=0) as file:
+        file.write(_JSON.encode(said) + b"\n")
+        os.fsync(file.fileno())
+
+
+def _lines(path: Path, kind: type[Line]) -> list[Line]:
+    if not path.exists():
+        return []
+    return [msgspec.json.decode(line, type=kind) for line in path.read_bytes().splitlines()]

@@ -1,0 +1,128 @@
+"""What the endpoints ask of the process that they run in: the books it holds, and their log."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from models.risk.account import Account
+from streams.instructions import TargetIntent
+from streams.timestamps import format_ns
+from tables.decisions import Slot
+from tables.epochs import LoadedEpoch
+from tables.recent import RecentBars, SeenRow
+from tables.views.auth import ALL_PORTFOLIOS
+from tables.views.problems import ProblemError, wrong
+from tables.views.routes import Call
+
+
+class Book(Protocol):
+    """One portfolio as the records folded so far have left it."""
+
+    epoch_digest: str
+    slot: Slot
+    account: Account
+    recent: RecentBars
+
+
+class Place(NamedTuple):
+    """Where a portfolio's log is, and up to where it was folded."""
+
+    partition: int
+    next_offset: int
+
+
+class Part(NamedTuple):
+    """One part that serving needs: whether it is well, and what is the case."""
+
+    name: str
+    is_well: bool
+    detail: str
+    is_needed: bool = True
+
+
+class Desk(Protocol):
+    """The process that owns some portfolios, or knows who does."""
+
+    def owner(self, portfolio: str) -> str:
+        """Return the address of the process that owns a portfolio; empty if this one does.
+
+        Raises
+        ------
+        ProblemError
+            503 while nobody is known to own it.
+        """
+
+    def book(self, portfolio: str) -> tuple[Book, Place]:
+        """Return a portfolio that this process owns.
+
+        Raises
+        ------
+        ProblemError
+            404 if no epoch has it, 503 if no bar has reached it yet.
+        """
+
+    def portfolios(self) -> list[str]:
+        """Return the portfolios of this process of which there are books, in order."""
+
+    def epoch(self, digest: str) -> LoadedEpoch:
+        """Return an epoch with its models."""
+
+    async def decide(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
+        """Append a target to its book's log and return its decision, once the broker has it.
+
+        Raises
+        ------
+        ProblemError
+            What the book refused to take, and whatever kept it from being asked.
+        """
+
+    def parts(self) -> list[Part]:
+        """Say how everything is that answers depend on."""
+
+
+def portfolio_of(desk: Desk, call: Call) -> str:
+    """Return the portfolio that a request is about: the one it names, or the only one it can mean.
+
+    Raises
+    ------
+    ProblemError
+        422 if it names none and could mean several, 403 if it is none of the caller's.
+    """
+    name: str | None = call.asked.portfolio
+    if name is None:
+        own = call.caller.portfolios
+        mine = desk.portfolios() if ALL_PORTFOLIOS in own else list(own)
+        if len(mine) != 1:
+            fits = f"one of {', '.join(mine) or 'none yet'}"
+            raise wrong("MISSING_FIELD", "portfolio", None, fits)
+        name = mine[0]
+    if not call.caller.may_see(name):
+        raise ProblemError(403, "FORBIDDEN", f"portfolio {name!r} is none of the token's")
+    return name
+
+
+def row_of(book: Book, symbol: str, close_ns: int | None = None) -> SeenRow:
+    """Return what the stages said about a symbol, in the newest bar decided or in a given one.
+
+    Raises
+    ------
+    ProblemError
+        404 if the portfolio does not trade it, 409 if no kept bar has it, 422 if the bar is not
+        kept.
+    """
+    account = book.account
+    if symbol not in account.scenarios.index:
+        text = f"symbol {symbol!r} is not in the universe of portfolio {book.slot.portfolio.id!r}"
+        raise ProblemError(404, "UNKNOWN_SYMBOL", text)
+    until_ns = account.kept.bar_ns
+    if close_ns is None:
+        row = book.recent.newest(symbol, until_ns)
+    else:
+        kept = book.recent.closes_ns(until_ns)
+        if close_ns not in kept:
+            expected = f"the close of a kept bar: {', '.join(map(format_ns, kept)) or 'none yet'}"
+            raise wrong("BAR_NOT_KEPT", "timestamp", format_ns(close_ns), expected)
+        row = book.recent.row(symbol, close_ns)
+    if row is None:
+        text = f"{symbol} did not trade in the bars that are kept"
+        raise ProblemError(409, "NO_RECENT_BAR", text)
+    return row

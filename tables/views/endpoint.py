@@ -1,0 +1,229 @@
+"""From a request to an answer: who calls, whose portfolio, how often, what, in time, or a problem.
+
+The order matters: what is not known to be allowed is refused before anything is read, and what
+another process owns goes there before it is counted here.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams import clock, metrics
+from streams.clock import random_id
+from streams.records import LONGEST_ID
+from tables.views.auth import Caller, Callers
+from tables.views.bodies import MOST_BYTES, read_body, read_query
+from tables.views.call_limits import CallLimits
+from tables.views.forwarding import FORWARDED, Forwarder
+from tables.views.problems import ProblemError, wrong
+from tables.views.routes import Call, Reply, Route
+
+log = logging.getLogger("tradewind.api")
+
+DEADLINE_HEADER = "Request-Timeout-Ms"
+KEY_HEADER = "Idempotency-Key"
+ID_HEADER = "X-Request-Id"
+TRACE_HEADER = "traceparent"
+
+_DEADLINE_MS = 2_000
+_LONGEST_DEADLINE_MS = 30_000
+# What waits at the same time; more would only wait longer, and nobody would know.
+_MOST_IN_FLIGHT = 512
+
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_JSON = msgspec.json.Encoder()
+_NOBODY = Caller("", "", "trader", (), 0)
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    # aiohttp would name itself and Python with their versions.
+    "Server": "tradewind",
+}
+
+
+@dataclass(slots=True)
+class Endpoints:
+    """Answers requests by the routes of a process.
+
+    Parameters
+    ----------
+    callers, limits, forwarder
+        Who calls, how often, and how to reach who owns a portfolio.
+    owner_of
+        Portfolio -> address of its owner; empty if it is this process.
+    """
+
+    callers: Callers
+    limits: CallLimits
+    forwarder: Forwarder
+    owner_of: Callable[[str], str]
+    in_flight: int = field(default=0)
+
+    def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """Return what aiohttp calls for a route."""
+
+        async def handle(request: web.Request) -> web.Response:
+            started_s = clock.monotonic_s()
+            request_id = _printable(request.headers.get(ID_HEADER)) or random_id()
+            try:
+                response = await self._within(request, route, request_id, started_s)
+            except ProblemError as error:
+                response = error.response(request_id)
+            except Exception:
+                log.exception("%s %s failed, request %s", route.method, route.path, request_id)
+                text = f"an error of ours; the server's log has it under request {request_id}"
+                response = ProblemError(500, "INTERNAL", text).response(request_id)
+            response.headers[ID_HEADER] = request_id
+            taken_s = clock.monotonic_s() - started_s
+            metrics.HTTP_SECONDS.labels(route.name, str(response.status)).observe(taken_s)
+            return response
+
+        return handle
+
+    async def _within(
+        self, request: web.Request, route: Route, request_id: str, started_s: float
+    ) -> web.Response:
+        deadline_ms = _deadline_ms(request)
+        if self.in_flight >= _MOST_IN_FLIGHT:
+            raise ProblemError(
+                503,
+                "BUSY",
+                f"{self.in_flight} requests wait already; try again",
+                headers={"Retry-After": "1"},
+            )
+        self.in_flight += 1
+        try:
+            async with asyncio.timeout(deadline_ms / 1_000):
+                return await self._answered(request, route, request_id, started_s)
+        except TimeoutError as error:
+            raise ProblemError(
+                504,
+                "DEADLINE",
+                f"no answer within {deadline_ms} ms; what was asked for may still happen: ask "
+                f"again with the same {KEY_HEADER}, it is done once",
+            ) from error
+        finally:
+            self.in_flight -= 1
+
+    async def _answered(
+        self, request: web.Request, route: Route, request_id: str, started_s: float
+    ) -> web.Response:
+        caller = self._caller(request, route)
+        call = await _call(request, route, caller, request_id, started_s)
+        if route.portfolio_of is not None:
+            owner = self.owner_of(route.portfolio_of(call))
+            if owner:
+                return await self.forwarder.forward(request, owner, call.headers)
+        headers = {}
+        if route.limited is not None and route.roles:
+            headers = await self.limits.count(caller, route.limited)
+        try:
+            reply = await route.handler(call)
+        except ProblemError as error:
+            error.headers.update(headers)
+            raise
+        return _response(reply, {**headers, KEY_HEADER: call.key} if call.key else headers)
+
+    def _caller(self, request: web.Request, route: Route) -> Caller:
+        if not route.roles:
+            return _NOBODY
+        caller = self.callers.caller(request.headers.get("Authorization"))
+        if caller.role not in route.roles:
+            raise ProblemError(
+                403,
+                "FORBIDDEN",
+                f"role {caller.role} may not do this; expected {' or '.join(route.roles)}",
+            )
+        return caller
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Set the headers of every answer."""
+    response.headers.update(_HEADERS)
+
+
+@web.middleware
+async def strays(request: web.Request, handler: Any) -> web.StreamResponse:  # noqa: ANN401  as aiohttp types it
+    """Answer with a problem what no route takes."""
+    try:
+        response: web.StreamResponse = await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        text = f"{request.method} is not for this address; expected {allowed}"
+        problem = ProblemError(405, "WRONG_METHOD", text, headers={"Allow": allowed})
+        return problem.response(random_id())
+    except web.HTTPException as error:
+        text = "there is no such address; /api/v1/openapi.json lists all"
+        return ProblemError(error.status, "NO_SUCH_ADDRESS", text).response(random_id())
+    return response
+
+
+async def _call(
+    request: web.Request, route: Route, caller: Caller, request_id: str, started_s: float
+) -> Call:
+    headers = {"request-id": request_id}
+    trace = request.headers.get(TRACE_HEADER, "")
+    if _TRACE.fullmatch(trace):
+        headers[TRACE_HEADER] = trace
+    key = ""
+    if route.method == "POST":
+        given = request.headers.get(KEY_HEADER)
+        key = random_id() if given is None else _printable(given)
+        if not key:
+            expected = f"1..{LONGEST_ID} printable characters"
+            raise wrong("BAD_KEY", KEY_HEADER, given, expected)
+        asked = read_body(await _body(request), route.asked)
+    else:
+        asked = read_query(request.query.items(), route.asked)
+    return Call(caller, asked, dict(request.match_info), headers, started_s, key)
+
+
+async def _body(request: web.Request) -> bytes:
+    if request.content_type not in {"application/json", "application/octet-stream"}:
+        text = f"the body is {request.content_type}; expected application/json"
+        raise ProblemError(415, "NOT_JSON", text)
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise ProblemError(
+            413, "TOO_LARGE", f"the body has more than {MOST_BYTES} bytes; no request needs as many"
+        ) from error
+
+
+def _deadline_ms(request: web.Request) -> int:
+    given = request.headers.get(DEADLINE_HEADER)
+    if given is None:
+        return _DEADLINE_MS
+    expected = f"1..{_LONGEST_DEADLINE_MS} ms"
+    if not given.isascii() or not given.isdigit() or not 0 < len(given) <= len(expected):
+        raise wrong("BAD_DEADLINE", DEADLINE_HEADER, given, expected)
+    if not 1 <= int(given) <= _LONGEST_DEADLINE_MS:
+        raise wrong("BAD_DEADLINE", DEADLINE_HEADER, given, expected)
+    return int(given)
+
+
+def _printable(text: str | None) -> str:
+    """Return a text that can be an id; empty if it cannot."""
+    if text is None or not 0 < len(text) <= LONGEST_ID:
+        return ""
+    return text if text.isascii() and text.isprintable() else ""
+
+
+def _response(reply: Reply, headers: dict[str, str]) -> web.Response:
+    body = reply.body if isinstance(reply.body, bytes) else _JSON.encode(reply.body)
+    return web.Response(
+        status=reply.status,
+        body=body,
+        content_type="application/json",
+        headers={**headers, **reply.headers},
+    )
+
+
+__all__ = ["FORWARDED", "Endpoints", "add_headers", "strays"]

@@ -1,0 +1,82 @@
+"""``GET /api/v1/features/{symbol}/{timeframe}``: the vector that the last decision was made of."""
+
+import math
+
+import msgspec
+
+from models.features.catalogue import NAMES
+from streams.timestamps import format_ns
+from tables.recent import SeenRow
+from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
+from tables.views.desk import Desk, portfolio_of, row_of
+from tables.views.problems import wrong
+from tables.views.risk import Id
+from tables.views.routes import Call, Reply, Route
+
+
+class OfFeatures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose universe; without one the token's portfolio."""
+
+    portfolio: Id | None = None
+
+
+class FeatureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's features after a bar, by name; those that warm up are named apart."""
+
+    symbol: str
+    timeframe: str
+    version: str
+    bar_close: str
+    features: dict[str, float]
+    warming_up: list[str]
+
+
+def cached(row: SeenRow) -> CachedRow:
+    """Return a row as the cache keeps it."""
+    return CachedRow(row.close_ns, tuple(row.features.tolist()))
+
+
+def feature_routes(desk: Desk, cache: FeatureCache) -> tuple[Route, ...]:
+    """Return the endpoint about features."""
+
+    async def features(call: Call) -> Reply:
+        symbol, timeframe = call.path["symbol"], call.path["timeframe"]
+        book, _ = desk.book(portfolio_of(desk, call))
+        epoch = desk.epoch(book.epoch_digest).epoch
+        if timeframe != epoch.timeframe:
+            fits = f"{epoch.timeframe}, the timeframe of this run"
+            raise wrong("NO_SUCH_TIMEFRAME", "timeframe", timeframe, fits)
+        row = row_of(book, symbol)
+
+        async def make() -> CachedRow:
+            return cached(row)
+
+        key = CacheKey(symbol, timeframe, epoch.pipeline_version)
+        held = await cache.get(key, row.close_ns, make)
+        told = dict(zip(NAMES, held.features, strict=True))
+        return Reply(
+            FeatureAnswer(
+                symbol=symbol,
+                timeframe=timeframe,
+                version=epoch.pipeline_version,
+                bar_close=format_ns(held.close_ns),
+                features={name: value for name, value in told.items() if math.isfinite(value)},
+                warming_up=[name for name, value in told.items() if not math.isfinite(value)],
+            )
+        )
+
+    return (
+        Route(
+            "GET",
+            "/api/v1/features/{symbol}/{timeframe}",
+            "getFeatures",
+            "The 60 features of a symbol's last bar",
+            "Units are in the catalogue of features. Values are those of the last decided bar.",
+            OfFeatures,
+            FeatureAnswer,
+            features,
+            limited="features",
+            portfolio_of=lambda call: portfolio_of(desk, call),
+            codes=(404, 409),
+        ),
+    )

@@ -1,0 +1,75 @@
+"""A request that another process owns goes there once, with its body, deadline and caller."""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp import web
+
+from tables.views.problems import not_ready
+
+FORWARDED = "Tradewind-Forwarded"
+
+_KEPT = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Request-Timeout-Ms",
+    "traceparent",
+)
+_RETURNED = (
+    "Content-Type",
+    "Idempotency-Key",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+)
+_CONNECT_S = 0.5
+
+
+class Forwarder:
+    """The connections of a process to the others; made at the first use, closed at the end."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def forward(
+        self, request: web.Request, owner: str, headers: Mapping[str, str]
+    ) -> web.Response:
+        """Send a request to its owner and return the answer as it is.
+
+        Raises
+        ------
+        ProblemError
+            503 if it came from another process already, or if the owner does not answer.
+        """
+        if FORWARDED in request.headers:
+            raise not_ready("NOT_OWNER", "the portfolio moves from one worker to another")
+        kept = {name: request.headers[name] for name in _KEPT if name in request.headers}
+        kept |= {FORWARDED: "1", "X-Request-Id": headers["request-id"]}
+        there = owner.rstrip("/") + request.path_qs
+        sent = await request.read()
+        try:
+            async with self._open().request(
+                request.method, there, data=sent, headers=kept
+            ) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, asyncio.IncompleteReadError, OSError) as error:
+            detail = f"the worker that owns the portfolio, at {owner}, does not answer: {error!r}"
+            raise not_ready("OWNER_AWAY", detail) from error
+        returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
+        return web.Response(status=answer.status, body=body, headers=returned)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # The endpoint's deadline bounds the whole; what cannot be connected to is said sooner.
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
+            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()

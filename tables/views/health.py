@@ -1,0 +1,53 @@
+"""``GET /api/v1/health``: live, ready, and every part that answers depend on, with the reason."""
+
+import msgspec
+
+from tables.views.desk import Desk
+from tables.views.routes import Call, Nothing, Reply, Route
+
+
+class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One part; without one that is not needed answers are slower or fewer, and still right."""
+
+    name: str
+    is_well: bool
+    is_needed: bool
+    detail: str
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this process lives, and whether it can answer; 503 while it cannot."""
+
+    live: bool
+    ready: bool
+    parts: list[PartHealth]
+
+
+def health_routes(desk: Desk) -> tuple[Route, ...]:
+    """Return the endpoint about health; nobody has to say who he is."""
+
+    async def health(_call: Call) -> Reply:
+        parts = desk.parts()
+        ready = all(part.is_well for part in parts if part.is_needed)
+        said = [
+            PartHealth(
+                name=part.name, is_well=part.is_well, is_needed=part.is_needed, detail=part.detail
+            )
+            for part in parts
+        ]
+        headers = {} if ready else {"Retry-After": "1"}
+        return Reply(Health(live=True, ready=ready, parts=said), 200 if ready else 503, headers)
+
+    return (
+        Route(
+            "GET",
+            "/api/v1/health",
+            "getHealth",
+            "Live and ready?",
+            "200 if requests can be answered, 503 with the same body while they cannot.",
+            Nothing,
+            Health,
+            health,
+            roles=(),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""``GET /api/v1/models``: which models decide, since when, and what they showed."""
+
+from typing import Any
+
+import msgspec
+
+from tables.epochs import LoadedEpoch
+from tables.views.desk import Desk
+from tables.views.routes import Call, Nothing, Reply, Route
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of models: what it is made of, what it was fitted on, and what decides with it."""
+
+    digest: str
+    epoch_digest: str
+    timeframe: str
+    pipeline_version: str
+    pipeline_digest: str
+    symbols: list[str]
+    portfolios: list[str]
+    seed: int
+    fit_version: int
+    code: str | None
+    first_close_ns: int
+    last_close_ns: int
+    metrics: dict[str, Any]
+
+
+class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All sets by which a portfolio of this process goes on."""
+
+    models: list[ModelAnswer]
+
+
+def model_routes(desk: Desk) -> tuple[Route, ...]:
+    """Return the endpoint about models."""
+
+    async def models(_call: Call) -> Reply:
+        digests = dict.fromkeys(
+            desk.book(name)[0].epoch_digest for name in desk.portfolios() if not desk.owner(name)
+        )
+        return Reply(ModelsAnswer(models=[_answer(desk.epoch(digest)) for digest in digests]))
+
+    return (
+        Route(
+            "GET",
+            "/api/v1/models",
+            "listModels",
+            "The models that decide",
+            "Every set by which a portfolio of this worker goes on, with its lineage and metrics.",
+            Nothing,
+            ModelsAnswer,
+            models,
+        ),
+    )
+
+
+def _answer(loaded: LoadedEpoch) -> ModelAnswer:
+    epoch, metadata = loaded.epoch, loaded.models.metadata
+    code = metadata.get("code")
+    return ModelAnswer(
+        digest=epoch.models,
+        epoch_digest=loaded.digest,
+        timeframe=epoch.timeframe,
+        pipeline_version=epoch.pipeline_version,
+        pipeline_digest=epoch.pipeline_digest,
+        symbols=list(metadata["symbols"]),
+        portfolios=[portfolio.id for portfolio in epoch.portfolios],
+        seed=int(metadata["seed"]),
+        fit_version=int(metadata["fit_version"]),
+        code=None if code is None else str(code),
+        first_close_ns=int(metadata["first_close_ns"]),
+        last_close_ns=int(metadata["last_close_ns"]),
+        metrics=dict(metadata["metrics"]),
+    )

@@ -1,0 +1,133 @@
+"""The API as a document: OpenAPI 3.1, made from the routes and the records they take and give."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from tables.views.call_limits import PER_MINUTE
+from tables.views.problems import Problem
+from tables.views.routes import Nothing, Route
+
+_REFERENCE = "#/components/schemas/{name}"
+_ALWAYS = (422, 500, 503, 504)
+_JSON = "application/json"
+
+_PROBLEMS = {
+    400: "The body is no JSON.",
+    401: "No token, or one that is not accepted.",
+    403: "The token's role or portfolios do not allow it.",
+    404: "There is no such thing.",
+    409: "It contradicts what is known, such as a key that was used for another request.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "A field has a value that cannot be used; `errors` names it.",
+    429: "More requests a minute than the caller may send; `Retry-After` says when to go on.",
+    500: "An error of ours.",
+    503: "Not ready, or a part that is needed is away; `Retry-After` says when to try again.",
+    504: "No answer in time. With the same idempotency key it can be asked again.",
+}
+_HEADER_PARAMETERS = {
+    "Request-Timeout-Ms": {
+        "description": "How long the caller waits; 2000 if it is not said.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 30_000},
+    },
+    "X-Request-Id": {
+        "description": "Goes through logs and Kafka headers; made if absent.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
+    },
+}
+_KEY_PARAMETER = {
+    "Idempotency-Key": {
+        "description": "Two requests with one key are one; made and returned if absent.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
+    }
+}
+
+
+def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
+    """Return the document of some routes."""
+    kinds = [Problem, *(kind for route in routes for kind in (route.asked, route.answer))]
+    _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    components.pop(Nothing.__name__, None)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tradewind",
+            "version": version,
+            "description": "Decisions, risk, features and regimes of a Tradewind worker.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": _description(route),
+        "parameters": list(_parameters(route)),
+        "responses": _responses(route),
+        "x-roles": list(route.roles),
+    }
+    if not route.roles:
+        said["security"] = []
+    if route.method == "POST":
+        content = {_JSON: {"schema": _reference(route.asked)}}
+        said["requestBody"] = {"required": True, "content": content}
+    return said
+
+
+def _description(route: Route) -> str:
+    if route.limited is None:
+        return route.description
+    n = PER_MINUTE[route.limited]
+    return f"{route.description} At most {n:,} requests a minute and caller."
+
+
+def _parameters(route: Route) -> Iterable[dict[str, Any]]:
+    for name in route.variables:
+        schema = {"type": "string", "minLength": 1, "maxLength": 64}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    if route.method == "GET":
+        described = msgspec.json.schema(route.asked)["$defs"][route.asked.__name__]
+        for name, field in described.get("properties", {}).items():
+            required = name in described.get("required", ())
+            plain = {key: value for key, value in field.items() if key != "default"}
+            yield {"name": name, "in": "query", "required": required, "schema": plain}
+    headers = _HEADER_PARAMETERS | (_KEY_PARAMETER if route.method == "POST" else {})
+    for name, said in headers.items():
+        yield {"name": name, "in": "header", "required": False, **said}
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    content = {_JSON: {"schema": _reference(route.answer)}}
+    answer = {"description": "The answer.", "content": content}
+    codes = {*_ALWAYS, *route.codes}
+    if route.roles:
+        codes |= {401, 403}
+    if route.limited:
+        codes.add(429)
+    if route.method == "POST":
+        codes |= {400, 413, 415}
+    problem = {"application/problem+json": {"schema": _reference(Problem)}}
+    told = {
+        str(code): {"description": _PROBLEMS[code], "content": problem} for code in sorted(codes)
+    }
+    return {"200": answer, **told}
+
+
+def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(name=kind.__name__)}

@@ -1,0 +1,196 @@
+"""``POST /api/v1/predict``: the models' wish for a symbol now, judged and decided by its book.
+
+What the last bar said of the symbol goes through the ensemble again, becomes a record of the book's
+log, and is answered with the decision that the log made of it: equal to the event on Kafka.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from models.arrays import Floats
+from models.prediction.ensemble import predict
+from streams import clock
+from streams.errors import RecordError
+from streams.instructions import Specialist, TargetIntent
+from streams.records import Decision, Digests, RegimeProbs, Rejection, StrategyWeights
+from streams.timestamps import format_ns, parse_ns
+from tables.recent import SeenRow
+from tables.views.desk import Book, Desk, portfolio_of, row_of
+from tables.views.problems import ProblemError, wrong
+from tables.views.risk import Id
+from tables.views.routes import Call, Reply, Route
+
+_DECISION = msgspec.json.Decoder(Decision)
+_SPECIALISTS: tuple[Specialist, ...] = ("bull_specialist", "bear_specialist", "sideways_specialist")
+
+
+class Predict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to predict, and for whom.
+
+    Without a timestamp the last bar counts; with one, a bar of that close which is still kept. An
+    override lets one specialist alone decide. Without the risk check, which only researchers may
+    leave out, the decision is marked and can never be executed.
+    """
+
+    symbol: Id
+    portfolio: Id | None = None
+    timestamp: Annotated[str, Meta(max_length=64)] | None = None
+    strategy_override: Specialist | None = None
+    risk_check: bool = True
+    explain: bool = False
+
+
+class RiskVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the book said."""
+
+    approved: bool
+    rejection_reasons: list[Rejection]
+    allowed_quantity: float
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision as the book's log made it; ``decision_id`` finds the whole event."""
+
+    decision_id: str
+    symbol: str
+    portfolio: str
+    timeframe: str
+    timestamp: str
+    bar_close: str
+    action: Literal["BUY", "SELL", "HOLD"]
+    confidence: float
+    quantity: float
+    price: float
+    target_fraction: float
+    note: str
+    regime_probs: RegimeProbs
+    entropy_bits: float
+    strategy_weights: StrategyWeights
+    risk: RiskVerdict
+    digests: Digests
+    epoch: int
+    latency_ms: float
+
+
+def predict_routes(desk: Desk) -> tuple[Route, ...]:
+    """Return the endpoint that asks the models."""
+
+    async def prediction(call: Call) -> Reply:
+        asked: Predict = call.asked
+        name = portfolio_of(desk, call)
+        if not asked.risk_check and call.caller.role == "trader":
+            text = "only researchers may leave out the risk check"
+            raise ProblemError(403, "FORBIDDEN", text)
+        book, _ = desk.book(name)
+        row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+        said = target_of(desk, book, row, asked, call.key)
+        decision = _DECISION.decode(await desk.decide(said, call.headers))
+        _check_same(decision, said)
+        return Reply(_answer(decision, row, 1e3 * (clock.monotonic_s() - call.started_s)))
+
+    return (
+        Route(
+            "POST",
+            "/api/v1/predict",
+            "predict",
+            "Ask the models, let the book decide",
+            "Features, regime and weights of the last bar through the ensemble, sized and checked "
+            "by the book, decided and published on Kafka before it is answered. The same "
+            "idempotency key gives the same decision.",
+            Predict,
+            Prediction,
+            prediction,
+            limited="predict",
+            portfolio_of=lambda call: portfolio_of(desk, call),
+            codes=(404, 409),
+        ),
+    )
+
+
+def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) -> TargetIntent:
+    """Return the record that a request becomes: a function of the bar, the models and its key."""
+    ensemble = desk.epoch(row.epoch_digest).models.ensemble
+    weights = row.weights
+    if asked.strategy_override is not None:
+        weights = np.zeros(3)
+        weights[_SPECIALISTS.index(asked.strategy_override)] = 1.0
+    confidence, _, target = predict(ensemble, row.features[None], row.scores[None], weights[None])
+    kept = book.account.kept
+    # Behind the last bar, and within the one that is open: the book's time, not the caller's.
+    latest_ns = kept.bar_ns + book.account.rules.bar_ns
+    return TargetIntent(
+        portfolio=book.slot.portfolio.id,
+        ts_event=min(clock.wall_ns(), latest_ns),
+        intent_id=key,
+        symbol=row.symbol,
+        bar_close=row.close_ns,
+        epoch_digest=book.epoch_digest,
+        confidence=_or_none(confidence[0]),
+        target_fraction=_or_none(target[0]),
+        regime=(*row.regime[:3].tolist(), float(row.regime[3])),
+        weights=(*weights.tolist(),),
+        features=_numbers(row.features),
+        strategy=asked.strategy_override or "model",
+        is_checked=asked.risk_check,
+    )
+
+
+def _close_ns(timestamp: str | None) -> int | None:
+    if timestamp is None:
+        return None
+    try:
+        return parse_ns(timestamp)
+    except RecordError as error:
+        raise wrong("BAD_TIMESTAMP", "timestamp", timestamp, "RFC 3339 with its zone") from error
+
+
+def _check_same(decision: Decision, said: TargetIntent) -> None:
+    """Refuse a key that was used for another request."""
+    is_checked = decision.note != "NOT_CHECKED"
+    if (decision.symbol, is_checked) != (said.symbol, said.is_checked):
+        raise ProblemError(
+            409,
+            "KEY_REUSED",
+            f"the idempotency key {said.intent_id!r} was used for {decision.symbol}, decision "
+            f"{decision.decision_id}; use a key once",
+        )
+
+
+def _answer(decision: Decision, row: SeenRow, latency_ms: float) -> Prediction:
+    return Prediction(
+        decision_id=decision.decision_id,
+        symbol=decision.symbol,
+        portfolio=decision.portfolio,
+        timeframe=decision.timeframe,
+        timestamp=decision.timestamp,
+        bar_close=format_ns(row.close_ns),
+        action=decision.action,
+        confidence=decision.confidence,
+        quantity=decision.quantity,
+        price=decision.price,
+        target_fraction=decision.target_fraction,
+        note=decision.note,
+        regime_probs=decision.regime_probs,
+        entropy_bits=decision.entropy_bits,
+        strategy_weights=decision.strategy_weights,
+        risk=RiskVerdict(
+            approved=decision.approved,
+            rejection_reasons=decision.rejection_reasons,
+            allowed_quantity=decision.allowed_quantity,
+        ),
+        digests=decision.digests,
+        epoch=decision.epoch,
+        latency_ms=round(latency_ms, 3),
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _numbers(values: Floats) -> list[float | int | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]

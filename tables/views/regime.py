@@ -1,0 +1,103 @@
+"""``GET /regime/probabilities``: what the models say the market is, by symbol and on average."""
+
+import math
+
+import msgspec
+import numpy as np
+
+from streams.timestamps import format_ns
+from tables.views.desk import Book, Desk, portfolio_of, row_of
+from tables.views.problems import not_ready
+from tables.views.risk import Id
+from tables.views.routes import Call, Reply, Route
+
+
+class OfRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which symbol; without one all of the portfolio's universe."""
+
+    symbol: Id | None = None
+    portfolio: Id | None = None
+
+
+class SymbolRegime(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's probabilities after a bar; ``entropy_bits`` is at most 1.585.
+
+    While the features of a symbol warm up its probabilities are equal and say nothing.
+    """
+
+    symbol: str
+    bar_close: str
+    is_warm: bool
+    bull: float
+    bear: float
+    sideways: float
+    entropy_bits: float
+
+
+class RegimeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean of the rows that are warm, or of all while none is, and all rows."""
+
+    timeframe: str
+    bar_close: str
+    bull: float
+    bear: float
+    sideways: float
+    entropy_bits: float
+    rows: list[SymbolRegime]
+
+
+def regime_routes(desk: Desk) -> tuple[Route, ...]:
+    """Return the endpoint about regimes."""
+
+    async def probabilities(call: Call) -> Reply:
+        book, _ = desk.book(portfolio_of(desk, call))
+        rows = _rows(book, call.asked.symbol)
+        if not rows:
+            raise not_ready("NO_RECENT_BAR", "no symbol traded in the bars that are kept")
+        newest = max(row.bar_close for row in rows)
+        told = [row for row in rows if row.is_warm] or rows
+
+        def mean(name: str) -> float:
+            return math.fsum(getattr(row, name) for row in told) / len(told)
+
+        parts = {name: mean(name) for name in ("bull", "bear", "sideways", "entropy_bits")}
+        return Reply(
+            RegimeAnswer(timeframe=book.slot.timeframe, bar_close=newest, rows=rows, **parts)
+        )
+
+    return (
+        Route(
+            "GET",
+            "/regime/probabilities",
+            "getRegime",
+            "Regime probabilities of the last bar",
+            "Bull, bear and sideways sum to 1. Without a symbol: all rows and their mean.",
+            OfRegime,
+            RegimeAnswer,
+            probabilities,
+            limited="features",
+            portfolio_of=lambda call: portfolio_of(desk, call),
+            codes=(404, 409),
+        ),
+    )
+
+
+def _rows(book: Book, symbol: str | None) -> list[SymbolRegime]:
+    until_ns = book.account.kept.bar_ns
+    if symbol is not None:
+        found = [row_of(book, symbol)]
+    else:
+        newest = (book.recent.newest(name, until_ns) for name in book.account.scenarios.symbols)
+        found = [row for row in newest if row is not None]
+    return [
+        SymbolRegime(
+            symbol=row.symbol,
+            bar_close=format_ns(row.close_ns),
+            is_warm=bool(np.isfinite(row.features).all()),
+            bull=float(row.regime[0]),
+            bear=float(row.regime[1]),
+            sideways=float(row.regime[2]),
+            entropy_bits=float(row.regime[3]),
+        )
+        for row in found
+    ]

@@ -1,0 +1,114 @@
+"""``POST /risk/check``, ``GET /risk/portfolio``: what the folded book says; it reserves nothing."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from streams.errors import FieldError
+from streams.instructions import OrderIntent, Side
+from streams.records import (
+    LARGEST_PRICE,
+    LARGEST_SIZE,
+    LONGEST_ID,
+    SMALLEST_PRICE,
+    PortfolioSnapshot,
+)
+from tables.decisions import snapshot_event
+from tables.rules import slot_at
+from tables.views.desk import Desk, portfolio_of
+from tables.views.problems import wrong_field
+from tables.views.risk_answer import AsOf, RiskAnswer, answer, as_of
+from tables.views.routes import Call, Reply, Route
+
+Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Quantity = Annotated[float, Meta(gt=0, le=LARGEST_SIZE)]
+Price = Annotated[float, Meta(ge=SMALLEST_PRICE, le=LARGEST_PRICE)]
+
+
+class RiskCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order to ask about; without a price at the market, without a portfolio the token's."""
+
+    symbol: Id
+    side: Side
+    quantity: Quantity
+    price: Price | None = None
+    portfolio: Id | None = None
+    strategy: Id = "manual"
+
+
+class OfPortfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which portfolio; without one the token's."""
+
+    portfolio: Id | None = None
+
+
+class PortfolioAnswer(PortfolioSnapshot, frozen=True, kw_only=True):
+    """The account as it stands: as after its last bar, with what has happened since."""
+
+    as_of: AsOf
+
+
+def risk_routes(desk: Desk) -> tuple[Route, ...]:
+    """Return the endpoints about a book."""
+
+    async def check(call: Call) -> Reply:
+        asked: RiskCheck = call.asked
+        name = portfolio_of(desk, call)
+        book, place = desk.book(name)
+        kept = book.account.kept
+        order = OrderIntent(
+            portfolio=name,
+            ts_event=max(kept.now_ns, 0),
+            intent_id="question",
+            symbol=asked.symbol,
+            side=asked.side,
+            quantity=asked.quantity,
+            price=asked.price,
+            strategy=asked.strategy,
+        )
+        try:
+            return Reply(answer(book.account, book.slot, order, as_of(book.account, *place)))
+        except FieldError as error:
+            raise wrong_field(error) from error
+
+    async def portfolio(call: Call) -> Reply:
+        book, place = desk.book(portfolio_of(desk, call))
+        account = book.account
+        slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), 0)
+        said = snapshot_event(slot, account)
+        fields = {name: getattr(said, name) for name in said.__struct_fields__}
+        return Reply(PortfolioAnswer(**fields, as_of=as_of(account, *place)))
+
+    def owned(call: Call) -> str:
+        return portfolio_of(desk, call)
+
+    return (
+        Route(
+            "POST",
+            "/risk/check",
+            "checkRisk",
+            "Would this order pass?",
+            "Asks every control about an order as the book stands now. It reserves nothing: an "
+            "order that would pass now may be refused when it is sent.",
+            RiskCheck,
+            RiskAnswer,
+            check,
+            limited="risk",
+            portfolio_of=owned,
+            codes=(404,),
+        ),
+        Route(
+            "GET",
+            "/risk/portfolio",
+            "getPortfolio",
+            "The account as it stands",
+            "Cash, equity, holdings and what the controls see; open orders are counted as filled.",
+            OfPortfolio,
+            PortfolioAnswer,
+            portfolio,
+            limited="risk",
+            portfolio_of=owned,
+            codes=(404,),
+        ),
+    )

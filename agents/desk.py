@@ -101,11 +101,10 @@ class WorkerDesk:
         return book, Place(partition, fold.next_offset)
 
     def portfolios(self) -> list[str]:
-        """Return the portfolios of this worker's books."""
+        """Return all portfolios of the epoch, as far as a book of this worker has seen one."""
         folds = (self._risk.fold_of(number) for number in range(self._n_partitions))
-        return sorted(
-            name for fold in folds if isinstance(fold, RiskFold) for name in fold.portfolios
-        )
+        seen = (fold.latest for fold in folds if isinstance(fold, RiskFold))
+        return sorted({name for loaded in seen if loaded is not None for name in _names(loaded)})
 
     def epoch(self, digest: str) -> LoadedEpoch:
         """Return an epoch with its models."""
@@ -214,13 +213,17 @@ class WorkerDesk:
         parts = []
         for name in self.portfolios():
             try:
+                if self.owner(name):
+                    continue
                 book, _ = self.book(name)
                 models = self.epoch(book.epoch_digest).epoch.models
                 detail = f"decided with models {models[:12]}, whose file has that digest"
                 parts.append(Part(f"book {name}", is_well=True, detail=detail))
             except (ProblemError, RecordError) as error:
                 parts.append(Part(f"book {name}", is_well=False, detail=str(error)))
-        return parts or [Part("books", is_well=False, detail="no bar has come yet")]
+        others = len(self._app.router.tables_metadata()) > 1
+        detail = "no portfolio's book is here" if others else "no bar has come yet"
+        return parts or [Part("books", is_well=others, detail=detail)]
 
     def _redis(self) -> Part:
         trouble = self._cache.trouble

@@ -13,7 +13,7 @@ from agents.stage import Stage
 from tables.epochs import Epochs
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import api, api_routes
+from tables.views.api import OF_PAGES, api, elsewhere, worker_endpoints
 from tables.views.auth import Callers
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
@@ -38,6 +38,8 @@ class ServingPlace:
         Whose tokens are accepted.
     redis_url
         Where features and the counts of callers are shared; empty for this process alone.
+    pages_url
+        Where what was decided can be asked; empty if nobody answers it.
     """
 
     host: str
@@ -46,6 +48,7 @@ class ServingPlace:
     auth: Path
     stack: str
     redis_url: str = ""
+    pages_url: str = ""
 
 
 class Serving(Service):
@@ -63,8 +66,10 @@ class Serving(Service):
         """Listen."""
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)
         limits = CallLimits(self._place.redis_url)
-        endpoints = Endpoints(callers, limits, self._forwarder, self._desk.owner)
-        app = api(api_routes(self._desk, self._cache), endpoints)
+        endpoints = Endpoints(callers, limits, self._forwarder)
+        own = worker_endpoints(self._desk, self._cache)
+        others = elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages")
+        app = api((*own, *others), endpoints)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._place.host, self._place.port).start()

@@ -8,8 +8,10 @@ from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.parity import spread
+from agents.run.serving import auth_folder, serving_options
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
+from streams.brokers import stack_id
 from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
@@ -29,6 +31,7 @@ class LivePlan(msgspec.Struct):
     worker_port: int
     web_port: int
     archive_port: int = 0
+    api_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -77,8 +80,10 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(3)]
+        ports = [free_port(settings.web_host) for _ in range(4)]
         plan = LivePlan([], label, *ports)
+    if not plan.api_port:  # a plan of before there was an API
+        plan.api_port = free_port(settings.web_host)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
     return plan
@@ -99,6 +104,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         artifacts,
         f"--data={home / 'tables'}",
         f"--web-port={plan.worker_port}",
+        *serving_options(home, plan.api_port, f"http://{host}:{plan.web_port}"),
     )
     clock = (
         "clock",
@@ -118,9 +124,11 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         f"--label={plan.label}",
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
+        *(f"--auth={auth_folder(home)}", f"--stack={stack_id(home)}"),
+        f"--api-url=http://{host}:{plan.api_port}",
     )
     return [
-        RolePart("worker", home, worker, plan.worker_port, host),
+        RolePart("worker", home, worker, plan.api_port, host),
         RolePart("clock", home, clock),
         *([RolePart("archive", home, archive, plan.archive_port, host)] if is_usable(home) else []),
         RolePart("web", home, web, plan.web_port, host),

@@ -8,7 +8,8 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import typer
 import uvloop
@@ -17,6 +18,11 @@ from aiohttp import web as http
 from agents.topology import prefix_of
 from streams.settings import Settings
 from tables.stores.decision_log import DecisionLog
+from tables.stores.token_keys import TokenKeys
+from tables.views.auth import Callers
+from tables.views.call_limits import CallLimits
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
 from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
 from tables.views.site import site
@@ -33,7 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command()(web)
 
 
-def web(
+def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
     run: Annotated[str, typer.Option(help="Run whose topics are shown; empty: live.")] = "",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -42,14 +48,19 @@ def web(
     ] = DEFAULT_PORT,
     label: Annotated[str, typer.Option(help="What the data is, for the header.")] = "",
     stats_url: Annotated[str, typer.Option(help="A worker's stats page, to link to.")] = "",
+    auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
+    stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
+    api_url: Annotated[str, typer.Option(help="A worker's API, which answers the rest.")] = "",
 ) -> None:
     """Serve the decisions page until told to stop."""
-    if stats_url and not stats_url.startswith(_URL_SCHEMES):
-        raise typer.BadParameter(f"stats URL was {stats_url!r}; expected http:// or https://")
+    for name, url in (("stats", stats_url), ("API", api_url)):
+        if url and not url.startswith(_URL_SCHEMES):
+            raise typer.BadParameter(f"{name} URL was {url!r}; expected http:// or https://")
+    served = None if auth is None else Served(auth, stack, api_url)
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port))
+            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port, served))
     except asyncio.CancelledError:
         typer.echo("Stopped.")
     except OSError as error:
@@ -57,14 +68,28 @@ def web(
         raise typer.Exit(1) from error
 
 
+class Served(NamedTuple):
+    """What programs are answered with: keys of callers, whose they are, and where a worker is."""
+
+    auth: Path
+    stack: str
+    api_url: str
+
+
 @asynccontextmanager
 async def serving(
-    bootstrap: str, about: About, host: str, port: int
+    bootstrap: str, about: About, host: str, port: int, served: Served | None = None
 ) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
     memory = RunMemory(prefix_of(about.run))
     log = DecisionLog(bootstrap, memory.topics, memory.take)
-    app = site(Pages(about, memory, log), host)
+    forwarder = Forwarder()
+    endpoints = None
+    if served is not None:
+        callers = Callers(TokenKeys(served.auth), served.stack)
+        endpoints = Endpoints(callers, CallLimits(), forwarder)
+    url = "" if served is None else served.api_url
+    app = site(Pages(about, memory, log), host, endpoints, url)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
@@ -77,11 +102,12 @@ async def serving(
             await asyncio.wait([reading])
     finally:
         await runner.cleanup()
+        await forwarder.close()
 
 
-async def _serve(bootstrap: str, about: About, host: str, port: int) -> None:
+async def _serve(bootstrap: str, about: About, host: str, port: int, served: Served | None) -> None:
     loop = asyncio.get_running_loop()
-    async with serving(bootstrap, about, host, port) as (url, reading):
+    async with serving(bootstrap, about, host, port, served) as (url, reading):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, reading.cancel)
         typer.echo(f"Decisions of run {about.run_name}: {url}")

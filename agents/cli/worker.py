@@ -40,7 +40,10 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     api_port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
     auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
     stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
-    redis: Annotated[str, typer.Option(help="Address of Redis; empty: do without.")] = "",
+    redis: Annotated[
+        str, typer.Option(envvar="REDIS_URL", help="Address of Redis; empty: do without.")
+    ] = "",
+    pages_url: Annotated[str, typer.Option(help="Where the pages are, which know decisions.")] = "",
 ) -> None:
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
     if role not in ROLES:
@@ -57,7 +60,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_host=settings.web_host,
         web_port=web_port,
         instance=instance,
-        serving=_serving(settings.web_host, api_port, auth, stack, redis),
+        serving=_serving(settings.web_host, api_port, auth, stack, (redis, pages_url)),
     )
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
@@ -78,13 +81,13 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
 
 
 def _serving(
-    host: str, port: int, auth: Path | None, stack: str, redis: str
+    host: str, port: int, auth: Path | None, stack: str, urls: tuple[str, str]
 ) -> ServingPlace | None:
     if not port:
         return None
     if auth is None or not stack:
         raise typer.BadParameter("--api-port needs --auth and --stack: who calls must be known")
-    return ServingPlace(host, port, f"http://{host}:{port}", auth, stack, redis)
+    return ServingPlace(host, port, f"http://{host}:{port}", auth, stack, *urls)
 
 
 def _configure_logging(level: str) -> None:

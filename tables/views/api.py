@@ -1,5 +1,6 @@
-"""The API of a worker as one aiohttp application: its routes, and the document made of them."""
+"""The API as one aiohttp application: its endpoints, and the document made of the routes."""
 
+from collections.abc import Iterable
 from importlib.metadata import version
 
 import msgspec
@@ -7,40 +8,67 @@ from aiohttp import web
 
 from tables.stores.feature_cache import FeatureCache
 from tables.views.bodies import MOST_BYTES
+from tables.views.decisions import DECISION, DECISIONS
 from tables.views.desk import Desk
 from tables.views.endpoint import Endpoints, add_headers, strays
-from tables.views.features import feature_routes
-from tables.views.health import health_routes
-from tables.views.models import model_routes
+from tables.views.features import FEATURES, feature_endpoints
+from tables.views.health import HEALTH, health_endpoints
+from tables.views.models import MODELS, model_endpoints
 from tables.views.openapi import document
-from tables.views.predict import predict_routes
-from tables.views.regime import regime_routes
-from tables.views.risk import risk_routes
-from tables.views.routes import Route
+from tables.views.predict import PREDICT, predict_endpoints
+from tables.views.problems import not_ready
+from tables.views.regime import REGIME, regime_endpoints
+from tables.views.risk import CHECK, PORTFOLIO, risk_endpoints
+from tables.views.routes import Bound, Call, Reply, Route
+
+# Answered by a worker, from its folds.
+OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
+# Answered by the process of the pages, from the log.
+OF_PAGES = (DECISIONS, DECISION)
+ROUTES = (*OF_WORKERS, *OF_PAGES)
 
 
-def api_routes(desk: Desk, cache: FeatureCache) -> tuple[Route, ...]:
-    """Return every endpoint of a worker, in the order of the document."""
+def worker_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
+    """Return what a worker answers itself, or another worker for it."""
     return (
-        *predict_routes(desk),
-        *risk_routes(desk),
-        *regime_routes(desk),
-        *feature_routes(desk, cache),
-        *model_routes(desk),
-        *health_routes(desk),
+        *predict_endpoints(desk),
+        *risk_endpoints(desk),
+        *regime_endpoints(desk),
+        *feature_endpoints(desk, cache),
+        *model_endpoints(desk),
+        *health_endpoints(desk),
     )
 
 
-def api(routes: tuple[Route, ...], endpoints: Endpoints) -> web.Application:
-    """Return the application."""
-    app = web.Application(middlewares=[strays], client_max_size=MOST_BYTES)
-    app.on_response_prepare.append(add_headers)
-    for route in routes:
-        app.router.add_route(route.method, route.path, endpoints.handler(route))
-    text = msgspec.json.encode(document(routes, version("tradewind")))
+def elsewhere(routes: Iterable[Route], url: str, who: str) -> tuple[Bound, ...]:
+    """Return endpoints that another process answers; without its address they are not ready."""
+
+    def owner(_call: Call) -> str:
+        if not url:
+            raise not_ready("ELSEWHERE", f"{who} answers this; its address is not known here")
+        return url
+
+    async def never(_call: Call) -> Reply:
+        raise not_ready("ELSEWHERE", f"{who} answers this")
+
+    return tuple(Bound(route, never, owner) for route in routes)
+
+
+def add_api(app: web.Application, bound: Iterable[Bound], endpoints: Endpoints) -> None:
+    """Add endpoints and the document to an application."""
+    for one in bound:
+        app.router.add_route(one.route.method, one.route.path, endpoints.handler(one))
+    text = msgspec.json.encode(document(ROUTES, version("tradewind")))
 
     async def described(_request: web.Request) -> web.Response:
         return web.Response(body=text, content_type="application/json")
 
     app.router.add_get("/api/v1/openapi.json", described)
+
+
+def api(bound: Iterable[Bound], endpoints: Endpoints) -> web.Application:
+    """Return the application of a process that serves nothing else."""
+    app = web.Application(middlewares=[strays], client_max_size=MOST_BYTES)
+    app.on_response_prepare.append(add_headers)
+    add_api(app, bound, endpoints)
     return app

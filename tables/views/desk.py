@@ -10,8 +10,8 @@ from tables.decisions import Slot
 from tables.epochs import LoadedEpoch
 from tables.recent import RecentBars, SeenRow
 from tables.views.auth import ALL_PORTFOLIOS
-from tables.views.problems import ProblemError, wrong
-from tables.views.routes import Call
+from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.routes import Call, Owner
 
 
 class Book(Protocol):
@@ -61,7 +61,7 @@ class Desk(Protocol):
         """
 
     def portfolios(self) -> list[str]:
-        """Return the portfolios of this process of which there are books, in order."""
+        """Return all portfolios, in order; none while this process has seen no epoch."""
 
     def epoch(self, digest: str) -> LoadedEpoch:
         """Return an epoch with its models."""
@@ -91,6 +91,8 @@ def portfolio_of(desk: Desk, call: Call) -> str:
     if name is None:
         own = call.caller.portfolios
         mine = desk.portfolios() if ALL_PORTFOLIOS in own else list(own)
+        if not mine:
+            raise not_ready("NO_EPOCH", "no portfolio is known here yet; name one")
         if len(mine) != 1:
             fits = f"one of {', '.join(mine) or 'none yet'}"
             raise wrong("MISSING_FIELD", "portfolio", None, fits)
@@ -98,6 +100,15 @@ def portfolio_of(desk: Desk, call: Call) -> str:
     if not call.caller.may_see(name):
         raise ProblemError(403, "FORBIDDEN", f"portfolio {name!r} is none of the token's")
     return name
+
+
+def owner_by(desk: Desk) -> Owner:
+    """Return who owns the portfolio that a request is about."""
+
+    def owner(call: Call) -> str:
+        return desk.owner(portfolio_of(desk, call))
+
+    return owner
 
 
 def row_of(book: Book, symbol: str, close_ns: int | None = None) -> SeenRow:

@@ -20,9 +20,9 @@ from streams.records import LONGEST_ID
 from tables.views.auth import Caller, Callers
 from tables.views.bodies import MOST_BYTES, read_body, read_query
 from tables.views.call_limits import CallLimits
-from tables.views.forwarding import FORWARDED, Forwarder
+from tables.views.forwarding import Forwarder
 from tables.views.problems import ProblemError, wrong
-from tables.views.routes import Call, Reply, Route
+from tables.views.routes import Bound, Call, Reply, Route
 
 log = logging.getLogger("tradewind.api")
 
@@ -55,25 +55,23 @@ class Endpoints:
     Parameters
     ----------
     callers, limits, forwarder
-        Who calls, how often, and how to reach who owns a portfolio.
-    owner_of
-        Portfolio -> address of its owner; empty if it is this process.
+        Who calls, how often, and how to reach another process.
     """
 
     callers: Callers
     limits: CallLimits
     forwarder: Forwarder
-    owner_of: Callable[[str], str]
     in_flight: int = field(default=0)
 
-    def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def handler(self, bound: Bound) -> Callable[[web.Request], Awaitable[web.Response]]:
         """Return what aiohttp calls for a route."""
+        route = bound.route
 
         async def handle(request: web.Request) -> web.Response:
             started_s = clock.monotonic_s()
             request_id = _printable(request.headers.get(ID_HEADER)) or random_id()
             try:
-                response = await self._within(request, route, request_id, started_s)
+                response = await self._within(request, bound, request_id, started_s)
             except ProblemError as error:
                 response = error.response(request_id)
             except Exception:
@@ -88,7 +86,7 @@ class Endpoints:
         return handle
 
     async def _within(
-        self, request: web.Request, route: Route, request_id: str, started_s: float
+        self, request: web.Request, bound: Bound, request_id: str, started_s: float
     ) -> web.Response:
         deadline_ms = _deadline_ms(request)
         if self.in_flight >= _MOST_IN_FLIGHT:
@@ -101,7 +99,7 @@ class Endpoints:
         self.in_flight += 1
         try:
             async with asyncio.timeout(deadline_ms / 1_000):
-                return await self._answered(request, route, request_id, started_s)
+                return await self._answered(request, bound, request_id, started_s)
         except TimeoutError as error:
             raise ProblemError(
                 504,
@@ -113,19 +111,18 @@ class Endpoints:
             self.in_flight -= 1
 
     async def _answered(
-        self, request: web.Request, route: Route, request_id: str, started_s: float
+        self, request: web.Request, bound: Bound, request_id: str, started_s: float
     ) -> web.Response:
+        route = bound.route
         caller = self._caller(request, route)
         call = await _call(request, route, caller, request_id, started_s)
-        if route.portfolio_of is not None:
-            owner = self.owner_of(route.portfolio_of(call))
-            if owner:
-                return await self.forwarder.forward(request, owner, call.headers)
+        if owner := bound.owner(call):
+            return await self.forwarder.forward(request, owner, call.headers)
         headers = {}
         if route.limited is not None and route.roles:
             headers = await self.limits.count(caller, route.limited)
         try:
-            reply = await route.handler(call)
+            reply = await bound.handler(call)
         except ProblemError as error:
             error.headers.update(headers)
             raise
@@ -224,6 +221,3 @@ def _response(reply: Reply, headers: dict[str, str]) -> web.Response:
         content_type="application/json",
         headers={**headers, **reply.headers},
     )
-
-
-__all__ = ["FORWARDED", "Endpoints", "add_headers", "strays"]

@@ -8,10 +8,10 @@ from models.features.catalogue import NAMES
 from streams.timestamps import format_ns
 from tables.recent import SeenRow
 from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
-from tables.views.desk import Desk, portfolio_of, row_of
+from tables.views.desk import Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import wrong
 from tables.views.risk import Id
-from tables.views.routes import Call, Reply, Route
+from tables.views.routes import Bound, Call, Reply, Route
 
 
 class OfFeatures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +36,20 @@ def cached(row: SeenRow) -> CachedRow:
     return CachedRow(row.close_ns, tuple(row.features.tolist()))
 
 
-def feature_routes(desk: Desk, cache: FeatureCache) -> tuple[Route, ...]:
+FEATURES = Route(
+    "GET",
+    "/api/v1/features/{symbol}/{timeframe}",
+    "getFeatures",
+    "The 60 features of a symbol's last bar",
+    "Units are in the catalogue of features. Values are those of the last decided bar.",
+    OfFeatures,
+    FeatureAnswer,
+    limited="features",
+    codes=(404, 409),
+)
+
+
+def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
     """Return the endpoint about features."""
 
     async def features(call: Call) -> Reply:
@@ -65,18 +78,4 @@ def feature_routes(desk: Desk, cache: FeatureCache) -> tuple[Route, ...]:
             )
         )
 
-    return (
-        Route(
-            "GET",
-            "/api/v1/features/{symbol}/{timeframe}",
-            "getFeatures",
-            "The 60 features of a symbol's last bar",
-            "Units are in the catalogue of features. Values are those of the last decided bar.",
-            OfFeatures,
-            FeatureAnswer,
-            features,
-            limited="features",
-            portfolio_of=lambda call: portfolio_of(desk, call),
-            codes=(404, 409),
-        ),
-    )
+    return (Bound(FEATURES, features, owner_by(desk)),)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from tables.views.endpoint import strays
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("tradewind.web")
@@ -28,6 +30,8 @@ HEADERS = {
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?")
 _METHODS = ("GET", "HEAD")
+# Who calls these has to say who he is, so they need no other guard; they have errors of their own.
+_API = ("/api/", "/risk/", "/regime/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,10 @@ def guard(bound_host: str, page_of: MessagePage) -> Callable[..., Awaitable[web.
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not is_known_host(request.headers.get("Host"), bound_host):
-            return page_of(_FOREIGN_HOST)
-        if request.method not in _METHODS:
-            response = page_of(_READ_ONLY)
-            response.headers["Allow"] = ", ".join(_METHODS)
-            return response
+        if request.path.startswith(_API):
+            return await strays(request, handler)
+        if (refused := _refusal(request, bound_host, page_of)) is not None:
+            return refused
         try:
             return await handler(request)
         except MessageError as error:
@@ -119,6 +121,16 @@ def guard(bound_host: str, page_of: MessagePage) -> Callable[..., Awaitable[web.
             return page_of(_FAILED)
 
     return guarded
+
+
+def _refusal(request: web.Request, bound_host: str, page_of: MessagePage) -> web.Response | None:
+    if not is_known_host(request.headers.get("Host"), bound_host):
+        return page_of(_FOREIGN_HOST)
+    if request.method in _METHODS:
+        return None
+    response = page_of(_READ_ONLY)
+    response.headers["Allow"] = ", ".join(_METHODS)
+    return response
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:

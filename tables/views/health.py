@@ -3,7 +3,7 @@
 import msgspec
 
 from tables.views.desk import Desk
-from tables.views.routes import Call, Nothing, Reply, Route
+from tables.views.routes import Bound, Call, Nothing, Reply, Route
 
 
 class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,19 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     parts: list[PartHealth]
 
 
-def health_routes(desk: Desk) -> tuple[Route, ...]:
+HEALTH = Route(
+    "GET",
+    "/api/v1/health",
+    "getHealth",
+    "Live and ready?",
+    "200 if requests can be answered, 503 with the same body while they cannot.",
+    Nothing,
+    Health,
+    roles=(),
+)
+
+
+def health_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint about health; nobody has to say who he is."""
 
     async def health(_call: Call) -> Reply:
@@ -38,16 +50,4 @@ def health_routes(desk: Desk) -> tuple[Route, ...]:
         headers = {} if ready else {"Retry-After": "1"}
         return Reply(Health(live=True, ready=ready, parts=said), 200 if ready else 503, headers)
 
-    return (
-        Route(
-            "GET",
-            "/api/v1/health",
-            "getHealth",
-            "Live and ready?",
-            "200 if requests can be answered, 503 with the same body while they cannot.",
-            Nothing,
-            Health,
-            health,
-            roles=(),
-        ),
-    )
+    return (Bound(HEALTH, health),)

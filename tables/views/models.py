@@ -6,7 +6,7 @@ import msgspec
 
 from tables.epochs import LoadedEpoch
 from tables.views.desk import Desk
-from tables.views.routes import Call, Nothing, Reply, Route
+from tables.views.routes import Bound, Call, Nothing, Reply, Route
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,18 @@ class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelAnswer]
 
 
-def model_routes(desk: Desk) -> tuple[Route, ...]:
+MODELS = Route(
+    "GET",
+    "/api/v1/models",
+    "listModels",
+    "The models that decide",
+    "Every set by which a portfolio of this worker goes on, with its lineage and metrics.",
+    Nothing,
+    ModelsAnswer,
+)
+
+
+def model_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint about models."""
 
     async def models(_call: Call) -> Reply:
@@ -42,18 +53,7 @@ def model_routes(desk: Desk) -> tuple[Route, ...]:
         )
         return Reply(ModelsAnswer(models=[_answer(desk.epoch(digest)) for digest in digests]))
 
-    return (
-        Route(
-            "GET",
-            "/api/v1/models",
-            "listModels",
-            "The models that decide",
-            "Every set by which a portfolio of this worker goes on, with its lineage and metrics.",
-            Nothing,
-            ModelsAnswer,
-            models,
-        ),
-    )
+    return (Bound(MODELS, models),)
 
 
 def _answer(loaded: LoadedEpoch) -> ModelAnswer:

@@ -19,10 +19,10 @@ from streams.instructions import Specialist, TargetIntent
 from streams.records import Decision, Digests, RegimeProbs, Rejection, StrategyWeights
 from streams.timestamps import format_ns, parse_ns
 from tables.recent import SeenRow
-from tables.views.desk import Book, Desk, portfolio_of, row_of
+from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import ProblemError, wrong
 from tables.views.risk import Id
-from tables.views.routes import Call, Reply, Route
+from tables.views.routes import Bound, Call, Reply, Route
 
 _DECISION = msgspec.json.Decoder(Decision)
 _SPECIALISTS: tuple[Specialist, ...] = ("bull_specialist", "bear_specialist", "sideways_specialist")
@@ -76,7 +76,22 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float
 
 
-def predict_routes(desk: Desk) -> tuple[Route, ...]:
+PREDICT = Route(
+    "POST",
+    "/api/v1/predict",
+    "predict",
+    "Ask the models, let the book decide",
+    "Features, regime and weights of the last bar through the ensemble, sized and checked "
+    "by the book, decided and published on Kafka before it is answered. The same "
+    "idempotency key gives the same decision.",
+    Predict,
+    Prediction,
+    limited="predict",
+    codes=(404, 409),
+)
+
+
+def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint that asks the models."""
 
     async def prediction(call: Call) -> Reply:
@@ -92,23 +107,7 @@ def predict_routes(desk: Desk) -> tuple[Route, ...]:
         _check_same(decision, said)
         return Reply(_answer(decision, row, 1e3 * (clock.monotonic_s() - call.started_s)))
 
-    return (
-        Route(
-            "POST",
-            "/api/v1/predict",
-            "predict",
-            "Ask the models, let the book decide",
-            "Features, regime and weights of the last bar through the ensemble, sized and checked "
-            "by the book, decided and published on Kafka before it is answered. The same "
-            "idempotency key gives the same decision.",
-            Predict,
-            Prediction,
-            prediction,
-            limited="predict",
-            portfolio_of=lambda call: portfolio_of(desk, call),
-            codes=(404, 409),
-        ),
-    )
+    return (Bound(PREDICT, prediction, owner_by(desk)),)
 
 
 def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) -> TargetIntent:

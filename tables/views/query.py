@@ -97,7 +97,7 @@ def parse_query(given: list[tuple[str, str]]) -> DecisionQuery:
     texts = {name: _PARSERS[name](name, seen.get(name, "")) for name in FILTERS}
     before, live = seen.get("before", ""), _PARSERS["live"]("live", seen.get("live", ""))
     return DecisionQuery(
-        **texts, before=_parse_cursor("before", before) if before else None, live=live == "1"
+        **texts, before=parse_cursor("before", before) if before else None, live=live == "1"
     )
 
 
@@ -119,7 +119,8 @@ def _like(pattern: re.Pattern[str], expected: str) -> Callable[[str, str], str]:
     return parse
 
 
-def _parse_cursor(name: str, value: str) -> RowKey:
+def parse_cursor(name: str, value: str) -> RowKey:
+    """Return the key that a cursor stands for; it raises as :func:`parse_query`."""
     match = _CURSOR.fullmatch(value)
     if match is None:
         raise QueryError(name, value, "the cursor of a link 'older', such as 60000000000-1-42")

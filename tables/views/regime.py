@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 
 from streams.timestamps import format_ns
-from tables.views.desk import Book, Desk, portfolio_of, row_of
+from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import not_ready
 from tables.views.risk import Id
-from tables.views.routes import Call, Reply, Route
+from tables.views.routes import Bound, Call, Reply, Route
 
 
 class OfRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +46,20 @@ class RegimeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[SymbolRegime]
 
 
-def regime_routes(desk: Desk) -> tuple[Route, ...]:
+REGIME = Route(
+    "GET",
+    "/regime/probabilities",
+    "getRegime",
+    "Regime probabilities of the last bar",
+    "Bull, bear and sideways sum to 1. Without a symbol: all rows and their mean.",
+    OfRegime,
+    RegimeAnswer,
+    limited="features",
+    codes=(404, 409),
+)
+
+
+def regime_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint about regimes."""
 
     async def probabilities(call: Call) -> Reply:
@@ -65,21 +78,7 @@ def regime_routes(desk: Desk) -> tuple[Route, ...]:
             RegimeAnswer(timeframe=book.slot.timeframe, bar_close=newest, rows=rows, **parts)
         )
 
-    return (
-        Route(
-            "GET",
-            "/regime/probabilities",
-            "getRegime",
-            "Regime probabilities of the last bar",
-            "Bull, bear and sideways sum to 1. Without a symbol: all rows and their mean.",
-            OfRegime,
-            RegimeAnswer,
-            probabilities,
-            limited="features",
-            portfolio_of=lambda call: portfolio_of(desk, call),
-            codes=(404, 409),
-        ),
-    )
+    return (Bound(REGIME, probabilities, owner_by(desk)),)
 
 
 def _rows(book: Book, symbol: str | None) -> list[SymbolRegime]:

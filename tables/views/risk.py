@@ -16,10 +16,10 @@ from streams.records import (
 )
 from tables.decisions import snapshot_event
 from tables.rules import slot_at
-from tables.views.desk import Desk, portfolio_of
+from tables.views.desk import Desk, owner_by, portfolio_of
 from tables.views.problems import wrong_field
 from tables.views.risk_answer import AsOf, RiskAnswer, answer, as_of
-from tables.views.routes import Call, Reply, Route
+from tables.views.routes import Bound, Call, Reply, Route
 
 Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_SIZE)]
@@ -49,7 +49,32 @@ class PortfolioAnswer(PortfolioSnapshot, frozen=True, kw_only=True):
     as_of: AsOf
 
 
-def risk_routes(desk: Desk) -> tuple[Route, ...]:
+CHECK = Route(
+    "POST",
+    "/risk/check",
+    "checkRisk",
+    "Would this order pass?",
+    "Asks every control about an order as the book stands now. It reserves nothing: an order that "
+    "would pass now may be refused when it is sent.",
+    RiskCheck,
+    RiskAnswer,
+    limited="risk",
+    codes=(404,),
+)
+PORTFOLIO = Route(
+    "GET",
+    "/risk/portfolio",
+    "getPortfolio",
+    "The account as it stands",
+    "Cash, equity, holdings and what the controls see; open orders are counted as filled.",
+    OfPortfolio,
+    PortfolioAnswer,
+    limited="risk",
+    codes=(404,),
+)
+
+
+def risk_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoints about a book."""
 
     async def check(call: Call) -> Reply:
@@ -80,35 +105,5 @@ def risk_routes(desk: Desk) -> tuple[Route, ...]:
         fields = {name: getattr(said, name) for name in said.__struct_fields__}
         return Reply(PortfolioAnswer(**fields, as_of=as_of(account, *place)))
 
-    def owned(call: Call) -> str:
-        return portfolio_of(desk, call)
-
-    return (
-        Route(
-            "POST",
-            "/risk/check",
-            "checkRisk",
-            "Would this order pass?",
-            "Asks every control about an order as the book stands now. It reserves nothing: an "
-            "order that would pass now may be refused when it is sent.",
-            RiskCheck,
-            RiskAnswer,
-            check,
-            limited="risk",
-            portfolio_of=owned,
-            codes=(404,),
-        ),
-        Route(
-            "GET",
-            "/risk/portfolio",
-            "getPortfolio",
-            "The account as it stands",
-            "Cash, equity, holdings and what the controls see; open orders are counted as filled.",
-            OfPortfolio,
-            PortfolioAnswer,
-            portfolio,
-            limited="risk",
-            portfolio_of=owned,
-            codes=(404,),
-        ),
-    )
+    owner = owner_by(desk)
+    return Bound(CHECK, check, owner), Bound(PORTFOLIO, portfolio, owner)

@@ -1,4 +1,4 @@
-"""What the API is: one record per endpoint, from which the server and the document are made."""
+"""What the API is: one record per endpoint, from which the document and the server are made."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -55,9 +55,6 @@ class Reply(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
-
-
 @dataclass(frozen=True, slots=True)
 class Route:
     """One endpoint.
@@ -72,14 +69,10 @@ class Route:
         Record of the body, or of the query string of a GET.
     answer
         Record of the answer.
-    handler
-        What answers.
     roles
         Who may call; nobody has to say who he is where there is none.
     limited
         Which limit counts it.
-    portfolio_of
-        Which portfolio's owner answers; None if every process can.
     codes
         Statuses of problems besides those that follow from the above.
     """
@@ -91,13 +84,29 @@ class Route:
     description: str
     asked: type[msgspec.Struct]
     answer: type[msgspec.Struct]
-    handler: Handler
     roles: tuple[Role, ...] = EVERYBODY
     limited: Limited | None = None
-    portfolio_of: Callable[[Call], str] | None = None
     codes: tuple[int, ...] = field(default=())
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The variable parts of the address, in order."""
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+# The address of the process that answers; empty if it is this one.
+Owner = Callable[[Call], str]
+
+
+def here(_call: Call) -> str:
+    """Say that every process can answer."""
+    return ""
+
+
+class Bound(NamedTuple):
+    """A route in this process: what answers it, and who owns what it is about."""
+
+    route: Route
+    handler: Handler
+    owner: Owner = here

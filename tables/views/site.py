@@ -2,13 +2,34 @@
 
 from aiohttp import web
 
+from tables.views.api import OF_WORKERS, add_api, elsewhere
+from tables.views.bodies import MOST_BYTES
+from tables.views.decisions import decision_endpoints
+from tables.views.endpoint import Endpoints
 from tables.views.guard import add_headers, guard
 from tables.views.pages import Pages
 
 
-def site(pages: Pages, bound_host: str) -> web.Application:
-    """Return the application; ``bound_host`` is one more name under which it may be asked."""
-    app = web.Application(middlewares=[guard(bound_host, pages.message)])
+def site(
+    pages: Pages, bound_host: str, endpoints: Endpoints | None = None, worker_url: str = ""
+) -> web.Application:
+    """Return the application.
+
+    Parameters
+    ----------
+    pages
+        What people see.
+    bound_host
+        One more name under which it may be asked.
+    endpoints
+        How programs are answered: with the run's decisions here, with the rest by a worker; None
+        to answer people only.
+    worker_url
+        Where a worker is; empty if none is known.
+    """
+    app = web.Application(
+        middlewares=[guard(bound_host, pages.message)], client_max_size=MOST_BYTES
+    )
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/", pages.decisions)
     app.router.add_get("/decisions/{id}", pages.decision)
@@ -16,4 +37,7 @@ def site(pages: Pages, bound_host: str) -> web.Application:
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)
     app.router.add_get("/page.css", pages.style)
+    if endpoints is not None:
+        own = decision_endpoints(pages.memory, pages.log)
+        add_api(app, (*own, *elsewhere(OF_WORKERS, worker_url, "a worker")), endpoints)
     return app

@@ -29,6 +29,8 @@ WITHOUT_TEST = {
     "tables/stores/migrations.py": "tests/integration/test_postgres.py",
     "tables/stores/row_store.py": "tests/integration/test_postgres.py",
     "tables/stores/model_registry.py": "tests/integration/test_registry.py",
+    "agents/desk.py": "tests/e2e/test_serving.py",
+    "agents/serving.py": "tests/e2e/test_serving.py",
     "agents/topology.py": "tests/contract/test_topology.py",
 }
 # Folders whose modules are tested together, and where.

@@ -46,9 +46,9 @@ class Served:
     async def post(
         self,
         path: str,
-        body: Any,
+        body: object,
         role: Role = "trader",
-        **headers: str,  # noqa: ANN401  JSON
+        **headers: str,
     ) -> tuple[int, Any]:
         """Send a body and read the answer."""
         said = self.headers(role) | headers

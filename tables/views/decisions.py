@@ -1,0 +1,159 @@
+"""``GET /api/v1/decisions`` and one of them: what was decided, as the run's log has it.
+
+Answered by the process of the pages, which follows the topic; workers know the way there.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from streams.errors import RecordError
+from streams.records import Decision
+from tables.stores.decision_log import LogAway, LogError
+from tables.views.auth import Caller
+from tables.views.decision_row import (
+    DecisionRow,
+    VerdictName,
+    decode_decision,
+    is_decision_id,
+)
+from tables.views.pages import Log
+from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.query import DecisionQuery, QueryError, format_cursor, parse_cursor
+from tables.views.risk import Id
+from tables.views.routes import Bound, Call, Nothing, Reply, Route
+from tables.views.run_memory import RunMemory
+
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Z0-9_]+$")]
+Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,9}-[0-9]{1,19}$")]
+
+
+class OfDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which decisions, the newest first; ``before`` is the cursor of the page before."""
+
+    symbol: Id | None = None
+    action: Literal["BUY", "SELL", "HOLD"] | None = None
+    verdict: VerdictName | None = None
+    reason: Code | None = None
+    portfolio: Id | None = None
+    before: Cursor | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
+
+
+class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision in short; its id finds the whole event."""
+
+    decision_id: str
+    timestamp: str
+    portfolio: str
+    timeframe: str
+    symbol: str
+    action: str
+    quantity: float
+    price: float
+    confidence: float
+    verdict: str
+    reasons: list[str]
+
+
+class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of decisions; without ``next`` it is the last one that is kept."""
+
+    decisions: list[DecisionLine]
+    next: str | None
+
+
+DECISIONS = Route(
+    "GET",
+    "/api/v1/decisions",
+    "listDecisions",
+    "Decisions, the newest first",
+    "Filters can be combined. The newest 5,000 are kept; older ones are in SQL.",
+    OfDecisions,
+    DecisionsAnswer,
+    limited="features",
+)
+DECISION = Route(
+    "GET",
+    "/api/v1/decisions/{decision_id}",
+    "getDecision",
+    "One decision, as it is on Kafka",
+    "The bytes of the event on `trading-decisions`.",
+    Nothing,
+    Decision,
+    limited="features",
+    codes=(404,),
+)
+
+
+def decision_endpoints(memory: RunMemory, log: Log) -> tuple[Bound, ...]:
+    """Return the endpoints about what was decided."""
+
+    async def decisions(call: Call) -> Reply:
+        asked: OfDecisions = call.asked
+        before = None
+        if asked.before is not None:
+            try:
+                before = parse_cursor("before", asked.before)
+            except QueryError as error:
+                raise wrong("BAD_CURSOR", error.parameter, error.value, error.expected) from error
+        query = DecisionQuery(
+            symbol=asked.symbol or "",
+            action=asked.action or "",
+            verdict=asked.verdict or "",
+            reason=asked.reason or "",
+            portfolio=asked.portfolio or "",
+        )
+
+        def wanted(row: DecisionRow) -> bool:
+            return query.wants(row) and call.caller.may_see(row.portfolio)
+
+        page = memory.decisions.page(wanted, before, asked.limit)
+        following = None if page.next_before is None else format_cursor(page.next_before)
+        return Reply(DecisionsAnswer(decisions=[_line(row) for row in page.rows], next=following))
+
+    async def decision(call: Call) -> Reply:
+        decision_id = call.path["decision_id"].lower()
+        if not is_decision_id(decision_id):
+            raise wrong("BAD_ID", "decision_id", decision_id, "a UUID")
+        return Reply(await _event(memory, log, decision_id, call.caller))
+
+    return Bound(DECISIONS, decisions), Bound(DECISION, decision)
+
+
+async def _event(memory: RunMemory, log: Log, decision_id: str, caller: Caller) -> bytes:
+    place = memory.decisions.find(decision_id)
+    unknown = ProblemError(
+        404, "UNKNOWN_DECISION", f"no decision {decision_id} is kept here; older ones are in SQL"
+    )
+    if place is None:
+        if log.status.state != "ok":
+            raise not_ready("STARTING", f"the log is not read yet: {log.status.detail}")
+        raise unknown
+    try:
+        record = await log.fetch(memory.decisions_topic, *place)
+        found = decode_decision(record.value)
+    except LogAway as error:
+        raise not_ready("BROKER_AWAY", str(error)) from error
+    except (LogError, RecordError) as error:
+        raise unknown from error
+    if found.decision_id != decision_id or not caller.may_see(found.portfolio):
+        raise unknown
+    return record.value or b""
+
+
+def _line(row: DecisionRow) -> DecisionLine:
+    return DecisionLine(
+        decision_id=row.decision_id,
+        timestamp=row.timestamp,
+        portfolio=row.portfolio,
+        timeframe=row.timeframe,
+        symbol=row.symbol,
+        action=row.action,
+        quantity=row.quantity,
+        price=row.price,
+        confidence=row.confidence,
+        verdict=row.verdict,
+        reasons=list(row.codes),
+    )

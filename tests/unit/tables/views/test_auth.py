@@ -1,0 +1,119 @@
+"""Who calls: every forged token is refused, and every role can do what it may and nothing else."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from streams.clock import wall_ns
+from streams.errors import SettingsError
+from streams.instructions import Role
+from tables.stores.token_keys import TokenKeys
+from tables.views.api import OF_WORKERS
+from tables.views.auth import Callers, issue
+from tables.views.problems import ProblemError
+from tables.views.routes import EVERYBODY, Route
+from tests.attacks import DAY, Attack, Forge
+from tests.unit.agents.test_risk import SYMBOLS
+from tests.unit.tables.views.conftest import STACK, Asking
+
+BODIES = {
+    "/risk/check": {"symbol": SYMBOLS[0], "side": "BUY", "quantity": 1},
+    "/api/v1/predict": {"symbol": SYMBOLS[0]},
+}
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> TokenKeys:
+    """Give a stack's keys."""
+    return TokenKeys(tmp_path / "auth")
+
+
+def test_caller_when_the_token_is_good_then_is_who_it_says(keys: TokenKeys) -> None:
+    """Subject, role and portfolios come from the token; the forge can make a good one too."""
+    callers = Callers(keys, STACK)
+    token, issued = issue(keys, STACK, "ann", "trader", ["alpha"], 1)
+    caller = callers.caller(f"Bearer {token}")
+    assert (caller.subject, caller.role, caller.jti) == ("ann", "trader", issued.jti)
+    assert (caller.may_see("alpha"), caller.may_see("beta")) == (True, False)
+    forged = Forge(keys, STACK, wall_ns() // 10**9)
+    assert callers.caller(f"bearer {forged.sign(forged.claims())}").may_see("anything")
+
+
+def test_caller_when_the_token_is_forged_then_is_nobody(keys: TokenKeys) -> None:
+    """More than 120 ways to be somebody else, and none works."""
+    callers = Callers(keys, STACK)
+    attacks = list(Forge(keys, STACK, wall_ns() // 10**9).attacks())
+    assert len(attacks) >= 120
+    assert [attack.name for attack in attacks if not is_refused(callers, attack)] == []
+
+
+def is_refused(callers: Callers, attack: Attack) -> bool:
+    """Tell whether an attack gets the answer that says nothing."""
+    try:
+        callers.caller(attack.authorization)
+    except ProblemError as error:
+        return (error.status, error.code) == (401, "UNKNOWN_CALLER")
+    return False
+
+
+def test_caller_when_of_another_stack_then_is_nobody(tmp_path: Path) -> None:
+    """The same keys, as after a copy of the folder, and another stack's name."""
+    keys = TokenKeys(tmp_path / "auth")
+    token, _ = issue(keys, "other-1", "ann", "trader", ["*"], 1)
+    with pytest.raises(ProblemError):
+        Callers(keys, STACK).caller(f"Bearer {token}")
+
+
+def test_caller_when_revoked_or_expired_then_is_nobody_at_once(keys: TokenKeys) -> None:
+    """A token that was good a moment ago and is remembered as such."""
+    callers = Callers(keys, STACK)
+    token, issued = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    assert callers.caller(f"Bearer {token}").subject == "ann"
+    keys.revoke(issued.jti, "bob", "lost")
+    with pytest.raises(ProblemError, match="revoked"):
+        callers.caller(f"Bearer {token}")
+    forge = Forge(keys, STACK, wall_ns() // 10**9 - DAY)
+    short = forge.sign(forge.claims(exp=wall_ns() // 10**9 - 3))
+    assert callers.caller(f"Bearer {short}").subject == "mallory"  # within the leeway
+
+
+def test_caller_when_the_key_was_changed_then_old_tokens_stay_good(keys: TokenKeys) -> None:
+    """Until they expire; new ones are signed with the new key."""
+    callers = Callers(keys, STACK)
+    before, first = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    keys.rotate()
+    after, second = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    assert first.kid != second.kid
+    assert [callers.caller(f"Bearer {token}").subject for token in (before, after)] == ["ann"] * 2
+
+
+@pytest.mark.parametrize("days", [0, -1, 367, float("nan")])
+def test_issue_when_it_would_live_too_long_or_not_then_is_refused(
+    keys: TokenKeys, days: float
+) -> None:
+    """A year at most."""
+    with pytest.raises(SettingsError, match="--days"):
+        issue(keys, STACK, "ann", "trader", ["*"], days)
+
+
+@pytest.mark.parametrize("route", OF_WORKERS, ids=lambda route: route.name)
+async def test_routes_when_nobody_calls_then_only_health_answers(
+    asking: Asking, route: Route
+) -> None:
+    """Denied by default: an endpoint without roles is a decision, and there is one."""
+    path = route.path.format(symbol=SYMBOLS[0], timeframe="1min")
+    answer = await asking.client.request(route.method, path, json=BODIES.get(route.path))
+    assert answer.status == (200 if route.name == "getHealth" else 401)
+    assert (answer.status == 401) == ("WWW-Authenticate" in answer.headers)
+
+
+@pytest.mark.parametrize("role", get_args(Role))
+@pytest.mark.parametrize("route", OF_WORKERS, ids=lambda route: route.name)
+async def test_routes_when_a_role_calls_then_answers_as_the_document_says(
+    asking: Asking, route: Route, role: Role
+) -> None:
+    """Every role and endpoint."""
+    path = route.path.format(symbol=SYMBOLS[0], timeframe="1min")
+    status, _, _ = await asking.ask(path, BODIES.get(route.path), role)
+    assert status == (200 if role in (route.roles or EVERYBODY) else 403)

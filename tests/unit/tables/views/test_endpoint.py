@@ -1,0 +1,158 @@
+"""What holds for every endpoint: time, number, size, errors of ours, and who answers instead."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tables.views.bodies import MOST_BYTES
+from tables.views.call_limits import PER_MINUTE
+from tests.unit.agents.test_risk import SYMBOLS
+from tests.unit.tables.views.answering import Answering
+from tests.unit.tables.views.conftest import Asking, Serve
+
+ORDER = {"symbol": SYMBOLS[0], "side": "BUY", "quantity": 1}
+CHECK = "/risk/check"
+PREDICT = "/api/v1/predict"
+
+
+async def test_answer_when_late_then_is_a_problem_that_says_what_may_still_happen(
+    asking: Asking,
+) -> None:
+    """The caller's own time-out; the same key can be asked again."""
+
+    async def never(*_given: object) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    asking.desk.decide = never  # type: ignore[method-assign]  a broker that is away
+    headers = {"Request-Timeout-Ms": "20"}
+    status, said, _ = await asking.ask(PREDICT, {"symbol": SYMBOLS[0]}, headers=headers)
+    assert (status, said["code"]) == (504, "DEADLINE")
+    assert "Idempotency-Key" in said["detail"]
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1e3", "30001", "", "9" * 40, "soon"])
+async def test_answer_when_the_deadline_is_none_then_is_refused(asking: Asking, given: str) -> None:
+    """A whole number of milliseconds, half a minute at most."""
+    status, said, _ = await asking.ask(CHECK, ORDER, headers={"Request-Timeout-Ms": given})
+    assert (status, said["code"]) == (422, "BAD_DEADLINE")
+
+
+async def test_answer_when_an_error_is_ours_then_the_caller_gets_its_number_only(
+    asking: Asking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log has the error in full under the same request."""
+
+    def broken(_portfolio: str) -> Any:  # noqa: ANN401  it never returns
+        raise RuntimeError("the secret of the house")
+
+    asking.desk.book = broken  # type: ignore[method-assign]  a defect
+    status, said, _ = await asking.ask(CHECK, ORDER, headers={"X-Request-Id": "r-7"})
+    assert (status, said["code"], said["request_id"]) == (500, "INTERNAL", "r-7")
+    assert "secret" not in json.dumps(said)
+    assert "secret of the house" in caplog.text
+    assert "r-7" in caplog.text
+
+
+async def test_answer_when_asked_too_often_then_says_when_to_go_on(asking: Asking) -> None:
+    """As many as are allowed pass, the next is refused; another caller is not."""
+    most = PER_MINUTE["risk"]
+    answers = [await asking.ask(CHECK, ORDER) for _ in range(most + 1)]
+    statuses = [status for status, _, _ in answers]
+    assert statuses == [200] * most + [429]
+    _, said, answer = answers[-1]
+    assert said["code"] == "TOO_MANY_REQUESTS"
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit-Policy"] == f'"risk";q={most};w=60'
+    assert answer.headers["RateLimit"].startswith('"risk";r=0;t=')
+    assert answers[0][2].headers["RateLimit"].startswith(f'"risk";r={most - 1};t=')
+    other = {"Authorization": f"Bearer {asking.token('trader')}"}
+    status, _, _ = await asking.ask(CHECK, ORDER, headers=other)
+    assert status == 200
+
+
+async def test_answer_when_too_large_or_not_json_then_is_refused_unread(asking: Asking) -> None:
+    """413 and 415."""
+    status, said, _ = await asking.ask(CHECK, data=b" " * (MOST_BYTES + 1))
+    assert (status, said["code"]) == (413, "TOO_LARGE")
+    headers = {"Content-Type": "text/xml"}
+    status, said, _ = await asking.ask(CHECK, data=b"<a/>", headers=headers)
+    assert (status, said["code"]) == (415, "NOT_JSON")
+
+
+async def test_answer_when_the_address_or_method_is_none_then_is_a_problem_too(
+    asking: Asking,
+) -> None:
+    """404 and 405, as JSON."""
+    answer = await asking.client.get("/api/v2/predict")
+    assert (answer.status, (await answer.json(content_type=None))["code"]) == (
+        404,
+        "NO_SUCH_ADDRESS",
+    )
+    answer = await asking.client.get(PREDICT)
+    said = await answer.json(content_type=None)
+    assert (answer.status, said["code"], answer.headers["Allow"]) == (405, "WRONG_METHOD", "POST")
+    assert answer.headers["Server"] == "tradewind"
+
+
+async def test_answer_when_another_owns_it_then_is_forwarded_once_with_all_of_it(
+    asking: Asking,
+) -> None:
+    """Body, caller, key, deadline and request id arrive; the answer comes back as it is."""
+    seen: dict[str, Any] = {}
+
+    async def owner(request: web.Request) -> web.Response:
+        seen.update(headers=request.headers, body=await request.json(), path=request.path_qs)
+        return web.json_response({"code": "THEIRS"}, status=418, headers={"RateLimit": "x"})
+
+    app = web.Application()
+    app.router.add_post(PREDICT, owner)
+    server = TestServer(app)
+    await server.start_server()
+    asking.desk.elsewhere = str(server.make_url(""))
+    body = {"symbol": SYMBOLS[0]}
+    headers = {"Idempotency-Key": "k", "Request-Timeout-Ms": "900", "X-Request-Id": "r-1"}
+    status, said, answer = await asking.ask(PREDICT, body, headers=headers)
+    assert (status, said, answer.headers["RateLimit"]) == (418, {"code": "THEIRS"}, "x")
+    assert (seen["body"], seen["path"]) == (body, PREDICT)
+    assert {name: seen["headers"][name] for name in headers} == headers
+    assert seen["headers"]["Authorization"].startswith("Bearer ")
+    status, said, answer = await asking.ask(
+        PREDICT, body, headers={"Tradewind-Forwarded": "1", "X-Request-Id": "r-2"}
+    )
+    assert (status, said["code"], answer.headers["Retry-After"]) == (503, "NOT_OWNER", "1")
+    await server.close()
+    status, said, _ = await asking.ask(PREDICT, body)
+    assert (status, said["code"]) == (503, "OWNER_AWAY")
+
+
+async def test_answer_when_too_many_wait_then_the_next_is_told(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded: with two waiting a third is refused, and when they are answered another is not."""
+    monkeypatch.setattr("tables.views.endpoint._MOST_IN_FLIGHT", 2)
+    desk = Answering(tmp_path / "artifacts")
+    desk.log.warm()
+    gate = asyncio.Event()
+    decide = desk.decide
+
+    async def slow(*given: Any) -> bytes:  # noqa: ANN401  as the desk is called
+        await gate.wait()
+        return await decide(*given)
+
+    desk.decide = slow  # type: ignore[method-assign]  it waits
+    asking = await serve(desk)
+    body = {"symbol": SYMBOLS[0]}
+    waiting = [asyncio.create_task(asking.ask(PREDICT, body)) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    status, said, _ = await asking.ask(PREDICT, body)
+    assert (status, said["code"]) == (503, "BUSY")
+    gate.set()
+    assert [status for status, _, _ in await asyncio.gather(*waiting)] == [200, 200]
+    status, _, _ = await asking.ask(PREDICT, body)
+    assert status == 200

@@ -1,0 +1,79 @@
+"""The document: valid, whole, and true of the answers."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tables.views.api import ROUTES
+from tables.views.openapi import document
+from tables.views.routes import Route
+from tests.unit.agents.test_risk import SYMBOLS
+from tests.unit.tables.views.conftest import Asking
+
+SAID = document(ROUTES, "1.2.3")
+BODIES = {
+    "checkRisk": {"symbol": SYMBOLS[0], "side": "SELL", "quantity": 1},
+    "predict": {"symbol": SYMBOLS[0]},
+}
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """Give a validator of a schema of the document."""
+    return Draft202012Validator({**schema, "components": SAID["components"]})
+
+
+def test_document_when_made_then_every_route_is_in_it_with_its_roles() -> None:
+    """Path, method and id; who need not say who he is stands out."""
+    found = {
+        said["operationId"]: (path, method.upper(), said["x-roles"], said.get("security"))
+        for path, methods in SAID["paths"].items()
+        for method, said in methods.items()
+    }
+    expected = {
+        route.name: (route.path, route.method, list(route.roles), None if route.roles else [])
+        for route in ROUTES
+    }
+    assert found == expected
+    assert (SAID["openapi"], SAID["info"]["version"]) == ("3.1.0", "1.2.3")
+
+
+def test_document_when_read_then_every_reference_leads_somewhere() -> None:
+    """No schema is named that is not there, and none is there that is not valid."""
+    schemas = SAID["components"]["schemas"]
+
+    def references(part: object) -> list[str]:
+        if isinstance(part, dict):
+            own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+            return own + [one for value in part.values() for one in references(value)]
+        if isinstance(part, list):
+            return [one for value in part for one in references(value)]
+        return []
+
+    assert {name.rpartition("/")[2] for name in references(SAID)} <= set(schemas)
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("route", ROUTES[:7], ids=lambda route: route.name)
+async def test_document_when_an_endpoint_answers_then_it_is_what_was_promised(
+    asking: Asking, route: Route
+) -> None:
+    """The real answers against the schemas; a problem against its own."""
+    path = route.path.format(symbol=SYMBOLS[0], timeframe="1min")
+    status, said, _ = await asking.ask(path, BODIES.get(route.name))
+    promised = SAID["paths"][route.path][route.method.lower()]["responses"]
+    assert status == 200
+    validator(promised["200"]["content"]["application/json"]["schema"]).validate(said)
+    status, said, _ = await asking.ask(f"{path}?nothing=1", BODIES.get(route.name))
+    if route.method == "GET":
+        assert status == 422
+        schema = promised["422"]["content"]["application/problem+json"]["schema"]
+        validator(schema).validate(said)
+
+
+async def test_document_when_asked_for_then_is_served_to_everybody(asking: Asking) -> None:
+    """It says nothing that is secret."""
+    answer = await asking.client.get("/api/v1/openapi.json")
+    assert answer.status == 200
+    assert set((await answer.json())["paths"]) == set(SAID["paths"])

@@ -4,7 +4,7 @@ Table ``bars``: one snapshot per partition with its open bars; ticks at or below
 offset are skipped when they are read again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,9 +15,9 @@ from streams import metrics
 from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.epochs import Epoch
 from streams.errors import RecordError
-from streams.records import ClockRecord, EpochNotice, Heartbeat, read_json
-from streams.slices import Counts, SliceMeta, bar_slice
-from streams.ticks import BadTick, Placement, read_ticks, tick_bytes
+from streams.records import ClockRecord, EpochNotice, Heartbeat, Tick, read_json
+from streams.slices import Counts, Slice, SliceMeta, bar_slice
+from streams.ticks import BadTick, Placement, checked, read_ticks, tick_bytes
 from streams.topics import MARKET_BARS
 from streams.transport import Record
 from tables.bars import BarsKept, add_tick, bar_columns
@@ -56,14 +56,29 @@ class BarFold:
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Fold one record of ticks or of the clock."""
+        key, headers = str(self.partition).encode(), _origin(record)
+        return [
+            Output(MARKET_BARS.name, key, said.encode(), headers, self.partition)
+            if isinstance(said, Slice)
+            else said
+            for said in self.fold(record)
+        ]
+
+    def fold(
+        self, record: Record, ticks: Sequence[Tick] | None = None
+    ) -> Iterable[Slice | DeadLetter]:
+        """Fold one record and return its slices before they are bytes.
+
+        ``ticks`` are those of the record where somebody has read them already.
+        """
         if record.offset < self.next_offset:
             return ()
         self.next_offset = record.offset + 1
         if record.header("clock") is not None:
             return self._clock(record)
-        return list(self._ticks(record))
+        return list(self._ticks(record, ticks))
 
-    def _clock(self, record: Record) -> Iterable[Output | DeadLetter]:
+    def _clock(self, record: Record) -> Iterable[Slice | DeadLetter]:
         try:
             said = read_json(_CLOCK_RECORD, record.value or b"")
             if isinstance(said, EpochNotice):
@@ -101,7 +116,7 @@ class BarFold:
             raise RecordError("NO_CLOCK", "no epoch is announced; expected the clock to run first")
         return self._epoch(self.kept.epochs[0])
 
-    def _heartbeat(self, beat: Heartbeat, record: Record) -> list[Output | DeadLetter]:
+    def _heartbeat(self, beat: Heartbeat, record: Record) -> list[Slice | DeadLetter]:
         epoch = self._current()
         if beat.clock_id != epoch.clock_id:
             raise RecordError(
@@ -109,9 +124,9 @@ class BarFold:
             )
         self.n_beats += 1
         closed = advance(self.kept.state, _rules(epoch), beat.n, beat.ts_event_ns)
-        return [output for bars in closed for output in self._slices(epoch, bars, record)]
+        return [made for bars in closed for made in self._slices(epoch, bars, record)]
 
-    def _slices(self, epoch: Epoch, closed: ClosedBars, record: Record) -> Iterator[Output]:
+    def _slices(self, epoch: Epoch, closed: ClosedBars, record: Record) -> Iterator[Slice]:
         notice = self.kept.epoch_for(closed.close_ns)
         chunks = epoch.chunks(self.partition)
         bars = dict(closed.bars)
@@ -132,19 +147,17 @@ class BarFold:
                 counts=counts if number == 0 else Counts(),
             )
             rows = [(i, s, bars[s]) for i, s in enumerate(symbols) if s in bars]
-            value = bar_slice(meta, bar_columns(rows)).encode()
-            key = str(self.partition).encode()
-            yield Output(MARKET_BARS.name, key, value, _origin(record), self.partition)
+            yield bar_slice(meta, bar_columns(rows))
         self.kept.first_offset = record.offset + 1
 
-    def _ticks(self, record: Record) -> Iterator[DeadLetter]:
+    def _ticks(self, record: Record, ticks: Sequence[Tick] | None) -> Iterator[DeadLetter]:
         try:
             epoch = self._current()
         except RecordError as error:
             yield self._dead(record, 0, error)
             return
-        rules = _rules(epoch)
-        for item in read_ticks(record.value, self._placement(epoch)):
+        rules, place = _rules(epoch), self._placement(epoch)
+        for item in read_ticks(record.value, place) if ticks is None else checked(ticks, place):
             self.n_since += 1
             self.kept.count("n_in")
             if isinstance(item, BadTick):

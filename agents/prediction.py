@@ -42,11 +42,14 @@ def _step(
 
 def _route(loaded: LoadedEpoch, result: Slice, encoded: bytes, record: Record) -> Iterable[Output]:
     for portfolio in loaded.epoch.portfolios:
-        value = _of_portfolio(result, portfolio).encode() if portfolio.universe else encoded
+        value = rows_of(result, portfolio).encode() if portfolio.universe else encoded
         yield Output(PORTFOLIO_EVENTS.name, portfolio.id.encode(), value, record.headers)
 
 
-def _of_portfolio(slice_: Slice, portfolio: Portfolio) -> Slice:
+def rows_of(slice_: Slice, portfolio: Portfolio) -> Slice:
+    """Return a slice with the rows that a portfolio trades."""
+    if not portfolio.universe:
+        return slice_
     wanted = pc.is_in(slice_.batch.column("symbol"), pa.array(portfolio.universe, pa.utf8()))
     return Slice(slice_.meta, slice_.batch.filter(wanted))
 

@@ -18,7 +18,7 @@ from agents.stage import Output, Reader, Snapshot
 from models.features.catalogue import NAMES
 from models.risk.account import Account, open_account
 from models.risk.barrier import BarKey, Barrier
-from models.risk.decide import Outcome, Row, decide
+from models.risk.decide import Row, decide
 from models.risk.feed import Fed
 from models.risk.limits import AccountRules
 from streams import metrics
@@ -34,6 +34,7 @@ from tables.book import StoredAccount, decode_account, encode_account
 from tables.decisions import (
     Reasons,
     Slot,
+    Told,
     decision_event,
     execution_event,
     intent_event,
@@ -103,19 +104,27 @@ class RiskFold:
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Let a slice wait, and decide its bar when it is complete; let a record act at once."""
+        return [output for said in self.fold(record) for output in _outputs(said)]
+
+    def fold(self, record: Record, slice_: Slice | None = None) -> Iterator[Told | DeadLetter]:
+        """Fold one record and yield what is said: before it is bytes, before the account goes on.
+
+        ``slice_`` is that of the record where somebody has read it already.
+        """
         self.next_offset = record.offset + 1
         try:
             name = (record.key or b"").decode()
             if (record.value or b"").startswith(b"{"):
-                return list(self._instruct(record, name))
-            return list(self._take(record, name))
+                yield from self._instruct(record, name)
+            else:
+                slice_ = Slice.decode(record.value or b"") if slice_ is None else slice_
+                yield from self._take(record, name, slice_)
         except UnicodeDecodeError as error:
-            return (_dead(record, RecordError("BAD_KEY", str(error))),)
+            yield _dead(record, RecordError("BAD_KEY", str(error)))
         except RecordError as error:
-            return (_dead(record, error),)
+            yield _dead(record, error)
 
-    def _take(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
-        slice_ = Slice.decode(record.value or b"")
+    def _take(self, record: Record, name: str, slice_: Slice) -> Iterator[Told | DeadLetter]:
         loaded = self.epochs.load(slice_.meta.epoch_digest)
         book = self._portfolio(loaded, name)
         rows = _checked(book.account.rules, slice_)
@@ -136,7 +145,7 @@ class RiskFold:
         if meta.chunk == meta.n_chunks - 1:
             book.barrier.complete(bar, meta.partition)
         for decided, slices in book.barrier.take(meta.n_partitions):
-            yield from self._decide(book, decided, slices)
+            yield self._decide(book, decided, slices)
         metrics.BARRIER_WAITING.set(sum(len(p.barrier.waiting) for p in self.portfolios.values()))
 
     def _portfolio(self, loaded: LoadedEpoch, name: str) -> KeptBook:
@@ -167,7 +176,7 @@ class RiskFold:
         """Return a portfolio as the records read so far have left it; None if none has come."""
         return self.portfolios.get(name) or self._restored(name)
 
-    def _instruct(self, record: Record, name: str) -> Iterator[Output | DeadLetter]:
+    def _instruct(self, record: Record, name: str) -> Iterator[Told | DeadLetter]:
         check_headers(record.headers)
         said = read_instruction(record.value or b"")
         kind = type(said).__struct_config__.tag
@@ -190,13 +199,13 @@ class RiskFold:
         book.is_dirty = True
         self.n_records += 1
         try:
-            yield from self._acted(book, said, record.headers)
+            yield self._acted(book, said, record.headers)
         except RecordError:
             metrics.PORTFOLIO_RECORDS.labels(kind, "refused").inc()
             raise
         metrics.PORTFOLIO_RECORDS.labels(kind, "taken").inc()
 
-    def _act_on_early(self) -> Iterator[Output | DeadLetter]:
+    def _act_on_early(self) -> Iterator[Told | DeadLetter]:
         early, self.early = self.early, []
         for record in early:
             try:
@@ -204,9 +213,7 @@ class RiskFold:
             except RecordError as error:
                 yield _dead(record, error)
 
-    def _acted(
-        self, book: KeptBook, said: Instruction, headers: Headers
-    ) -> Iterator[Output | DeadLetter]:
+    def _acted(self, book: KeptBook, said: Instruction, headers: Headers) -> Told:
         account = book.account
         if isinstance(said, TargetIntent) and not account.kept.memory.is_known(said.id):
             _check_origin(book, said)
@@ -215,9 +222,9 @@ class RiskFold:
         decisions = []
         if applied.judged is not None:
             decisions.append(intent_event(slot, applied.judged))
-        yield from _outputs(slot, applied.outcome, decisions, headers)
+        return Told(slot, account, applied.outcome, decisions, headers)
 
-    def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Iterator[Output]:
+    def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Told:
         slices = [held.slice_ for held in waiting]
         headers = [*waiting[-1].headers, *_origins(slices)]
         loaded = self.epochs.load(slices[0].meta.epoch_digest)
@@ -239,11 +246,7 @@ class RiskFold:
         slot = slot_at(book.slot, book.account, bar[0], book.epoch)
         events = [decision_event(slot, v, reasons[v.row.symbol]) for v in outcome.verdicts]
         events.extend(_void(loaded, slot, slices))
-        yield from _outputs(slot, outcome, events, headers)
-        snapshot = snapshot_event(slot, book.account)
-        _show(snapshot)
-        key = slot.portfolio.id.encode()
-        yield Output(PORTFOLIO_SNAPSHOTS.name, key, _JSON.encode(snapshot), headers)
+        return Told(slot, book.account, outcome, events, headers, tuple(slices))
 
     def due(self) -> bool:
         """Tell whether enough bars were decided, or records taken, for a snapshot."""
@@ -287,19 +290,26 @@ def _check_origin(book: KeptBook, said: TargetIntent) -> None:
         raise FieldError("BAD_FEATURES", "features", len(said.features), f"{len(NAMES)} values")
 
 
-def _outputs(
-    slot: Slot, outcome: Outcome, decisions: list[Decision], headers: Headers
-) -> Iterator[Output]:
+def _outputs(said: Told | DeadLetter) -> Iterator[Output | DeadLetter]:
+    if isinstance(said, DeadLetter):
+        yield said
+        return
+    slot, headers = said.slot, said.headers
     name = slot.portfolio.id
-    for executed in outcome.executions:
+    key = name.encode()
+    for executed in said.outcome.executions:
         event = execution_event(slot, executed)
-        yield Output(EXECUTIONS.name, name.encode(), _JSON.encode(event), headers)
-    for decision in decisions:
+        yield Output(EXECUTIONS.name, key, _JSON.encode(event), headers)
+    for decision in said.decisions:
         _count(decision)
-        yield Output(TRADING_DECISIONS.name, name.encode(), _JSON.encode(decision), headers)
-    for code, about in outcome.alerts:
+        yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
+    for code, about in said.outcome.alerts:
         metrics.RISK_ALERTS.labels(name, code).inc()
         log.error("portfolio %s: %s: %s", name, code, about)
+    if said.slices:
+        snapshot = snapshot_event(slot, said.account)
+        _show(snapshot)
+        yield Output(PORTFOLIO_SNAPSHOTS.name, key, _JSON.encode(snapshot), headers)
 
 
 def _show(snapshot: PortfolioSnapshot) -> None:

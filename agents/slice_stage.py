@@ -103,25 +103,37 @@ class SliceFold(Generic[State]):
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Fold one slice and return the wider slice."""
+        letters, result = self.fold(record)
+        if result is None:
+            return letters
+        loaded = self.epochs.load(result.meta.epoch_digest)
+        return [*letters, *self.spec.route(loaded, result, result.encode(), record)]
+
+    def fold(
+        self, record: Record, slice_: Slice | None = None
+    ) -> tuple[list[DeadLetter], Slice | None]:
+        """Fold one slice and return the wider one before it is bytes; None if there is none.
+
+        ``slice_`` is that of the record where somebody has read it already.
+        """
         self.next_offset = record.offset + 1
         value = record.value or b""
         try:
-            slice_ = Slice.decode(value)
+            slice_ = Slice.decode(value) if slice_ is None else slice_
             loaded = self.epochs.load(slice_.meta.epoch_digest)
             chunk = self._chunk(loaded, slice_)
         except RecordError as error:
-            return (self._dead(record, error),)
+            return [self._dead(record, error)], None
         if self._is_repeated(chunk, slice_, value):
-            return ()
+            return [], None
         self.n_since += 1
-        outputs, result = self._fold(loaded, chunk, slice_, record)
+        letters, result = self._folded(loaded, chunk, slice_, record)
         chunk.last, chunk.checksum, chunk.is_dirty = slice_.key, zlib.crc32(value), True
-        outputs.extend(self.spec.route(loaded, result, result.encode(), record))
-        return outputs
+        return letters, result
 
-    def _fold(
+    def _folded(
         self, loaded: LoadedEpoch, chunk: _Chunk, slice_: Slice, record: Record
-    ) -> tuple[list[Output | DeadLetter], Slice]:
+    ) -> tuple[list[DeadLetter], Slice]:
         if slice_.meta.void:
             return [], slice_
         before = chunk.state

@@ -33,6 +33,14 @@ from tables.stores.artifacts import Artifacts
 CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
 TRADING_STAGES = (*CHAIN, "execution")
 
+# The stages from bars to the book's log, each with the topic that it reads, in flow order.
+SLICE_STAGES: tuple[tuple[TopicSpec, SliceSpec[Any]], ...] = (
+    (topics.MARKET_BARS, FEATURES),
+    (topics.FEATURE_SLICES, REGIME),
+    (topics.REGIME_PROBABILITIES, WEIGHTS),
+    (topics.STRATEGY_WEIGHTS, PREDICTION),
+)
+
 # Small databases: a state is one record, and there is one database per table and partition.
 _ROCKSDICT = {
     "driver": "rocksdict",
@@ -119,10 +127,8 @@ def trading_app(place: Place) -> faust.App:
         return ExecutionFold(read)
 
     _add(app, place, "bars", topics.MARKET_TICKS, bars)
-    _add_slices(app, place, topics.MARKET_BARS, FEATURES, epochs)
-    _add_slices(app, place, topics.FEATURE_SLICES, REGIME, epochs)
-    _add_slices(app, place, topics.REGIME_PROBABILITIES, WEIGHTS, epochs)
-    _add_slices(app, place, topics.STRATEGY_WEIGHTS, PREDICTION, epochs)
+    for source, spec in SLICE_STAGES:
+        _add_slices(app, place, source, spec, epochs)
     book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
     _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)

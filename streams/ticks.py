@@ -4,7 +4,7 @@ A record holds one tick or a list of ticks that live in the same partition. A ba
 does not spoil its neighbours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -48,6 +48,13 @@ def read_ticks(value: bytes | None, placement: Placement) -> Iterator[tuple[int,
         yield from _read_list(value, placement)
         return
     yield _read_one(0, value, placement)
+
+
+def checked(ticks: Sequence[Tick], placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:
+    """Yield ticks that never were bytes as :func:`read_ticks` does those of a record."""
+    for index, tick in enumerate(ticks):
+        error = _fault(tick, placement)
+        yield (index, tick) if error is None else BadTick(index, b"", error)
 
 
 def tick_bytes(value: bytes, place: int) -> bytes:

@@ -10,9 +10,10 @@ from models.features.catalogue import NAMES
 from models.portfolio.ledger import MONEY_SCALE, PRICE_SCALE
 from models.risk.account import Account
 from models.risk.controls import FAMILY_OF
-from models.risk.decide import Executed, Verdict
+from models.risk.decide import Executed, Outcome, Verdict
 from models.risk.losses import AtRisk
 from models.risk.switches import Switch
+from streams.dead_letters import Headers
 from streams.epochs import SCALE_E8, Portfolio
 from streams.ids import decision_id, execution_id, venue_execution_id
 from streams.instructions import OrderIntent, TargetIntent
@@ -28,6 +29,7 @@ from streams.records import (
     RiskChecks,
     StrategyWeights,
 )
+from streams.slices import Slice
 from streams.timestamps import format_ns
 from tables.instructions import Judged
 
@@ -54,6 +56,29 @@ class Slot(NamedTuple):
         units_e8 = lots * self.lot_sizes[symbol]
         whole, rest = divmod(units_e8, SCALE_E8)
         return units_e8 / SCALE_E8 if rest else whole
+
+
+class Told(NamedTuple):
+    """What a book says about one bar or record, before it is bytes.
+
+    Attributes
+    ----------
+    slot : Slot
+    account : Account
+        As it is behind the bar or record; it goes on changing.
+    outcome : Outcome
+    decisions : list of Decision
+    headers : Headers
+    slices : tuple of Slice
+        Those of the bar, in order of partition and chunk; none if a record said it.
+    """
+
+    slot: Slot
+    account: Account
+    outcome: Outcome
+    decisions: list[Decision]
+    headers: Headers
+    slices: tuple[Slice, ...] = ()
 
 
 class Reasons(NamedTuple):

@@ -11,6 +11,7 @@ from agents.cli import (
     evidence,
     models,
     risk,
+    spill,
     stack,
     stores,
     train,
@@ -37,6 +38,7 @@ for module in (
     risk,
     book,
     dead_letters,
+    spill,
     stores,
     evidence,
 ):

@@ -145,7 +145,7 @@ class Segments:
                     header = header_at(file.read(HEADER_BYTES), 0)
                     found = None if header is None else records(header, file.read(header.n_bytes))
                     if header is None or found is None:
-                        raise _damaged(self._path(number), end.offset)
+                        raise damaged(self._path(number), end.offset)
                     payloads += found
                     end = Place(number, end.offset + header.size)
             if len(payloads) >= n_records:
@@ -200,7 +200,7 @@ class Segments:
             size = blocks[-1][0] if blocks else 0
             if size < len(data):
                 if path != paths[-1] or any_behind(data, size):
-                    raise _damaged(path, size)
+                    raise damaged(path, size)
                 self._cut(path, data, size)
             waiting = [n for end, n in blocks if (number, end) > self.sent]
             if waiting:
@@ -301,7 +301,8 @@ def _write(file: int, data: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _damaged(path: Path, offset: int) -> SegmentDamaged:
+def damaged(path: Path, offset: int) -> SegmentDamaged:
+    """Return the error that says where a segment is not what was written."""
     return SegmentDamaged(
         f"{path} is not what was written from byte {offset:,} on, and it was durable there; "
         "`tradewind spill show` reads what is whole; move the file away to go on without the rest"

@@ -39,7 +39,7 @@ class SentMark:
             os.pwrite(self._file, data, 0)
             os.fsync(self._file)
             fsync_folder(path.parent)
-        first, second = _read(data[:_SLOT_BYTES]), _read(data[_SLOT_BYTES:])
+        first, second = _slots(data)
         self.place = max(first, second)
         self._turn = int(first >= second)
 
@@ -57,9 +57,18 @@ class SentMark:
         os.close(self._file)
 
 
+def sent_place(path: Path) -> Place:
+    """Read a mark that another process may be moving."""
+    return max(_slots(path.read_bytes() if path.exists() else b""))
+
+
+def _slots(data: bytes) -> tuple[Place, Place]:
+    return _read(data[:_SLOT_BYTES]), _read(data[_SLOT_BYTES:])
+
+
 def _read(slot: bytes) -> Place:
     packed, crc = slot[: _PLACE.size], slot[_PLACE.size :]
     # A slot that was never written is all zeros, whose checksum is not zero.
-    if _CRC.pack(zlib.crc32(packed)) != crc:
+    if len(crc) < _CRC.size or _CRC.pack(zlib.crc32(packed)) != crc:
         return Place(0, 0)
     return Place(*_PLACE.unpack(packed))

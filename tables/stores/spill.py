@@ -143,7 +143,7 @@ class Spill:
             while self.n_records:
                 waiting = await self._on_disk(lambda: self._segments.read(_DRAIN_RECORDS))
                 if waiting.payloads:
-                    await send([_record(payload) for payload in waiting.payloads])
+                    await send([read_record(payload) for payload in waiting.payloads])
                     await self._on_disk(partial(self._segments.forget, waiting))
                     n_sent += len(waiting.payloads)
                     self._show()
@@ -189,7 +189,14 @@ class Spill:
         metrics.SPILL_STATE.labels(self._name).set(state)
 
 
-def _record(payload: bytes) -> Outgoing:
+def read_record(payload: bytes) -> Outgoing:
+    """Read a record as `Spill.put` wrote it.
+
+    Raises
+    ------
+    SegmentDamaged
+        If it is none.
+    """
     try:
         return _decode(payload)
     except msgspec.MsgspecError as error:

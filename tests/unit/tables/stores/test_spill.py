@@ -185,7 +185,9 @@ async def test_put_when_the_limit_is_reached_then_draining_makes_room(tmp_path: 
         await spill.put(record(9))
         assert gauge("records", tmp_path.name) == 1
         assert gauge("bytes", tmp_path.name) == spill.n_bytes
-        assert gauge("oldest_timestamp_seconds", tmp_path.name) == spill.oldest_ns / 1e9
+        assert gauge("oldest_timestamp_seconds", tmp_path.name) == pytest.approx(
+            spill.oldest_ns / 1e9
+        )
 
 
 async def test_put_when_cancelled_then_the_others_are_answered(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ STEP = (
 # Of the archive: rows are in the staging table, and rows are in but their offsets are not.
 ARCHIVE = ("in-copy", "before-mark")
 
+# Of segments on disk: half of a block is written, and a block is written but not durable.
+SPILL = ("in-append", "in-fsync")
+
 EXIT_STATUS = 77
 
 log = logging.getLogger("tradewind.failpoints")
@@ -37,10 +40,10 @@ class Failpoint:
         place, colon, times = text.partition(":")
         stage, dot, point = place.partition(".")
         counted = times if colon else "1"
-        if not (dot and stage and point in {*STEP, *ARCHIVE} and counted.isdecimal()):
+        if not (dot and stage and point in {*STEP, *ARCHIVE, *SPILL} and counted.isdecimal()):
             raise SettingsError(
                 f"{VARIABLE} was {text!r}; expected STAGE.POINT:TIMES with a point of "
-                f"{', '.join((*STEP, *ARCHIVE))}"
+                f"{', '.join((*STEP, *ARCHIVE, *SPILL))}"
             )
         self.stage, self.point, self.left = stage, point, int(counted)
 

@@ -150,3 +150,15 @@ CACHE_ERRORS = Counter(
     "Requests to Redis that it did not answer, answered wrongly, or was not asked.",
     ("what",),
 )
+SPILL_RECORDS = Gauge(
+    "tradewind_spill_records", "Records on disk that wait for the broker or a store.", ("spill",)
+)
+SPILL_BYTES = Gauge("tradewind_spill_bytes", "Bytes that segments take on disk.", ("spill",))
+SPILL_OLDEST_SECONDS = Gauge(
+    "tradewind_spill_oldest_timestamp_seconds",
+    "When the oldest waiting record was written, in seconds since 1970; 0 if none waits.",
+    ("spill",),
+)
+SPILL_STATE = Gauge(
+    "tradewind_spill_state", "0 accepts, 1 is full, 2 failed and waits for a restart.", ("spill",)
+)

@@ -11,6 +11,7 @@ from agents.cli import (
     evidence,
     models,
     risk,
+    spill,
     stack,
     stores,
     token,
@@ -39,6 +40,7 @@ for module in (
     book,
     dead_letters,
     token,
+    spill,
     stores,
     evidence,
 ):

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import start_http_server
 
-from agents.archive import SOURCES, Archive, group_of
+from agents.archive import SOURCES, STAGE, Archive, group_of, spill_folder
 from agents.archive_gaps import Reach
 from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
@@ -23,6 +23,7 @@ from tables.archive import run_key
 from tables.stores.artifacts import Artifacts
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import server_of
+from tables.stores.spill import Spill
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +64,8 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         *(prefix_of(run) + topic for topic in SOURCES),
         bootstrap_servers=bootstrap,
         group_id=group_of(run),
+        # After a kill the next one goes on at once, instead of when the broker misses this one.
+        group_instance_id=STAGE,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
@@ -77,6 +80,7 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         stack.push_async_callback(admin.close)
         home = stack_home(name)
         store = await stack.enter_async_context(RowStore(server_of(home)))
+        spill = await stack.enter_async_context(Spill(spill_folder(home, run)))
         of = run_key(stack_id(home), run)
         reach = Reach(consumer, admin, group_of(run), prefix_of(run))
-        await Archive(run, of, consumer, producer, store, artifacts, reach).work()
+        await Archive(run, of, consumer, producer, store, artifacts, reach, spill).work()

@@ -29,6 +29,7 @@ from streams.settings import Settings
 from streams.sources.files import open_tape
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreUnavailable
 from tables.stores.model_registry import CHAMPION
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
@@ -97,7 +98,7 @@ def _start_roles(
     if history is not None and (before is not None or models is None):
         raise SettingsError(_NO_HISTORY)
     if models is not None:
-        digest = champion(name, models) if models.startswith(CHAMPION) else models
+        digest = _champion_or_last(name, models, plan) if models.startswith(CHAMPION) else models
         plan = planned(home, digest, Settings.read())
         for told in remarks(_epoch_of(home, plan)):
             typer.secho(told, fg=typer.colors.YELLOW)
@@ -109,6 +110,22 @@ def _start_roles(
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)]
+
+
+def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:
+    """Return the champion; while nobody can say who that is, the models that ran last go on."""
+    try:
+        return champion(name, asked)
+    except StoreUnavailable as error:
+        last = None if plan is None else _epoch_of(stack_home(name), plan)
+        if last is None or asked not in {CHAMPION, f"{CHAMPION}:{last.timeframe}"}:
+            raise
+        typer.secho(
+            f"The registry is away: {error}. The stack goes on with the models that it ran last, "
+            f"{last.models[:12]}; give `tradewind up --models {asked}` again when it is back.",
+            fg=typer.colors.YELLOW,
+        )
+        return last.models
 
 
 def down(name: _Name = "default") -> None:

@@ -1,11 +1,12 @@
 """Waiting for the archive of a run: everything that was said is a row."""
 
 import asyncio
+from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.archive import SOURCES, group_of
+from agents.archive import SOURCES, group_of, spill_folder
 from agents.run.drive import Run
 from streams.brokers import stack_id
 from streams.clock import monotonic_s
@@ -13,6 +14,7 @@ from tables import account_rows
 from tables.archive import TABLES, run_key
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
+from tables.stores.spilled import waiting
 
 _POLL_S = 0.2
 
@@ -38,6 +40,7 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
             ]
         )
         await _caught_up(admin, group_of(run.name), ends, patience_s)
+        await _synchronised(spill_folder(run.home, run.name), patience_s)
     finally:
         await admin.close()
         await consumer.stop()
@@ -59,4 +62,15 @@ async def _caught_up(
             left, since_s = now, monotonic_s()
         elif monotonic_s() - since_s > patience_s:
             raise TimeoutError(f"the archive stands still with {left} slices to keep")
+        await asyncio.sleep(_POLL_S)
+
+
+async def _synchronised(folder: Path, patience_s: float) -> None:
+    """Wait until nothing waits on disk any more."""
+    left, since_s = -1, monotonic_s()
+    while now := await asyncio.to_thread(lambda: sum(1 for _ in waiting(folder))):
+        if now != left:
+            left, since_s = now, monotonic_s()
+        elif monotonic_s() - since_s > patience_s:
+            raise TimeoutError(f"{left} records wait in {folder}, and the database takes none")
         await asyncio.sleep(_POLL_S)

@@ -5,11 +5,8 @@ every plain number. What is read is hashed first, so nothing damaged or exchange
 nothing read here can run code. Loading needs neither torch nor scikit-learn.
 """
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,6 +17,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from models.model_set import ModelSet
+from tables.stores.replacing import replacing
 
 FORMAT = "tradewind-models-1"
 
@@ -273,24 +271,3 @@ def _parts() -> Iterator[tuple[str, Any]]:
     for name, kind in get_type_hints(ModelSet).items():
         if hasattr(kind, "_fields"):
             yield name, kind
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Any]:
-    """Give a file to write that takes the place of ``path`` when it is whole and on disk."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    # The rename itself is durable only once the directory is.
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
-from tables.stores.artifacts import pack_part, part_bytes, read_part, replacing
+from tables.stores.artifacts import pack_part, part_bytes, read_part
+from tables.stores.replacing import replacing
 
 Part = TypeVar("Part")
 

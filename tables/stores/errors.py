@@ -24,3 +24,25 @@ class NoChampion(StoreConflict):
 
     Operator action: train, or register a model set.
     """
+
+
+class SpillFull(StoreUnavailable):
+    """A folder of segments has reached its limit, or its disk has no room.
+
+    Operator action: bring back what the records wait for, or make room; accepting goes on by
+    itself.
+    """
+
+
+class SpillFailed(StoreUnavailable):
+    """A disk did not do what was asked; nothing more is accepted before a restart.
+
+    Operator action: look at the disk that the message names, then restart the process.
+    """
+
+
+class SegmentDamaged(StoreConflict):
+    """A segment holds bytes that nobody wrote, where records once were durable.
+
+    Operator action: move the named file away; what `tradewind spill show` reads of it is whole.
+    """

@@ -20,6 +20,8 @@ SCHEMA = "tradewind"
 _LOCK = 7_205_759_403_792_795
 
 _CONNECT_S = 5.0
+# Of one statement; a table of years is changed in far less.
+_COMMAND_S = 120.0
 
 _KEPT = f"""
 CREATE SCHEMA IF NOT EXISTS {SCHEMA};
@@ -65,7 +67,9 @@ async def bring_up_to_date(server: PostgresServer) -> list[str]:
         As for `migrate`.
     """
     try:
-        connection = await asyncpg.connect(server.url, timeout=_CONNECT_S)
+        connection = await asyncpg.connect(
+            server.url, timeout=_CONNECT_S, command_timeout=_COMMAND_S
+        )
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise StoreUnavailable(
             f"PostgreSQL at {server.spoken} does not answer: {error!r}; start it, a stack's own "
@@ -73,8 +77,14 @@ async def bring_up_to_date(server: PostgresServer) -> list[str]:
         ) from error
     try:
         return await migrate(connection)
+    except TimeoutError as error:
+        connection.terminate()
+        raise StoreUnavailable(
+            f"PostgreSQL at {server.spoken} did not answer within {_COMMAND_S:g} s while its "
+            "schema was brought up to date: is a table locked?"
+        ) from error
     finally:
-        await connection.close()
+        await connection.close(timeout=_CONNECT_S)
 
 
 async def migrate(

@@ -6,6 +6,7 @@ which model is meant, never about what is in it.
 """
 
 import logging
+import os
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ _MODEL_SUFFIX = ".safetensors"
 _BATCH_METRICS = 1_000
 _NS_PER_MS = 1_000_000
 _CONNECT_S = 5
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 _WEB_PORTS = {"http": 80, "https": 443}
 
 
@@ -116,6 +118,9 @@ class ModelRegistry:
         # Imported here: it takes three seconds and 200 MB, which only those pay who ask for it.
         import mlflow  # noqa: PLC0415  see above
 
+        # By itself it would wait for a server that hangs for two minutes, eight times.
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         # At every start they tell of tables that are up to date.
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)

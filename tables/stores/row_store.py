@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 
+from streams.failpoints import reach
 from tables.archive import Rows, RunKey, TableSpec
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import SCHEMA, migrate
@@ -163,6 +164,7 @@ async def _insert(
     await connection.copy_records_to_table(
         staging, records=records, columns=("batch", *table.columns)
     )
+    reach("archive", "in-copy")
     done = await connection.execute(
         f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {staging} ORDER BY batch "  # noqa: S608  our own names
         "ON CONFLICT DO NOTHING"

@@ -24,6 +24,7 @@ from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
+from tests.evidence.spill_drain import SPILL_DRAIN
 from tests.evidence.tick_rate import TICK_RATE
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
 from tests.evidence.var_backtest import VAR_BACKTEST
@@ -59,5 +60,6 @@ CATALOGUE = {
         CHAOS_BROKER,
         CHAOS_REBALANCE,
         JUDGE_MUTANTS,
+        SPILL_DRAIN,
     )
 }

@@ -18,6 +18,7 @@ from tables.archive import REGIME_HISTORY, RunKey
 from tables.stores.artifacts import Artifacts
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
+from tables.stores.spill import Spill
 from tests.builders import MIDNIGHT, MINUTE, bars, epoch, epochs_in, meta
 
 pytestmark = [pytest.mark.broker, pytest.mark.postgres]
@@ -30,10 +31,11 @@ PLACE = TopicPartition(prefix_of(RUN) + REGIME_PROBABILITIES.name, 0)
 class Life:
     """One life of the archive: it keeps what is there and is killed."""
 
-    def __init__(self, broker: str, server: PostgresServer, artifacts: Artifacts) -> None:
+    def __init__(self, broker: str, server: PostgresServer, root: Path) -> None:
         self.broker = broker
         self.server = server
-        self.artifacts = artifacts
+        self.artifacts = Artifacts(root)
+        self.folder = root / "spill"
 
     async def until_kept(self, n_rows: int) -> None:
         """Run it until so many rows are there."""
@@ -48,9 +50,13 @@ class Life:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
         await asyncio.gather(consumer.start(), producer.start(), admin.start())
         try:
-            async with RowStore(self.server) as store, RowStore(self.server) as reader:
+            async with (
+                RowStore(self.server) as store,
+                RowStore(self.server) as reader,
+                Spill(self.folder) as spill,
+            ):
                 reach = Reach(consumer, admin, group_of(RUN), prefix_of(RUN))
-                archive = Archive(RUN, OF, consumer, producer, store, self.artifacts, reach)
+                archive = Archive(RUN, OF, consumer, producer, store, self.artifacts, reach, spill)
                 task = asyncio.create_task(archive.work())
                 async with asyncio.timeout(30):
                     while await reader.count(REGIME_HISTORY, OF) < n_rows:  # noqa: ASYNC110  rows raise no event
@@ -88,7 +94,7 @@ async def test_archive_when_the_broker_deleted_what_it_had_not_kept_then_the_hol
     await admin.start()
     try:
         await declare(admin, prefix=prefix_of(RUN), n_partitions=1, replication=1)
-        life = Life(broker, postgres, Artifacts(tmp_path))
+        life = Life(broker, postgres, tmp_path)
         await said(broker, digest, 0, 4)
         await life.until_kept(5)
         await said(broker, digest, 5, 10)

@@ -67,9 +67,9 @@ class PostgresServer:
         """Return whether it takes a connection now."""
         try:
             connection = await asyncpg.connect(self.url, timeout=_CONNECT_S)
+            await connection.close(timeout=_CONNECT_S)
         except (OSError, asyncpg.PostgresError, TimeoutError):
             return False
-        await connection.close()
         return True
 
 

@@ -1,23 +1,25 @@
 """The archive on a played database: waiting, poison, and what is committed when."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import tenacity
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from agents import archive
 from agents.archive import Archive
 from agents.archive_gaps import Gap, Reach
 from streams import metrics
+from streams.transport import Record
 from tables.archive import Rows, RunKey, time_of
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.row_store import Conflict, RowStore, Written
+from tables.stores.spill import Spill
 from tests.builders import MIDNIGHT, MINUTE, bars, epoch, epochs_in, meta
 
 OF = RunKey("paper-1f2e3d4c", "r1")
@@ -72,7 +74,7 @@ def digest(tmp_path: Path) -> str:
     return epochs_in(tmp_path, epoch())[1][0]
 
 
-def record(digest: str, offset: int, symbol: str = "AAA") -> ConsumerRecord:
+def record(digest: str, offset: int, symbol: str = "AAA") -> Record:
     """Build a slice of regime probabilities as the consumer hands it out."""
     slice_ = bars(
         meta(MIDNIGHT + offset * MINUTE, epoch_digest=digest), {symbol: 1.0}, (symbol,)
@@ -80,15 +82,14 @@ def record(digest: str, offset: int, symbol: str = "AAA") -> ConsumerRecord:
     return made("r1.regime-probabilities", offset, slice_.encode())
 
 
-def made(topic: str, offset: int, value: bytes) -> ConsumerRecord:
+def made(topic: str, offset: int, value: bytes) -> Record:
     """Build a record of a topic."""
-    return cast(
-        "ConsumerRecord",
-        SimpleNamespace(topic=topic, partition=0, offset=offset, key=b"0", value=value),
-    )
+    return Record(topic, 0, offset, b"0", value, [])
 
 
-def opened(root: Path, store: PlayedStore, producer: PlayedProducer) -> Archive:
+def opened(
+    root: Path, store: PlayedStore, producer: PlayedProducer, spill: Spill | None = None
+) -> Archive:
     """Open the archive of run r1 on played parts."""
     return Archive(
         "r1",
@@ -98,6 +99,7 @@ def opened(root: Path, store: PlayedStore, producer: PlayedProducer) -> Archive:
         cast("RowStore", store),
         Artifacts(root),
         cast("Reach", None),
+        cast("Spill", spill),
     )
 
 
@@ -113,13 +115,74 @@ async def test_keep_when_slices_come_then_makes_rows_and_one_epoch(
     assert [row[:4] for row in store.rows["epochs"]] == [(*OF, 1, digest)]
 
 
-async def test_keep_when_the_database_is_away_then_waits_and_loses_nothing(
+async def test_take_when_the_database_is_away_then_records_wait_on_disk_and_become_rows_once(
     tmp_path: Path, digest: str
 ) -> None:
-    """The call returns, and offsets are committed, only when the rows are durable."""
+    """The call returns, and offsets are committed, when they are durable; order is kept."""
     store = PlayedStore(n_away=5)
-    await opened(tmp_path, store, PlayedProducer()).keep([record(digest, 1)])
+    async with Spill(tmp_path / "spill") as spill:
+        kept = opened(tmp_path, store, PlayedProducer(), spill)
+        await kept.take([record(digest, 1)])
+        await kept.take([record(digest, 2), record(digest, 3)])
+        assert (store.n_away, spill.n_records, store.rows) == (4, 3, {})
+        await synchronised(kept, spill)
+        await kept.take([record(digest, 4)])
+        assert spill.n_records == 0
+    closes = [row[4] for row in store.rows["regime_history"]]
+    assert closes == [time_of(MIDNIGHT + n * MINUTE) for n in (1, 2, 3, 4)]
+
+
+async def synchronised(kept: Archive, spill: Spill) -> None:
+    """Let the archive synchronise until nothing waits on disk."""
+    task = asyncio.create_task(kept.synchronise())
+    async with asyncio.timeout(10):
+        while spill.n_records:  # noqa: ASYNC110  a thread empties it
+            await asyncio.sleep(0)
+    task.cancel()
+
+
+async def test_synchronise_when_the_archive_was_killed_then_the_next_one_goes_on(
+    tmp_path: Path, digest: str
+) -> None:
+    """What waits on disk has no offset any more that would bring it back."""
+    async with Spill(tmp_path / "spill") as spill:
+        await opened(tmp_path, PlayedStore(n_away=1), PlayedProducer(), spill).take(
+            [record(digest, 1), made("r1.regime-probabilities", 7, b"poison")]
+        )
+    store, producer = PlayedStore(), PlayedProducer()
+    async with Spill(tmp_path / "spill") as spill:
+        await synchronised(opened(tmp_path, store, producer, spill), spill)
     assert len(store.rows["regime_history"]) == 1
+    ((_, value, headers),) = producer.sent
+    assert (value, headers["topic"], headers["offset"], headers["key"]) == (
+        b"poison",
+        b"r1.regime-probabilities",
+        b"7",
+        b"0",
+    )
+
+
+async def test_take_when_the_disk_is_full_as_well_then_waits_for_either(
+    tmp_path: Path, digest: str
+) -> None:
+    """The topics are the buffer then: the call does not return, so nothing is committed."""
+    store = PlayedStore(n_away=3)
+    async with Spill(tmp_path / "spill", limit_bytes=10) as spill:
+        await opened(tmp_path, store, PlayedProducer(), spill).take([record(digest, 1)])
+        assert spill.n_records == 0
+    assert len(store.rows["regime_history"]) == 1
+
+
+async def test_tell_when_the_database_is_away_then_the_hole_is_a_row_later(tmp_path: Path) -> None:
+    """A hole that nobody could write down at once is not forgotten."""
+    store = PlayedStore(n_away=1)
+    async with Spill(tmp_path / "spill") as spill:
+        kept = opened(tmp_path, store, PlayedProducer(), spill)
+        await kept.tell([Gap("regime-probabilities", 1, 40, 60, None)])
+        assert store.rows == {}
+        await synchronised(kept, spill)
+    ((*where, n_records, kept_until, _),) = store.rows["archive_gaps"]
+    assert (where, n_records, kept_until) == ([*OF, "regime-probabilities", 1, 40], 60, None)
 
 
 async def test_keep_when_a_record_is_no_slice_then_it_is_a_dead_letter_and_the_rest_is_kept(
@@ -171,7 +234,8 @@ async def test_tell_when_the_broker_deleted_records_then_says_counts_and_keeps_i
     counter = metrics.ARCHIVE_LOST_RECORDS.labels("regime-probabilities")
     before, store = counter._value.get(), PlayedStore()
     gap = Gap("regime-probabilities", 1, 40, 60, MIDNIGHT)
-    await opened(tmp_path, store, PlayedProducer()).tell([gap])
+    async with Spill(tmp_path / "spill") as spill:
+        await opened(tmp_path, store, PlayedProducer(), spill).tell([gap])
     ((*where, n_records, kept_until, _),) = store.rows["archive_gaps"]
     assert where == [*OF, "regime-probabilities", 1, 40]
     assert (n_records, kept_until) == (60, time_of(MIDNIGHT))

@@ -13,7 +13,8 @@ from typing import Any
 import faust
 import msgspec
 
-from agents.risk import RiskFold
+from agents.aside import Aside
+from agents.risk import KeptBook, RiskFold
 from agents.stage import Output, Stage
 from streams import metrics
 from streams.dead_letters import DeadLetter
@@ -25,7 +26,7 @@ from streams.topics import PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISI
 from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
-from tables.views.desk import Book, Part, Place
+from tables.views.desk import Part, Place
 from tables.views.features import cached
 from tables.views.problems import ProblemError, Wrong, not_ready
 
@@ -61,13 +62,18 @@ class WorkerDesk:
         The documents that decide.
     cache
         Where the features of decided bars are put.
+    aside
+        Who decides while the log is away.
     """
 
-    def __init__(self, app: faust.App, risk: Stage, epochs: Epochs, cache: FeatureCache) -> None:
+    def __init__(
+        self, app: faust.App, risk: Stage, epochs: Epochs, cache: FeatureCache, aside: Aside
+    ) -> None:
         self._app = app
         self._risk = risk
         self._epochs = epochs
         self._cache = cache
+        self._aside = aside
         self._waiting: dict[_Asked, asyncio.Future[bytes]] = {}
         self._decided: OrderedDict[_Asked, bytes] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -86,7 +92,7 @@ class WorkerDesk:
                 return str(url)
         raise not_ready("NO_OWNER", f"no worker owns portfolio {portfolio!r} at the moment")
 
-    def book(self, portfolio: str) -> tuple[Book, Place]:
+    def book(self, portfolio: str) -> tuple[KeptBook, Place]:
         """Return a portfolio of this worker."""
         partition = self._partition(portfolio)
         fold = self._risk.fold_of(partition)
@@ -98,7 +104,12 @@ class WorkerDesk:
                 text = f"there is no portfolio {portfolio!r}"
                 raise ProblemError(404, "UNKNOWN_PORTFOLIO", text)
             raise not_ready("NO_BOOK", f"no bar has reached portfolio {portfolio!r} yet")
-        return book, Place(partition, fold.next_offset)
+        return self._aside.copy_of(portfolio) or book, Place(partition, fold.next_offset)
+
+    def live(self, portfolio: str) -> KeptBook | None:
+        """Return the fold's own book of a portfolio, without what was decided aside."""
+        fold = self._risk.fold_of(self._partition(portfolio))
+        return fold.portfolios.get(portfolio) if isinstance(fold, RiskFold) else None
 
     def portfolios(self) -> list[str]:
         """Return all portfolios of the epoch, as far as a book of this worker has seen one."""
@@ -116,13 +127,23 @@ class WorkerDesk:
         if asked in self._decided:
             return self._decided[asked]
         waiting = self._waiting.get(asked)
+        if waiting is None and self._aside.is_away:
+            return await self._decide_aside(said, headers)
         if waiting is None:
+            await self._aside.settled(said.portfolio)
             self._refuse_decided(said)
             waiting = self._waiting[asked] = asyncio.get_running_loop().create_future()
             waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
             # It goes on if the caller gives up: what is half sent cannot be taken back.
             self._go_on(self._append(said, headers, waiting))
         return await asyncio.shield(waiting)
+
+    async def _decide_aside(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
+        self._refuse_decided(said)
+        book, _ = self.book(said.portfolio)
+        value = await self._aside.decide(book, said, headers)
+        self._remember((said.portfolio, said.intent_id), value)
+        return value
 
     def _refuse_decided(self, said: TargetIntent) -> None:
         """Say where the decision is that this process no longer remembers."""
@@ -149,7 +170,8 @@ class WorkerDesk:
             None,
         )
         try:
-            await producer_of(self._app).append(record)
+            with self._aside.watched():
+                await producer_of(self._app).append(record)
         except Exception as error:
             log.exception("a target was not appended")
             if not waiting.done():
@@ -171,12 +193,15 @@ class WorkerDesk:
             return
         named = _NAMED.decode(value)
         asked = (named.portfolio, named.intent_id)
-        self._decided[asked] = value
-        if len(self._decided) > MOST_REMEMBERED:
-            self._decided.popitem(last=False)
+        self._remember(asked, value)
         waiting = self._waiting.get(asked)
         if waiting is not None and not waiting.done():
             waiting.set_result(value)
+
+    def _remember(self, asked: _Asked, value: bytes) -> None:
+        self._decided[asked] = value
+        if len(self._decided) > MOST_REMEMBERED:
+            self._decided.popitem(last=False)
 
     def _hear_refusal(self, letter: DeadLetter) -> None:
         if not self._waiting:

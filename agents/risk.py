@@ -219,7 +219,7 @@ class RiskFold:
             _check_origin(book, said)
         applied = apply_instruction(account, said, book.slot.portfolio.currency)
         slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), book.epoch)
-        decisions = []
+        decisions = [] if applied.decided is None else [applied.decided]
         if applied.judged is not None:
             decisions.append(intent_event(slot, applied.judged))
         return Told(slot, account, applied.outcome, decisions, headers)

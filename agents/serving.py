@@ -1,5 +1,7 @@
 """The API of a worker: it listens beside the stages, in their loop, and answers from the desk."""
 
+import math
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +10,21 @@ import faust
 from aiohttp import web
 from mode import Service
 
+from agents.aside import Aside
 from agents.desk import WorkerDesk
 from agents.stage import Stage
+from streams.topics import PORTFOLIO_EVENTS
+from streams.transport import producer_of
 from tables.epochs import Epochs
 from tables.stores.feature_cache import FeatureCache
+from tables.stores.spill import Spill
 from tables.stores.token_keys import TokenKeys
 from tables.views.api import OF_PAGES, api, elsewhere, worker_endpoints
 from tables.views.auth import Callers
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
+from tables.views.routes import Bound
 
 _SHUTDOWN_S = 2.0
 
@@ -36,10 +43,15 @@ class ServingPlace:
         Folder of the keys and revocations of tokens.
     stack
         Whose tokens are accepted.
+    spill
+        Folder of what was decided while the broker was away.
     redis_url
         Where features and the counts of callers are shared; empty for this process alone.
     pages_url
         Where what was decided can be asked; empty if nobody answers it.
+    is_alone
+        Whether no other worker of the run exists: then it may decide while the broker is away for
+        as long as that takes.
     """
 
     host: str
@@ -47,44 +59,63 @@ class ServingPlace:
     url: str
     auth: Path
     stack: str
+    spill: Path
     redis_url: str = ""
     pages_url: str = ""
+    is_alone: bool = False
 
 
 class Serving(Service):
     """The API as a part of the worker: it listens when the tables are recovered."""
 
-    def __init__(self, place: ServingPlace, desk: WorkerDesk, cache: FeatureCache) -> None:
+    def __init__(self, place: ServingPlace, app: faust.App, risk: Stage, epochs: Epochs) -> None:
         super().__init__()
         self._place = place
-        self._desk = desk
-        self._cache = cache
+        self._app = app
+        self._risk = risk
+        self._epochs = epochs
+        self._cache = FeatureCache(place.redis_url)
         self._forwarder = Forwarder()
-        self._runner: web.AppRunner | None = None
+        self._opened = AsyncExitStack()
 
     async def on_start(self) -> None:
-        """Listen."""
+        """Listen, once what an earlier process decided aside is in the log."""
+        self._opened.push_async_callback(self._cache.close)
+        self._opened.push_async_callback(self._forwarder.close)
+        spill = await self._opened.enter_async_context(Spill(self._place.spill))
+        aside = Aside(
+            spill,
+            lambda: producer_of(self._app),
+            self._risk.prefix + PORTFOLIO_EVENTS.name,
+            self._epochs,
+            math.inf if self._place.is_alone else self._app.conf.broker_session_timeout,
+        )
+        await aside.tell()
+        desk = WorkerDesk(self._app, self._risk, self._epochs, self._cache, aside)
+        self.add_future(aside.settle(desk.live))
+        runner = web.AppRunner(
+            api(self._endpoints(desk), self._answering()),
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_S,
+        )
+        await runner.setup()
+        self._opened.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, self._place.host, self._place.port).start()
+
+    def _endpoints(self, desk: WorkerDesk) -> tuple[Bound, ...]:
+        own = worker_endpoints(desk, self._cache)
+        return (*own, *elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages"))
+
+    def _answering(self) -> Endpoints:
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)
-        limits = CallLimits(self._place.redis_url)
-        endpoints = Endpoints(callers, limits, self._forwarder)
-        own = worker_endpoints(self._desk, self._cache)
-        others = elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages")
-        app = api((*own, *others), endpoints)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._place.host, self._place.port).start()
+        return Endpoints(callers, CallLimits(self._place.redis_url), self._forwarder)
 
     async def on_stop(self) -> None:
         """Let who waits have his answer, and close."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-        await self._forwarder.close()
-        await self._cache.close()
+        await self._opened.aclose()
 
 
 def serve(app: faust.App, place: ServingPlace, risk: Stage, epochs: Epochs) -> None:
     """Give a worker its API."""
-    cache = FeatureCache(place.redis_url)
-    desk = WorkerDesk(app, risk, epochs, cache)
     services: list[Any] = app._extra_services  # noqa: SLF001  @app.service takes classes only
-    services.append(Serving(place, desk, cache))
+    services.append(Serving(place, app, risk, epochs))

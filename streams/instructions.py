@@ -13,7 +13,14 @@ import msgspec
 
 from streams.dead_letters import Headers
 from streams.errors import FieldError, RecordError
-from streams.records import LARGEST_PRICE, LARGEST_SIZE, LONGEST_ID, SMALLEST_PRICE, read_json
+from streams.records import (
+    LARGEST_PRICE,
+    LARGEST_SIZE,
+    LONGEST_ID,
+    SMALLEST_PRICE,
+    Decision,
+    read_json,
+)
 from streams.timestamps import parse_ns
 
 Number = float | int
@@ -118,6 +125,29 @@ class TargetIntent(_Instruction, frozen=True, kw_only=True, tag="target_intent")
         if self.confidence is not None and self.target_fraction is not None:
             _check_between("BAD_CONFIDENCE", "confidence", self.confidence, 0.5, 1)
             _check_between("BAD_TARGET", "target_fraction", self.target_fraction, -1, 1)
+
+
+class DecidedIntent(_Instruction, frozen=True, kw_only=True, tag="decided_intent"):
+    """A target that its book decided while the log was away: a fact by the time it stands here.
+
+    The decision was answered as it is; the book takes it over, with its order, unasked.
+    """
+
+    intent_id: str
+    decision: Decision
+    strategy: Strategy = "model"
+
+    @property
+    def id(self) -> str:
+        """The id under which it is remembered: that of the target."""
+        return f"intent:{self.intent_id}"
+
+    def check(self) -> None:
+        """Refuse what is no decision about this intent."""
+        self._check_shared(intent_id=self.intent_id, symbol=self.decision.symbol)
+        of = (self.decision.portfolio, self.decision.intent_id)
+        if of != (self.portfolio, self.intent_id):
+            raise FieldError("BAD_DECISION", "decision", of, "portfolio and key of the record")
 
 
 class VenueExecution(_Instruction, frozen=True, kw_only=True, tag="venue_execution"):
@@ -296,7 +326,7 @@ class RiskParity(_Change, frozen=True, kw_only=True, tag="risk_parity"):
 
 
 Change = LimitChange | TradingState | BookOpen | Split | Dividend | RiskParity
-Instruction = OrderIntent | TargetIntent | VenueExecution | Change
+Instruction = OrderIntent | TargetIntent | DecidedIntent | VenueExecution | Change
 
 Said = TypeVar("Said", bound=Instruction)
 

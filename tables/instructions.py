@@ -11,6 +11,7 @@ import msgspec
 from models.errors import Refused
 from models.portfolio.ledger import LARGEST_LOTS, MONEY_SCALE, price_e8
 from models.portfolio.ledger import PRICE_SCALE as UNIT_SCALE
+from models.portfolio.reservation import OpenOrder
 from models.risk.account import Account
 from models.risk.changes import Opening, dividend, open_book, split
 from models.risk.decide import Outcome, Row, Verdict, judge, judge_target, unchecked
@@ -25,6 +26,7 @@ from streams.ids import intent_decision_id
 from streams.instructions import (
     BookOpen,
     Change,
+    DecidedIntent,
     Dividend,
     Instruction,
     LimitChange,
@@ -35,7 +37,7 @@ from streams.instructions import (
     TradingState,
     VenueExecution,
 )
-from streams.records import LONGEST_ID
+from streams.records import LONGEST_ID, Decision
 
 # The windows of these are the shape of the account's state, so they change with a run, not within.
 _FIXED_LIMITS = frozenset({"correlation_bars", "var_bars"})
@@ -53,10 +55,11 @@ class Judged(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What a record caused; ``judged`` is set for an intent."""
+    """What a record caused; ``judged`` is set for an intent, ``decided`` for one that was."""
 
     outcome: Outcome
     judged: Judged | None = None
+    decided: Decision | None = None
 
 
 _NOTHING = Applied(Outcome())
@@ -131,6 +134,8 @@ def _apply(account: Account, said: Instruction, currency: str, taken_on: int) ->
         return _intent(account, said, taken_on)
     if isinstance(said, TargetIntent):
         return _target(account, said, taken_on)
+    if isinstance(said, DecidedIntent):
+        return _decided(account, said)
     if isinstance(said, VenueExecution):
         return Applied(take_report(account, _report(account, said, currency)))
     return Applied(_CHANGES[type(said)](account, said))
@@ -165,6 +170,18 @@ def _target(account: Account, said: TargetIntent, taken_on: int) -> Applied:
     else:
         verdict = unchecked(account, row)
     return Applied(Outcome(), Judged(said, verdict, order_id))
+
+
+def _decided(account: Account, said: DecidedIntent) -> Applied:
+    """Take over what was decided and answered while the log was away, with its order."""
+    decision = said.decision
+    lots = to_lots(account, decision.symbol, decision.quantity)
+    if decision.approved and lots:
+        lots = lots if decision.action == "BUY" else -lots
+        placed_ns = max(said.ts_ns(), account.kept.bar_ns + 1)
+        order_id, strategy = decision.decision_id, said.strategy
+        account.reserve(OpenOrder(decision.symbol, lots, placed_ns, 0, order_id, strategy, 0))
+    return Applied(Outcome(), decided=decision)
 
 
 def _last_price(account: Account, symbol: str) -> float:

@@ -5,7 +5,7 @@ import gc
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import faust
 import typer
@@ -44,6 +44,10 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         str, typer.Option(envvar="REDIS_URL", help="Address of Redis; empty: do without.")
     ] = "",
     pages_url: Annotated[str, typer.Option(help="Where the pages are, which know decisions.")] = "",
+    *,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No other worker exists: decide through an outage.")
+    ] = False,
 ) -> None:
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
     if role not in ROLES:
@@ -60,7 +64,17 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_host=settings.web_host,
         web_port=web_port,
         instance=instance,
-        serving=_serving(settings.web_host, api_port, auth, stack, (redis, pages_url)),
+        serving=_serving(
+            api_port,
+            auth,
+            host=settings.web_host,
+            url=f"http://{settings.web_host}:{api_port}",
+            stack=stack,
+            spill=data.parent / "spill" / f"{data.name}-decided",
+            redis_url=redis,
+            pages_url=pages_url,
+            is_alone=alone,
+        ),
     )
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
@@ -80,14 +94,12 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     raise SystemExit(program.execute_from_commandline())
 
 
-def _serving(
-    host: str, port: int, auth: Path | None, stack: str, urls: tuple[str, str]
-) -> ServingPlace | None:
+def _serving(port: int, auth: Path | None, **place: Any) -> ServingPlace | None:  # noqa: ANN401  fields of the place
     if not port:
         return None
-    if auth is None or not stack:
+    if auth is None or not place["stack"]:
         raise typer.BadParameter("--api-port needs --auth and --stack: who calls must be known")
-    return ServingPlace(host, port, f"http://{host}:{port}", auth, stack, *urls)
+    return ServingPlace(port=port, auth=auth, **place)
 
 
 def _configure_logging(level: str) -> None:

@@ -12,7 +12,7 @@ def auth_folder(home: Path) -> Path:
 
 
 def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
-    """Return the options of a worker whose API listens at a port.
+    """Return the options of the one worker of a stack, whose API listens at a port.
 
     A given Redis is found by its variable: an address may hold a password, which the command line
     would show to every user.
@@ -24,5 +24,6 @@ def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--pages-url={pages_url}",
+        "--alone",
         *([f"--redis={server.url}"] if own else []),
     )

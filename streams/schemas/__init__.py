@@ -13,6 +13,7 @@ import msgspec
 
 from streams.instructions import (
     BookOpen,
+    DecidedIntent,
     Dividend,
     LimitChange,
     OrderIntent,
@@ -38,6 +39,7 @@ READ = (
     Tick,
     OrderIntent,
     TargetIntent,
+    DecidedIntent,
     VenueExecution,
     LimitChange,
     TradingState,

@@ -4,6 +4,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from streams.errors import SettingsError
 from tables.stores.token_keys import Issued, TokenKeys
@@ -50,13 +52,6 @@ def test_key_when_asked_by_anything_but_its_id_then_there_is_none(tmp_path: Path
 
 def test_key_when_it_is_of_another_kind_then_says_which_file(tmp_path: Path) -> None:
     """A key of OpenSSL's default kind in our folder."""
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-    )
-
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "odd.private.pem").write_bytes(pem)

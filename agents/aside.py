@@ -1,0 +1,223 @@
+"""Decisions while the log is away: judged on a copy of the book, durable, told to the log later.
+
+``wish -> a copy of the account -> the decision -> the outage buffer -> answer``; when the broker is
+back: ``the outage buffer -> portfolio-events``, where the fold takes them over as facts. Only who
+owns the portfolio may do so, and no longer than nobody else can have taken it over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from agents.risk import KeptBook
+from models.risk.account import Account
+from streams import clock, metrics
+from streams.away import NOTICED_S
+from streams.errors import FieldError
+from streams.instructions import DecidedIntent, TargetIntent
+from streams.transport import Outgoing, Producer
+from tables.book import StoredAccount, decode_account, encode_account
+from tables.decisions import intent_event
+from tables.epochs import Epochs
+from tables.instructions import apply_instruction
+from tables.rules import slot_at, terms_of
+from tables.stores.errors import SpillFailed, SpillFull
+from tables.stores.spill import Spill
+from tables.views.problems import ProblemError, not_ready, wrong_field
+
+log = logging.getLogger("tradewind.aside")
+
+# How often it is looked whether the broker is away or back.
+_LOOK_S = 0.1
+# A broker that answers takes milliseconds to take a record.
+_LATE_S = 0.5
+
+_JSON = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A book as it stood when the log went away, with what was decided since, by key."""
+
+    book: KeptBook
+    decided: set[str] = field(default_factory=set)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def undo(self, key: str, order_id: str) -> None:
+        """Take back a decision that could not be kept: the same wish can come again."""
+        account = self.book.account
+        order = account.reservations.find(order_id)
+        if order is not None:
+            account.release(order)
+        account.kept.memory.ids.pop(key, None)
+        self.decided.discard(key)
+
+
+class Aside:
+    """What a worker decides without the log.
+
+    Parameters
+    ----------
+    spill
+        Where decisions are durable until the log has them.
+    producer
+        The worker's, once it has one.
+    topic
+        Full name of the books' log.
+    epochs
+        The documents that decide.
+    alone_s
+        How long nobody else can take a portfolio over; without an end if no other worker exists.
+    """
+
+    def __init__(
+        self,
+        spill: Spill,
+        producer: Callable[[], Producer],
+        topic: str,
+        epochs: Epochs,
+        alone_s: float,
+    ) -> None:
+        self._spill = spill
+        self._producer = producer
+        self._topic = topic
+        self._epochs = epochs
+        self._alone_s = alone_s
+        self._copies: dict[str, _Copy] = {}
+        self._away_since_s: float | None = None
+        self._n_late = 0
+
+    @property
+    def is_away(self) -> bool:
+        """Whether sends wait for the broker."""
+        return bool(self._n_late or metrics.BROKER_AWAY._value.get())  # noqa: SLF001  no public reader
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Take the broker for away while what is inside waits for it longer than it should.
+
+        What was handed over cannot be taken back: whoever asked for that one waits, and those who
+        come behind are decided aside.
+        """
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        late = loop.call_later(_LATE_S, self._count_late, 1)
+        try:
+            yield
+        finally:
+            late.cancel()
+            if loop.time() - since_s >= _LATE_S:
+                self._count_late(-1)
+
+    def _count_late(self, by: int) -> None:
+        self._n_late = max(self._n_late + by, 0)
+
+    def copy_of(self, portfolio: str) -> KeptBook | None:
+        """Return the book with what was decided aside; None while the log has all of it."""
+        copy = self._copies.get(portfolio)
+        return None if copy is None else copy.book
+
+    async def decide(self, book: KeptBook, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
+        """Judge a target on the copy of its book, and return its decision once it is durable.
+
+        Raises
+        ------
+        ProblemError
+            503 if the time is over in which nobody else decides, or if nothing can be kept.
+        """
+        self._check_owner()
+        copy = self._copies.get(said.portfolio)
+        if copy is None:
+            copy = self._copies[said.portfolio] = _Copy(self._copied(book))
+        record, value = _judged(copy.book, said)
+        copy.decided.add(said.id)
+        kept = [(name, text.encode()) for name, text in headers.items()]
+        outgoing = Outgoing(self._topic, said.portfolio.encode(), _JSON.encode(record), kept, None)
+        try:
+            await self._spill.put(outgoing)
+        except SpillFull as error:
+            copy.undo(said.id, record.decision.decision_id)
+            raise not_ready("BUFFER_FULL", str(error), retry_s=5) from error
+        except SpillFailed as error:
+            raise ProblemError(503, "BUFFER_FAILED", str(error)) from error
+        return value
+
+    def _check_owner(self) -> None:
+        since_s = clock.monotonic_s() if self._away_since_s is None else self._away_since_s
+        away_s = clock.monotonic_s() - since_s
+        if away_s > self._alone_s:
+            raise not_ready(
+                "BROKER_AWAY",
+                f"the broker is away for {away_s:.0f} s; after {self._alone_s:.0f} s another "
+                "worker may own the portfolio, so nothing is decided here",
+                retry_s=5,
+            )
+
+    def _copied(self, book: KeptBook) -> KeptBook:
+        stored = StoredAccount(
+            book.barrier.decided, book.epoch_digest, book.epoch, book.account.kept
+        )
+        state = decode_account(encode_account(stored, book.account.scenarios.earned))
+        _, rules = terms_of(self._epochs.load(book.epoch_digest), book.slot.portfolio.id)
+        log.warning("portfolio %s: decided aside until the broker is back", book.slot.portfolio.id)
+        return replace(book, account=Account(state.kept, rules))
+
+    async def settle(self, live: Callable[[str], KeptBook | None]) -> None:
+        """Tell the log what was decided aside when the broker is back; run until cancelled.
+
+        ``live`` returns the fold's own book of a portfolio.
+        """
+        while True:
+            if self.is_away:
+                if self._away_since_s is None:
+                    self._away_since_s = clock.monotonic_s() - NOTICED_S
+            else:
+                self._away_since_s = None
+                await self.tell()
+                self._forget(live)
+            await asyncio.sleep(_LOOK_S)
+
+    async def tell(self) -> None:
+        """Append what waits to the log; who reads it knows by its id what came before."""
+        if self._spill.n_records:
+            n = await self._spill.drain(lambda records: self._producer().send_all(records))
+            log.warning("%d decisions that were made aside are in the log", n)
+
+    def _forget(self, live: Callable[[str], KeptBook | None]) -> None:
+        """Let go the copies whose decisions the fold has taken over."""
+        for portfolio, copy in list(self._copies.items()):
+            book = live(portfolio)
+            if book is not None and all(
+                book.account.kept.memory.is_known(one) for one in copy.decided
+            ):
+                del self._copies[portfolio]
+                copy.gone.set()
+
+    async def settled(self, portfolio: str) -> None:
+        """Return when the log has all that was decided aside."""
+        copy = self._copies.get(portfolio)
+        if copy is not None:
+            await copy.gone.wait()
+
+
+def _judged(book: KeptBook, said: TargetIntent) -> tuple[DecidedIntent, bytes]:
+    try:
+        applied = apply_instruction(book.account, said, book.slot.portfolio.currency)
+    except FieldError as error:
+        raise wrong_field(error) from error
+    if applied.judged is None:
+        raise ProblemError(409, "DECIDED_BEFORE", f"the key {said.intent_id!r} has its decision")
+    slot = slot_at(book.slot, book.account, max(book.account.kept.now_ns, 0), book.epoch)
+    decision = intent_event(slot, applied.judged)
+    record = DecidedIntent(
+        portfolio=said.portfolio,
+        ts_event=said.ts_event,
+        intent_id=said.intent_id,
+        decision=decision,
+        strategy=said.strategy,
+    )
+    return record, _JSON.encode(decision)

@@ -1,0 +1,105 @@
+"""What was decided while the log was away: the book takes it over as it was answered."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.transport import Record
+from tests.builders import MIDNIGHT, letters
+from tests.unit.agents.test_risk import all_at, read
+from tests.unit.agents.test_risk_records import ONE
+from tests.unit.agents.test_risk_targets import Asked
+
+
+class Told(Asked):
+    """A book that is told of decisions."""
+
+    def decided(self, decision: dict[str, Any], **changes: Any) -> Record:  # noqa: ANN401  any field
+        """Build the record of a decision that was made aside."""
+        fields = {"intent_id": decision["intent_id"], "decision": decision}
+        return self.say("decided_intent", **(fields | changes))
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Told:
+    """Give a paper book of a million that has seen three bars at a price of 100."""
+    warm = Told(tmp_path / "book")
+    warm.warm()
+    return warm
+
+
+@pytest.fixture
+def aside(tmp_path: Path) -> list[dict[str, Any]]:
+    """Give what an equal book decided aside: 500 lots of a symbol, and nothing more of it."""
+    other = Told(tmp_path / "aside")
+    other.warm()
+    return read(other.give(other.target(1), other.target(2)))
+
+
+def test_decided_when_it_comes_then_is_said_as_it_was_answered(
+    book: Told, aside: list[dict[str, Any]]
+) -> None:
+    """Equal bytes, and its order is open: it fills behind the next close."""
+    first, second = aside
+    sent = book.give(book.decided(first), book.decided(second))
+    assert read(sent) == aside
+    assert [json.loads(json.dumps(d))["quantity"] for d in read(sent)] == [500, 0]
+    book.take(1, all_at(100.0, target=math.nan))
+    executions = read(book.take(2, all_at(100.0, target=math.nan)), "executions")
+    assert [(e["decision_id"], e["quantity"]) for e in executions] == [(first["decision_id"], 500)]
+
+
+def test_decided_when_a_limit_would_refuse_it_now_then_is_a_fact_all_the_same(
+    book: Told, aside: list[dict[str, Any]]
+) -> None:
+    """It was answered; the halt that stands in the log before it came later."""
+    (decision, _) = aside
+    sent = book.give(book.switch(1, "halt"), book.decided(decision))
+    assert read(sent) == [decision]
+    opened = [o.lots for o in book.run.fold.look("main").account.reservations.orders]  # type: ignore[attr-defined]  risk's own
+    assert opened == [500]
+
+
+def test_decided_when_repeated_then_says_nothing_twice(
+    book: Told, aside: list[dict[str, Any]]
+) -> None:
+    """The buffer may send it again after a crash; its key is that of the wish."""
+    (decision, _) = aside
+    assert len(book.give(book.decided(decision), book.decided(decision), book.target(1))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_decision", "reason"),
+    [
+        ({"intent_id": "other"}, {}, "BAD_DECISION"),
+        ({}, {"portfolio": "other"}, "BAD_DECISION"),
+        ({}, {"symbol": "ZZZ"}, "UNKNOWN_SYMBOL"),
+        ({}, {"quantity": 2.5}, "BAD_QUANTITY"),
+        ({}, {"action": "WAIT"}, "WRONG_TYPE"),
+        ({"ts_event": MIDNIGHT - 10 * 86_400 * 10**9}, {}, "RECORD_TOO_OLD"),
+    ],
+)
+def test_decided_when_it_is_none_then_is_a_letter(
+    book: Told,
+    aside: list[dict[str, Any]],
+    changes: dict[str, Any],
+    of_decision: dict[str, Any],
+    reason: str,
+) -> None:
+    """The book is as it was."""
+    (decision, _) = aside
+    sent = book.give(book.decided(decision | of_decision, **changes))
+    assert [letter.reason for letter in letters(sent)] == [reason]
+    assert book.run.fold.look("main").account.reservations.orders == []  # type: ignore[attr-defined]  risk's own
+
+
+def test_decided_when_it_was_refused_then_nothing_is_reserved(book: Told, tmp_path: Path) -> None:
+    """An unchecked wish is refused aside as well."""
+    other = Told(tmp_path / "unchecked")
+    other.warm()
+    (decision,) = read(other.give(other.target(1, ONE, is_checked=False)))
+    assert read(book.give(book.decided(decision))) == [decision]
+    assert book.run.fold.look("main").account.reservations.orders == []  # type: ignore[attr-defined]  risk's own

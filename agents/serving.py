@@ -108,7 +108,9 @@ class Serving(Service):
 
     def _answering(self) -> Endpoints:
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)
-        return Endpoints(callers, CallLimits(self._place.redis_url), self._forwarder)
+        limits = CallLimits(self._place.redis_url)
+        self._opened.push_async_callback(limits.close)
+        return Endpoints(callers, limits, self._forwarder)
 
     async def on_stop(self) -> None:
         """Let who waits have his answer, and close."""

@@ -8,10 +8,9 @@ from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.parity import spread
-from agents.run.serving import auth_folder, serving_options
+from agents.run.serving import pages_options, serving_options
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
-from streams.brokers import stack_id
 from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
@@ -124,8 +123,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         f"--label={plan.label}",
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
-        *(f"--auth={auth_folder(home)}", f"--stack={stack_id(home)}"),
-        f"--api-url=http://{host}:{plan.api_port}",
+        *pages_options(home, f"http://{host}:{plan.api_port}"),
     )
     return [
         RolePart("worker", home, worker, plan.api_port, host),

@@ -4,11 +4,24 @@ from pathlib import Path
 
 from streams.brokers import stack_id
 from tables.stores.servers import redis
+from tables.stores.token_keys import TokenKeys
+from tables.views.auth import ALL_PORTFOLIOS, issue
 
 
 def auth_folder(home: Path) -> Path:
     """Return the folder of a stack's keys and revocations."""
     return home / "auth"
+
+
+def pages_options(home: Path, api_url: str) -> tuple[str, ...]:
+    """Return the options of the pages that answer programs too."""
+    return (f"--auth={auth_folder(home)}", f"--stack={stack_id(home)}", f"--api-url={api_url}")
+
+
+def demo_token(home: Path) -> str:
+    """Issue a token for whoever looks at a demo: a day, all portfolios, no administrator."""
+    keys = TokenKeys(auth_folder(home))
+    return issue(keys, stack_id(home), "demo", "researcher", [ALL_PORTFOLIOS], days=1)[0]
 
 
 def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -16,7 +16,8 @@ from agents.run.observer import Observer
 from agents.run.parity import remarks, spread
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
-from agents.run.stores import database
+from agents.run.serving import demo_token, pages_options, serving_options
+from agents.run.stores import database, start_redis
 from agents.run.workers import Children, free_port, memory_mb
 from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
 from models.verification import Findings, Terms, verify
@@ -34,6 +35,14 @@ _POLL_S = 0.5
 
 # The archive is a few seconds behind at most; one that keeps nothing for this long is broken.
 _ARCHIVE_S = 60.0
+
+
+class Ports(NamedTuple):
+    """Where a session's processes listen."""
+
+    stats: int
+    pages: int
+    api: int
 
 
 @dataclass
@@ -88,18 +97,19 @@ class Session:
             run.data / "logs", {"TRADEWIND_PARTITIONS": str(self.settings.partitions)}
         )
         watch = Observer(run.bootstrap_servers, run.prefix, len(epoch.portfolios))
-        stats_port, page_port = free_port(self._host), free_port(self._host)
+        ports = Ports(*(free_port(self._host) for _ in range(3)))
         try:
             server = self._database(children)
             if server is not None:
                 start_archive(run, children)
-            asyncio.run(self._play(run, planned, watch, children, stats_port))
+            start_redis(self.home, children)
+            asyncio.run(self._play(run, planned, watch, children, ports))
             held = self._report(run, watch)
             if server is not None:
                 self._tell_rows(run, server)
                 self._register(digest, is_new, children)
             if stay:
-                self._serve(run, children, stats_port, page_port)
+                self._serve(run, children, ports)
         finally:
             children.stop()
         return held
@@ -145,11 +155,13 @@ class Session:
         )
 
     async def _play(
-        self, run: Run, planned: Plan, watch: Observer, children: Children, stats_port: int
+        self, run: Run, planned: Plan, watch: Observer, children: Children, ports: Ports
     ) -> None:
         await declare(run, self.settings.replication)
-        start_worker(run, children, stats_port)
-        stats = f"http://{self._host}:{stats_port}/"
+        pages = f"http://{self._host}:{ports.pages}"
+        serving = serving_options(self.home, ports.api, pages)
+        start_worker(run, children, ports.stats, serving=serving)
+        stats = f"http://{self._host}:{ports.stats}/"
         self.console.print(f"Run {run.name}: worker started, Faust stats page {stats}")
         first, last = planned.replay
         n_bars = sum(first <= close <= last for close in self.tape.closes_ns())
@@ -191,20 +203,24 @@ class Session:
             said = children.log_of("register").read_text().strip()
             self.console.print(f"MLflow: {said}.")
 
-    def _serve(self, run: Run, children: Children, stats_port: int, page_port: int) -> None:
-        stats = f"http://{self._host}:{stats_port}/"
+    def _serve(self, run: Run, children: Children, ports: Ports) -> None:
+        stats = f"http://{self._host}:{ports.stats}/"
+        api = f"http://{self._host}:{ports.api}"
         children.start(
             "web",
             "web",
             f"--bootstrap={run.bootstrap_servers}",
             f"--run={run.name}",
             f"--host={self._host}",
-            f"--port={page_port}",
+            f"--port={ports.pages}",
             f"--label={self.tape.name}",
             f"--stats-url={stats}",
+            *pages_options(self.home, api),
         )
-        self.console.print(f"Decisions   http://{self._host}:{page_port}/")
+        self.console.print(f"Decisions   http://{self._host}:{ports.pages}/")
         self.console.print(f"Faust stats {stats}")
+        self.console.print(f"API         {api}/api/v1/openapi.json")
+        self.console.print(f"Token       {demo_token(self.home)}", soft_wrap=True)
         self.console.print("Ctrl-C ends the workers and the broker.")
         try:
             while True:

@@ -8,13 +8,21 @@ from agents.run.workers import Children
 from streams.brokers.waiting import wait_for
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.servers import postgres
+from tables.stores.servers import postgres, redis
 from tables.stores.servers.postgres import PostgresServer
 
 # PostgreSQL ends its clients' connections at SIGINT; at SIGTERM it would wait for them.
 ASK_POSTGRES = signal.SIGINT
 
 _SAID_CHARACTERS = 2_000
+
+
+def start_redis(home: Path, children: Children) -> None:
+    """Start the stack's Redis if it is its own and does not run; nobody waits for it."""
+    server = redis.server_of(home)
+    own = server.provider == "embedded" and redis.installed() is not None
+    if own and not asyncio.run(server.answers()):
+        children.start("redis", "redis", f"--name={home.name}")
 
 
 def database(home: Path, children: Children) -> PostgresServer | None:

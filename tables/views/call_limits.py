@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
 
@@ -47,7 +47,9 @@ class CallLimits:
 
     def __init__(self, redis_url: str = "") -> None:
         self._own = _counting("async+memory://")
-        self._shared = _counting(f"async+{redis_url}") if redis_url else None
+        # redis-py says unix:// where this library says redis+unix://.
+        shared = f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
+        self._shared = _counting(f"async+{shared}") if redis_url else None
         self._alone_until_s = 0.0
 
     async def count(self, caller: Caller, limited: Limited) -> dict[str, str]:
@@ -85,6 +87,11 @@ class CallLimits:
                 metrics.CACHE_ERRORS.labels("limits").inc()
                 log.warning("Redis does not count: %r; this process counts alone", error)
         return await _hit(self._own, item, limited, who)
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._shared is not None and isinstance(self._shared.storage, RedisStorage):
+            await self._shared.storage.bridge.get_connection().aclose()
 
 
 def _counting(uri: str) -> _Counting:

@@ -85,10 +85,12 @@ class Trial:
     consumer: AIOKafkaConsumer
     tape: SyntheticTape
     started: dict[str, Process] = field(default_factory=dict)
+    stats_port: int = 0
 
     def start(self, instance: str = "0", serving: Iterable[str] = ()) -> Process:
         """Start a worker; its log holds what it said since this start."""
-        start_worker(self.run, self.children, free_port("127.0.0.1"), instance, serving)
+        self.stats_port = free_port("127.0.0.1")
+        start_worker(self.run, self.children, self.stats_port, instance, serving)
         self.started[instance] = self.children.running[f"worker-{instance}"]
         return self.started[instance]
 

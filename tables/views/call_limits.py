@@ -7,10 +7,11 @@ a caller can do more for a while, and nobody is kept from trading by a cache.
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
 
@@ -90,8 +91,10 @@ class CallLimits:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        if self._shared is not None and isinstance(self._shared.storage, RedisStorage):
-            await self._shared.storage.bridge.get_connection().aclose()
+        storage = None if self._shared is None else self._shared.storage
+        if isinstance(storage, RedisStorage) and isinstance(storage.bridge, RedispyBridge):
+            client: Any = storage.bridge.get_connection()
+            await client.aclose()
 
 
 def _counting(uri: str) -> _Counting:

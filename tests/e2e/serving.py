@@ -10,9 +10,10 @@ import aiohttp
 
 from agents.run.workers import free_port
 from streams.instructions import Role
+from streams.sources.synthetic import SyntheticTape
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import issue
-from tests.runs import Trial, trial
+from tests.runs import TAPE, Trial, trial
 
 STACK = "test-0a1b2c3d"
 
@@ -81,13 +82,18 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    servers: str, home: Path, models: str, name: str, redis_url: str = ""
+    servers: str,
+    home: Path,
+    models: str,
+    name: str,
+    redis_url: str = "",
+    tape: SyntheticTape = TAPE,
 ) -> AsyncIterator[Served]:
-    """Play the tape through one worker with an API, and yield it."""
+    """Play a tape through one worker with an API, and yield it."""
     keys = TokenKeys(home / f"auth-{name}")
     keys.rotate()
     async with (
-        trial(servers, home, models, name) as run,
+        trial(servers, home, models, name, tape=tape) as run,
         aiohttp.ClientSession() as session,
     ):
         serving = Served(run, keys, session, {})

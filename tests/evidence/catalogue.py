@@ -23,6 +23,7 @@ from tests.evidence.regime_sum import REGIME_SUM
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
+from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.spill_drain import SPILL_DRAIN
 from tests.evidence.tick_rate import TICK_RATE
@@ -61,5 +62,8 @@ CATALOGUE = {
         CHAOS_REBALANCE,
         JUDGE_MUTANTS,
         SPILL_DRAIN,
+        RISK_HTTP,
+        PREDICT_LATENCY,
+        FEATURES_LATENCY,
     )
 }

@@ -67,7 +67,12 @@ class RecentBars:
             *(slice_.matrix(name)[at] for name in ("features", "regime", "scores", "weights")),
         )
 
+    def newest_close_ns(self, symbol: str, until_ns: int) -> int | None:
+        """Return the close of the newest bar that has a symbol; None if no kept bar has it."""
+        closes = (close for close, bar in self._bars.items() if close <= until_ns and symbol in bar)
+        return max(closes, default=None)
+
     def newest(self, symbol: str, until_ns: int) -> SeenRow | None:
         """Return the newest row of a symbol up to a time; None if no kept bar has one."""
-        rows = (self.row(symbol, close_ns) for close_ns in self.closes_ns(until_ns))
-        return next((row for row in rows if row is not None), None)
+        close_ns = self.newest_close_ns(symbol, until_ns)
+        return None if close_ns is None else self.row(symbol, close_ns)

@@ -267,20 +267,29 @@ CONTROLS = (
 FAMILY_OF = {code: control.family for control in CONTROLS for code in control.codes}
 
 
-def check(account: Account, order: Order) -> tuple[list[Finding], int]:
+Asked = tuple[Control, Finding]
+
+
+def check(
+    account: Account, order: Order, asked: list[Asked] | None = None
+) -> tuple[list[Finding], int]:
     """Return the controls that an order breaks, and the largest order of its kind that breaks none.
 
     The order is not changed and reserves nothing. The quantity returned passes, one lot more does
     not; it is 0 where no quantity passes. Where there is no price nothing else can be measured, and
-    that is the only reason.
+    that is the only reason. With a list for ``asked`` every control is asked, those too that cannot
+    decide anything, and what it found is appended.
     """
     lots, free = abs(order.lots), account.reducible(order)
     breaches, allowed = [], UNBOUNDED_LOTS
     for control in CONTROLS:
         # Room beyond the order and beyond what others leave decides nothing.
-        if control.clears is not None and control.clears(account, order, max(lots, allowed)):
+        most = max(lots, allowed)
+        if asked is None and control.clears is not None and control.clears(account, order, most):
             continue
         found = control.find(account, order)
+        if asked is not None:
+            asked.append((control, found))
         room = found.room_lots if control.binds_reductions else max(found.room_lots, free)
         allowed = min(allowed, room)
         if lots > room:

@@ -7,12 +7,11 @@ a caller can do more for a while, and nobody is kept from trading by a cache.
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.storage.redis.redispy import RedispyBridge
-from limits.aio.strategies import FixedWindowRateLimiter
 from limits.storage import storage_from_string
 
 from streams import clock, metrics
@@ -30,11 +29,6 @@ _WINDOW_S = 60
 _PATIENCE_S = 0.1
 # After trouble it is left alone for a moment: waiting for it at every request would slow all down.
 _LEFT_ALONE_S = 5.0
-
-
-class _Counting(NamedTuple):
-    strategy: FixedWindowRateLimiter
-    storage: Storage
 
 
 class CallLimits:
@@ -61,53 +55,47 @@ class CallLimits:
         ProblemError
             429 if it is one too many.
         """
-        item = RateLimitItemPerMinute(PER_MINUTE[limited])
-        passed, left, reset_s = await self._count(item, limited, caller.jti)
+        most = PER_MINUTE[limited]
+        minute, second = divmod(clock.wall_ns() // 10**9, _WINDOW_S)
+        # Minutes of the clock, so that one question to Redis tells all.
+        n = await self._count(
+            RateLimitItemPerMinute(most).key_for(limited, caller.jti, str(minute))
+        )
+        reset_s = _WINDOW_S - second
         headers = {
-            "RateLimit-Policy": f'"{limited}";q={item.amount};w={_WINDOW_S}',
-            "RateLimit": f'"{limited}";r={left};t={reset_s}',
+            "RateLimit-Policy": f'"{limited}";q={most};w={_WINDOW_S}',
+            "RateLimit": f'"{limited}";r={max(most - n, 0)};t={reset_s}',
         }
-        if passed:
+        if n <= most:
             return headers
         raise ProblemError(
             429,
             "TOO_MANY_REQUESTS",
-            f"{item.amount} {limited} requests a minute are allowed; go on in {reset_s} s",
-            headers={**headers, "Retry-After": str(max(reset_s, 1))},
+            f"{most} {limited} requests a minute are allowed; go on in {reset_s} s",
+            headers={**headers, "Retry-After": str(reset_s)},
         )
 
-    async def _count(
-        self, item: RateLimitItemPerMinute, limited: Limited, who: str
-    ) -> tuple[bool, int, int]:
+    async def _count(self, key: str) -> int:
         if self._shared is not None and clock.monotonic_s() >= self._alone_until_s:
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    return await _hit(self._shared, item, limited, who)
+                    return await self._shared.incr(key, _WINDOW_S)
             except Exception as error:  # noqa: BLE001  whatever the driver raises: Redis is away
                 self._alone_until_s = clock.monotonic_s() + _LEFT_ALONE_S
                 metrics.CACHE_ERRORS.labels("limits").inc()
                 log.warning("Redis does not count: %r; this process counts alone", error)
-        return await _hit(self._own, item, limited, who)
+        return await self._own.incr(key, _WINDOW_S)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        storage = None if self._shared is None else self._shared.storage
+        storage = self._shared
         if isinstance(storage, RedisStorage) and isinstance(storage.bridge, RedispyBridge):
             client: Any = storage.bridge.get_connection()
             await client.aclose()
 
 
-def _counting(uri: str) -> _Counting:
+def _counting(uri: str) -> Storage:
     storage = storage_from_string(uri, **({} if "memory" in uri else {"implementation": "redispy"}))
-    if not isinstance(storage, Storage | MemoryStorage):
+    if not isinstance(storage, Storage):
         raise TypeError(f"{uri} is no asynchronous storage")
-    return _Counting(FixedWindowRateLimiter(storage), storage)
-
-
-async def _hit(
-    counting: _Counting, item: RateLimitItemPerMinute, limited: Limited, who: str
-) -> tuple[bool, int, int]:
-    passed = await counting.strategy.hit(item, limited, who)
-    window = await counting.strategy.get_window_stats(item, limited, who)
-    reset_s = max(int(window.reset_time - clock.wall_ns() / 1e9) + 1, 0)
-    return passed, max(window.remaining, 0), reset_s
+    return storage

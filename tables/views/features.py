@@ -59,13 +59,14 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
         if timeframe != epoch.timeframe:
             fits = f"{epoch.timeframe}, the timeframe of this run"
             raise wrong("NO_SUCH_TIMEFRAME", "timeframe", timeframe, fits)
-        row = row_of(book, symbol)
+        close_ns = book.recent.newest_close_ns(symbol, book.account.kept.bar_ns)
 
         async def make() -> CachedRow:
-            return cached(row)
+            return cached(row_of(book, symbol))
 
         key = CacheKey(symbol, timeframe, epoch.pipeline_version)
-        held = await cache.get(key, row.close_ns, make)
+        # Without a bar the row is asked for, which says why there is none.
+        held = await make() if close_ns is None else await cache.get(key, close_ns, make)
         told = dict(zip(NAMES, held.features, strict=True))
         return Reply(
             FeatureAnswer(

@@ -9,8 +9,7 @@ import math
 import msgspec
 
 from models.risk.account import Account
-from models.risk.controls import CONTROLS, check
-from models.risk.limits import Order
+from models.risk.controls import Asked, check
 from streams.instructions import OrderIntent
 from streams.records import Rejection
 from streams.timestamps import format_ns
@@ -51,7 +50,8 @@ def answer(account: Account, slot: Slot, asked: OrderIntent, as_of: AsOf) -> Ris
     """
     asked.check()
     order = order_of(account, asked)
-    breaches, allowed = check(account, order)
+    asked_of: list[Asked] = []
+    breaches, allowed = check(account, order, asked_of)
     held = account.book.position(order.symbol).lots
     return RiskAnswer(
         portfolio=asked.portfolio,
@@ -62,7 +62,7 @@ def answer(account: Account, slot: Slot, asked: OrderIntent, as_of: AsOf) -> Ris
         ],
         allowed_quantity=slot.quantity(order.symbol, allowed),
         position_after_trade=slot.quantity(order.symbol, held + order.lots),
-        limit_utilization=_utilization(account, order),
+        limit_utilization=_utilization(asked_of),
         state=account.kept.switches.state(),
         as_of=as_of,
     )
@@ -79,15 +79,13 @@ def as_of(account: Account, partition: int, next_offset: int) -> AsOf:
     )
 
 
-def _utilization(account: Account, order: Order) -> dict[str, float]:
+def _utilization(asked: list[Asked]) -> dict[str, float]:
     """Return value over limit by the key of each limit that an order moves towards."""
     found = {}
-    for control in CONTROLS:
-        finding = control.find(account, order)
+    for control, finding in asked:
         if finding.code in {"NO_PRICE", "STALE_PRICE"}:
-            if finding.code == "NO_PRICE":
-                break
-        elif control.limits and finding.limit > 0 and math.isfinite(finding.actual):
+            continue
+        if control.limits and finding.limit > 0 and math.isfinite(finding.actual):
             found[control.limits[0]] = finding.actual / finding.limit
     # A least distance in time, not a most: it is kept or it is not.
     found.pop("duplicate_window_ms", None)

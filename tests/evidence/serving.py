@@ -47,7 +47,7 @@ class World(NamedTuple):
 async def world(servers: str, home: Path) -> AsyncIterator[World]:
     """Start it all: the tape is decided when it is yielded."""
     children = Children(home / "logs")
-    start_redis(home, children)
+    await asyncio.to_thread(start_redis, home, children)
     server = redis_server.server_of(home)
     port = free_port("127.0.0.1")
     program = (sys.executable, "-m", "tests.evidence.http_load", "echo", str(port))

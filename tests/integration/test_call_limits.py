@@ -24,6 +24,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     found.stop()
 
 
+@pytest.fixture(autouse=True)
+def _within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no minute end in the middle of a test."""
+    monkeypatch.setattr("tables.views.call_limits.clock.wall_ns", lambda: 1_800_000_000 * 10**9)
+
+
 def caller(jti: str) -> Caller:
     """Build a caller."""
     return Caller("ann", jti, "admin", ("*",), 2**40)

@@ -1,5 +1,6 @@
 """All measurements by name."""
 
+from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -65,5 +66,7 @@ CATALOGUE = {
         RISK_HTTP,
         PREDICT_LATENCY,
         FEATURES_LATENCY,
+        API_FUZZ,
+        AUTH_CASES,
     )
 }

@@ -1,0 +1,192 @@
+"""``api-fuzz`` and ``auth-cases``: requests made from the published document, and forged tokens.
+
+Schemathesis makes valid and broken requests for every endpoint of the document and holds each
+answer against it. Callers take turns, so that the limits stay on and do not hide what lies behind
+them.
+"""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+
+from agents.run.workers import free_port
+from streams.clock import run_stamp, wall_ns
+from streams.instructions import Role
+from tables.views.api import ROUTES
+from tests.attacks import Forge
+from tests.e2e.serving import STACK, Served, served
+from tests.evidence.bench import models, stack
+from tests.evidence.measurement import Measurement, Result
+from tests.evidence.serving import TAPE
+
+CASES = 2_000
+_CALLERS = 400
+
+
+Found = dict[str, Any]
+
+
+async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> Found:
+    async with served(servers, home, models(home), f"fuzz-{run_stamp()}", "", TAPE) as api:
+        port = free_port("127.0.0.1")
+        run = api.trial.run
+        api.trial.children.start(
+            "web",
+            "web",
+            f"--bootstrap={run.bootstrap_servers}",
+            f"--run={run.name}",
+            f"--port={port}",
+            f"--auth={api.keys.folder}",
+            f"--stack={STACK}",
+            f"--api-url={api.url('')}",
+        )
+        api.ports["web"] = port
+        await api.trial.until(lambda: _listens(api), "the pages")
+        return await asyncio.to_thread(judge, api)
+
+
+async def _listens(api: Served) -> bool:
+    try:
+        async with api.session.get(api.url("/health", "web")) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def _fuzz(api: Served) -> Found:
+    """Play all cases at the pages' address, which passes on what a worker knows."""
+    schema = schemathesis.openapi.from_url(api.url("/api/v1/openapi.json", "web"))
+    callers = itertools.cycle(api.headers("admin") for _ in range(_CALLERS))
+    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": []}
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        counted = 0
+        for mode, n in (
+            (GenerationMode.POSITIVE, CASES // 2),
+            (GenerationMode.NEGATIVE, CASES // 2),
+        ):
+            counted += _play(operation, mode, n, callers, found)
+        found["cases"][operation.label] = counted
+    return found
+
+
+def _play(
+    operation: schemathesis.APIOperation,
+    mode: GenerationMode,
+    callers: Iterator[dict[str, str]],
+    found: Found,
+) -> int:
+    played = 0
+
+    @settings(
+        max_examples=CASES // 2,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def play(case: schemathesis.Case) -> None:
+        nonlocal played
+        played += 1
+        answer = case.call(headers=next(callers))
+        found["statuses"][str(answer.status_code)] += 1
+        try:
+            case.validate_response(answer)
+        except Exception as error:  # noqa: BLE001  every kind is a finding
+            found["wrong"].append(f"{operation.label}: {str(error)[:600]}")
+
+    play()
+    return played
+
+
+def measure() -> Result:
+    """Play all cases and count answers of 5xx and those that the document does not allow."""
+    with stack() as (servers, home):
+        found = asyncio.run(_world(servers, home, _fuzz))
+    ours = sum(n for status, n in found["statuses"].items() if status in {"500", "502"})
+    wrong = found["wrong"]
+    return Result(
+        value=len(wrong),
+        holds=not wrong and not ours and min(found["cases"].values()) >= CASES,
+        n=sum(found["cases"].values()),
+        parts={
+            "cases": found["cases"],
+            "statuses": dict(found["statuses"]),
+            "answers_5xx": ours,
+            "wrong": wrong[:5],
+        },
+    )
+
+
+def _attack(api: Served) -> Found:
+    """Send every forged token to a real worker, and every role to every endpoint."""
+    return asyncio.run(_attacked(api))
+
+
+async def _attacked(api: Served) -> Found:
+    import aiohttp  # noqa: PLC0415  a session of this loop
+
+    attacks = list(Forge(api.keys, STACK, wall_ns() // 10**9).attacks())
+    passed, combinations = [], []
+    async with aiohttp.ClientSession() as session:
+        for attack in attacks:
+            headers = {"Authorization": _sendable(attack.authorization)}
+            async with session.get(api.url("/risk/portfolio"), headers=headers) as answer:
+                if answer.status != 401:
+                    passed.append(f"{attack.name}: {answer.status}")
+        for role in (None, *get_args(Role)):
+            for route in ROUTES:
+                headers = {} if role is None else api.headers(role)
+                path = route.path.format(
+                    symbol=TAPE.symbols[0], timeframe=TAPE.timeframe, decision_id="0"
+                )
+                url = api.url(path, "web")
+                async with session.request(route.method, url, headers=headers, json={}) as answer:
+                    may = not route.roles or role in route.roles
+                    right = answer.status not in {401, 403} if may else answer.status in {401, 403}
+                    combinations.append(right)
+                    if not right:
+                        passed.append(f"{role} {route.name}: {answer.status}")
+    return {"attacks": len(attacks), "combinations": len(combinations), "passed": passed}
+
+
+def _sendable(text: str) -> str:
+    """Return a header as a client can send it: what cannot be in one never arrives."""
+    return "".join(c for c in text if c.isprintable() and ord(c) < 256)
+
+
+def measure_auth() -> Result:
+    """Count what got through."""
+    with stack() as (servers, home):
+        found = asyncio.run(_world(servers, home, _attack))
+    return Result(
+        value=len(found["passed"]),
+        holds=not found["passed"] and found["attacks"] >= 120,
+        n=found["attacks"] + found["combinations"],
+        parts={**found, "passed": found["passed"][:5]},
+    )
+
+
+API_FUZZ = Measurement(
+    "api-fuzz",
+    "wrong answers",
+    "0 of >= 2,000 cases an endpoint: no 5xx, every answer as the document says",
+    12.0,
+    measure,
+)
+AUTH_CASES = Measurement(
+    "auth-cases",
+    "cases that got through",
+    "0 of >= 120 forged tokens and of every role at every endpoint",
+    2.0,
+    measure_auth,
+)

@@ -60,7 +60,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()
     gc.freeze()
-    program = faust.Worker(
+    program = _Worker(
         app,
         loop=asyncio.new_event_loop(),
         loglevel="WARN",
@@ -69,6 +69,13 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         debug=False,
     )
     raise SystemExit(program.execute_from_commandline())
+
+
+class _Worker(faust.Worker):
+    """Faust's program, which ends when all of it has ended."""
+
+    async def _sentinel_task(self) -> None:
+        """Do without the second that mode sleeps here, after everything was awaited."""
 
 
 def _configure_logging(level: str) -> None:

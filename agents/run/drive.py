@@ -57,8 +57,12 @@ class Run:
 
 def start_worker(run: Run, children: Children, web_port: int, instance: str = "0") -> None:
     """Start one trading worker of the run."""
-    children.start(
-        f"worker-{instance}",
+    children.start(f"worker-{instance}", *worker_arguments(run, web_port, instance))
+
+
+def worker_arguments(run: Run, web_port: int, instance: str) -> tuple[str, ...]:
+    """Return what ``tradewind`` is told to become one trading worker of the run."""
+    return (
         "worker",
         f"--bootstrap={run.bootstrap_servers}",
         f"--data={run.data / f'tables-{instance}'}",

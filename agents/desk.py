@@ -25,7 +25,8 @@ from streams.partitions import partition_of
 from streams.topics import PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
-from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
+from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.feature_cache import FeatureCache
 from tables.views.desk import Part, Place
 from tables.views.features import cached
 from tables.views.problems import ProblemError, Wrong, not_ready

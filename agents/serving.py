@@ -82,6 +82,7 @@ class Serving(Service):
         """Listen, once what an earlier process decided aside is in the log."""
         self._opened.push_async_callback(self._cache.close)
         self._opened.push_async_callback(self._forwarder.close)
+        self.add_future(self._cache.open())
         spill = await self._opened.enter_async_context(Spill(self._place.spill))
         aside = Aside(
             spill,
@@ -110,6 +111,7 @@ class Serving(Service):
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)
         limits = CallLimits(self._place.redis_url)
         self._opened.push_async_callback(limits.close)
+        self.add_future(limits.open())
         return Endpoints(callers, limits, self._forwarder)
 
     async def on_stop(self) -> None:

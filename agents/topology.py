@@ -182,6 +182,7 @@ def _app(place: Place) -> faust.App:
         store="rocksdb://",
         datadir=str(place.data),
         Table="tables.stamped:StampedTable",
+        TableManager="tables.recovery:ReadyTables",
         autodiscover=False,
         processing_guarantee="at_least_once",
         cython_optimizations=True,

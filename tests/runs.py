@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from agents.run.drive import Run, declare, start_worker
+from agents.run.drive import Run, declare, worker_arguments
 from agents.run.observer import Observer
 from agents.run.session import verify_run
 from agents.run.workers import Children, free_port
@@ -25,8 +26,9 @@ from models.verification import Findings
 from streams import topics
 from streams.brokers.processes import Process
 from streams.epochs import Epoch, Instrument, Limits, Portfolio
-from streams.sources.replay import Clock, Stretch, replay, ticks_topic
+from streams.sources.replay import Clock, Gate, Stretch, replay, ticks_topic
 from streams.sources.synthetic import SyntheticTape
+from streams.sources.tape import Tape
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 
@@ -83,14 +85,17 @@ class Trial:
     producer: AIOKafkaProducer
     clock: Clock
     consumer: AIOKafkaConsumer
-    tape: SyntheticTape
+    tape: Tape
     started: dict[str, Process] = field(default_factory=dict)
     stats_port: int = 0
 
-    def start(self, instance: str = "0", serving: Iterable[str] = ()) -> Process:
+    def start(
+        self, instance: str = "0", program: str = "agents", serving: Iterable[str] = ()
+    ) -> Process:
         """Start a worker; its log holds what it said since this start."""
         self.stats_port = free_port("127.0.0.1")
-        start_worker(self.run, self.children, self.stats_port, instance, serving)
+        arguments = (*worker_arguments(self.run, self.stats_port, instance), *serving)
+        self.children.start_program(f"worker-{instance}", sys.executable, "-m", program, *arguments)
         self.started[instance] = self.children.running[f"worker-{instance}"]
         return self.started[instance]
 
@@ -223,22 +228,29 @@ class Trial:
         """Verify every portfolio from what was seen."""
         return verify_run(self.run, self.watch)
 
-    async def feed(self, moments: dict[int, Moment] | None = None) -> None:
+    async def feed(
+        self, moments: dict[int, Moment] | None = None, window_bars: int = _WINDOW_BARS
+    ) -> None:
         """Replay the whole tape; before the n-th bar is sent, do what is planned for it."""
         closes = self.tape.closes_ns()
         number = {close: n for n, close in enumerate(closes)}
 
         async def gate(close_ns: int) -> None:
             n = number[close_ns]
-            if n >= _WINDOW_BARS:
-                await self.decided(closes[n - _WINDOW_BARS])
+            if n >= window_bars:
+                await self.decided(closes[n - window_bars])
             if moments and n in moments:
                 await moments[n](self)
 
+        await self.pour(gate)
+        await self.decided(closes[-1])
+
+    async def pour(self, gate: Gate) -> None:
+        """Announce the epoch and send the whole tape, each bar when the gate lets it through."""
+        closes = self.tape.closes_ns()
         await self.clock.announce(1, Epochs(Artifacts(self.run.artifacts)).put(self.run.epoch), 0)
         stretch = Stretch(closes[0], closes[-1])
         await replay(self.tape, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
-        await self.decided(closes[-1])
 
 
 def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:
@@ -251,7 +263,7 @@ def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:
     return found
 
 
-def epoch(models: str, tape: SyntheticTape = TAPE) -> Epoch:
+def epoch(models: str, tape: Tape = TAPE) -> Epoch:
     """Return the epoch of a tape: one paper account over all symbols."""
     return Epoch(
         timeframe=tape.timeframe,
@@ -275,7 +287,7 @@ async def trial(
     models: str,
     name: str,
     portfolios: tuple[Portfolio, ...] = (),
-    tape: SyntheticTape = TAPE,
+    tape: Tape = TAPE,
 ) -> AsyncIterator[Trial]:
     """Declare a run of its own and watch it; no worker runs yet, all that were started end."""
     terms = epoch(models, tape)

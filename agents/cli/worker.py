@@ -83,7 +83,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()
     gc.freeze()
-    program = faust.Worker(
+    program = _Worker(
         app,
         loop=asyncio.new_event_loop(),
         loglevel="WARN",
@@ -100,6 +100,13 @@ def _serving(port: int, auth: Path | None, **place: Any) -> ServingPlace | None:
     if auth is None or not place["stack"]:
         raise typer.BadParameter("--api-port needs --auth and --stack: who calls must be known")
     return ServingPlace(port=port, auth=auth, **place)
+
+
+class _Worker(faust.Worker):
+    """Faust's program, which ends when all of it has ended."""
+
+    async def _sentinel_task(self) -> None:
+        """Do without the second that mode sleeps here, after everything was awaited."""
 
 
 def _configure_logging(level: str) -> None:

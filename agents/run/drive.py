@@ -59,8 +59,13 @@ def start_worker(
     run: Run, children: Children, web_port: int, instance: str = "0", serving: Iterable[str] = ()
 ) -> None:
     """Start one trading worker of the run; ``serving`` are the options of its API."""
-    children.start(
-        f"worker-{instance}",
+    arguments = worker_arguments(run, web_port, instance)
+    children.start(f"worker-{instance}", *arguments, *serving)
+
+
+def worker_arguments(run: Run, web_port: int, instance: str) -> tuple[str, ...]:
+    """Return what ``tradewind`` is told to become one trading worker of the run."""
+    return (
         "worker",
         f"--bootstrap={run.bootstrap_servers}",
         f"--data={run.data / f'tables-{instance}'}",
@@ -68,7 +73,6 @@ def start_worker(
         f"--run={run.name}",
         f"--web-port={web_port}",
         f"--instance={instance}",
-        *serving,
     )
 
 

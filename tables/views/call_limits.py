@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage, Storage
-from limits.aio.storage.redis.redispy import RedispyBridge
+from limits.aio.storage import Storage
 from limits.storage import storage_from_string
 
 from streams import clock, metrics
@@ -41,11 +40,17 @@ class CallLimits:
     """
 
     def __init__(self, redis_url: str = "") -> None:
+        self._url = redis_url
         self._own = _counting("async+memory://")
-        # redis-py says unix:// where this library says redis+unix://.
-        shared = f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
-        self._shared = _counting(f"async+{shared}") if redis_url else None
+        self._shared: Storage | None = None
         self._alone_until_s = 0.0
+
+    async def open(self) -> None:
+        """Share the counts from now on; Redis's driver is imported beside the loop."""
+        if self._url:
+            # redis-py says unix:// where this library says redis+unix://.
+            shared = f"redis+{self._url}" if self._url.startswith("unix:") else self._url
+            self._shared = await asyncio.to_thread(_counting, f"async+{shared}")
 
     async def count(self, caller: Caller, limited: Limited) -> dict[str, str]:
         """Count a request and return the headers that say what is left.
@@ -88,10 +93,10 @@ class CallLimits:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        storage = self._shared
-        if isinstance(storage, RedisStorage) and isinstance(storage.bridge, RedispyBridge):
-            client: Any = storage.bridge.get_connection()
-            await client.aclose()
+        if self._shared is not None:
+            # The library has no way to close its client.
+            shared: Any = self._shared
+            await shared.bridge.get_connection().aclose()
 
 
 def _counting(uri: str) -> Storage:

@@ -7,7 +7,8 @@ import msgspec
 from models.features.catalogue import NAMES
 from streams.timestamps import format_ns
 from tables.recent import SeenRow
-from tables.stores.feature_cache import CachedRow, CacheKey, FeatureCache
+from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.feature_cache import FeatureCache
 from tables.views.desk import Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import wrong
 from tables.views.risk import Id

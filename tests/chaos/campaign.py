@@ -9,14 +9,25 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.chaos.faults import Fault, Place, Struck, die_at
-from tests.runs import trial
+import psutil
+
+from agents.run.archived import archived
+from agents.run.drive import start_archive
+from agents.run.stores import database
+from tables.stores.servers.postgres import PostgresServer
+from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
+from tests.runs import PATIENCE_S, Moment, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
 _BEFORE, _BEHIND = 30, 5
+
+# What a worker may grow by while a whole tape waits for it.
+FLOOD_GROWTH_MB = 200.0
+_SAMPLE_S = 0.1
 
 
 @dataclass
@@ -41,25 +52,45 @@ class Played:
 async def play(place: Place, fault: Fault, seed: int, n: int = 0) -> Played:
     """Play one run with ``n`` strikes of a fault, or as many as a run can take."""
     draw = random.Random(seed)  # noqa: S311  a seeded experiment
-    bars = range(_BEFORE, len(place.tape.closes_ns()) - _BEHIND)
-    moments = sorted(draw.sample(bars, n or fault.per_run))
+    bars = range(_BEFORE, len((fault.how.tape or place.tape).closes_ns()) - _BEHIND)
+    plan = dict.fromkeys(sorted(draw.sample(bars, n or fault.per_run)), fault.strike)
+    return await follow(place, f"{fault.name}-{seed}", plan, draw, fault.how)
+
+
+async def follow(
+    place: Place,
+    name: str,
+    plan: Mapping[int, Strike],
+    draw: random.Random,
+    how: How = How(),  # noqa: B008  a value
+) -> Played:
+    """Play one run with planned strikes, each before its bar."""
 
     async def run(struck: Struck) -> None:
-        async def strike(_: object) -> None:
-            await fault.strike(struck)
-            struck.n_strikes += 1
+        def moment(strike: Strike) -> Moment:
+            async def act(_: Trial) -> None:
+                await strike(struck)
+                struck.n_strikes += 1
+
+            return act
 
         struck.trial.start()
-        await struck.trial.feed(dict.fromkeys(moments, strike))
+        await struck.trial.feed({bar: moment(strike) for bar, strike in plan.items()})
 
-    return await _judged(place, f"{fault.name}-{seed}", draw, run)
+    return await _judged(place, name, draw, run, how)
 
 
-async def die(place: Place, deaths: Sequence[tuple[str, str, int]], seed: int) -> Played:
+async def die(
+    place: Place,
+    deaths: Sequence[tuple[str, str, int]],
+    seed: int,
+    how: How = How(),  # noqa: B008  a value
+    moments: dict[int, Moment] | None = None,
+) -> Played:
     """Let the worker die at one failpoint after the other while the tape goes on."""
 
     async def run(struck: Struck) -> None:
-        feeding = asyncio.create_task(struck.trial.feed())
+        feeding = asyncio.create_task(struck.trial.feed(moments))
         try:
             for stage, point, times in deaths:
                 await die_at(struck, stage, point, times)
@@ -68,20 +99,55 @@ async def die(place: Place, deaths: Sequence[tuple[str, str, int]], seed: int) -
         struck.trial.start()
         await feeding
 
-    return await _judged(place, f"die-{seed}", random.Random(seed), run)  # noqa: S311  as above
+    name = f"die-{deaths[0][0]}-{seed}"
+    return await _judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
+
+
+async def flood(place: Place, seed: int) -> Played:
+    """Send the whole tape at once, whatever the worker has done of it, and watch its memory."""
+
+    async def run(struck: Struck) -> None:
+        worker = psutil.Process(struck.trial.start().pid)
+        await struck.trial.members(1)
+        n_bars = len(place.tape.closes_ns())
+        first_mb, most_mb = worker.memory_info().rss / 2**20, 0.0
+        feeding = asyncio.create_task(struck.trial.feed(window_bars=n_bars))
+        while not feeding.done():
+            most_mb = max(most_mb, worker.memory_info().rss / 2**20)
+            await asyncio.sleep(_SAMPLE_S)
+        await feeding
+        struck.n_strikes += 1
+        if most_mb - first_mb > FLOOD_GROWTH_MB:
+            struck.violations.append(
+                f"the worker grew by {most_mb - first_mb:.0f} MB, at most {FLOOD_GROWTH_MB:g}"
+            )
+
+    return await _judged(place, f"flood-{seed}", random.Random(seed), run, How())  # noqa: S311  as above
 
 
 async def _judged(
-    place: Place, name: str, draw: random.Random, run: Callable[[Struck], Awaitable[None]]
+    place: Place,
+    name: str,
+    draw: random.Random,
+    run: Callable[[Struck], Awaitable[None]],
+    how: How,
 ) -> Played:
-    async with trial(place.servers, place.home, place.models, name, tape=place.tape) as alone:
+    tape = how.tape or place.tape
+    parts = (place.servers, place.home, place.models, name, how.portfolios, tape)
+    async with trial(*parts) as alone, _rows(alone, wanted=how.rows) as server:
         struck = Struck(alone, draw, place)
-        await run(struck)
-        await asyncio.gather(*struck.watching)
+        try:
+            await run(struck)
+            await asyncio.gather(*struck.watching)
+        finally:
+            for task in struck.keeping:
+                task.cancel()
         outcome = await alone.outcome()
-        if differs := outcome.differs(place.undisturbed):
+        if how.equal and (differs := outcome.differs(place.undisturbed)):
             struck.violations.append(f"{name}: {differs}")
-        if said := await asyncio.to_thread(_judge, place, name):
+        if server is not None:
+            await archived(alone.run, server, patience_s=PATIENCE_S)
+        if said := await asyncio.to_thread(_judge, place, name, server):
             struck.violations.append(f"{name}: {said}")
         return Played(
             1,
@@ -92,10 +158,26 @@ async def _judged(
         )
 
 
-def _judge(place: Place, run: str) -> str:
+@asynccontextmanager
+async def _rows(run: Trial, *, wanted: bool) -> AsyncIterator[PostgresServer | None]:
+    """Let the archive and its database run along."""
+    if not wanted:
+        yield None
+        return
+    run.children.environment["TRADEWIND_HOME"] = str(run.run.home.parent)
+    server = await asyncio.to_thread(database, run.run.home, run.children)
+    if server is None:
+        raise RuntimeError("no PostgreSQL: `make setup` installs the embedded one")
+    start_archive(run.run, run.children)
+    yield server
+
+
+def _judge(place: Place, run: str, server: PostgresServer | None) -> str:
     """Return what the judge found; empty if every promise was kept."""
-    where = (f"--bootstrap={place.servers}", f"--run={run}")
-    documents = f"--artifacts={place.home / 'artifacts'}"
-    command = [sys.executable, "-m", "tests.chaos.judge", *where, documents]
+    where = [f"--bootstrap={place.servers}", f"--run={run}"]
+    where.append(f"--artifacts={place.home / 'artifacts'}")
+    if server is not None:
+        where.append(f"--database={server.url}")
+    command = [sys.executable, "-m", "tests.chaos.judge", *where]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr

@@ -13,8 +13,10 @@ from typing import NamedTuple
 from streams import topics
 from streams.brokers.embedded import EmbeddedBroker, open_embedded
 from streams.clock import monotonic_s
+from streams.epochs import Portfolio
 from streams.failpoints import VARIABLE
 from streams.sources.synthetic import SyntheticTape
+from streams.sources.tape import Tape
 from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
 # Stages that a paper run goes through, in flow order.
@@ -53,10 +55,22 @@ class Struck:
     recoveries_s: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     watching: list[asyncio.Task[None]] = field(default_factory=list)
+    keeping: list[asyncio.Task[None]] = field(default_factory=list)
 
     def watch_recovery(self, since_s: float, n_before: int) -> None:
         """Note when the next decision comes, while the tape goes on."""
         self.watching.append(asyncio.create_task(self._recovered(since_s, n_before)))
+
+    def keep(self, instance: str) -> None:
+        """Start a worker again whenever it ends by itself, until the run is over."""
+        self.keeping.append(asyncio.create_task(self._kept(instance)))
+
+    async def _kept(self, instance: str) -> None:
+        while True:
+            process = self.trial.children.running.get(f"worker-{instance}")
+            if process is not None and not process.alive():
+                self.trial.start(instance)
+            await asyncio.sleep(_POLL_S)
 
     async def decided(self) -> int:
         """Return how many decisions the run has said."""
@@ -74,6 +88,27 @@ class Struck:
 Strike = Callable[[Struck], Awaitable[None]]
 
 
+class How(NamedTuple):
+    """How a run is played and judged beside the judge's own promises.
+
+    Attributes
+    ----------
+    equal
+        Every byte must be that of the undisturbed run. Not where the input differs.
+    rows
+        The archive and its database run along, and the rows of SQL are compared.
+    portfolios
+        Books of its own.
+    tape
+        Input of its own.
+    """
+
+    equal: bool = True
+    rows: bool = False
+    portfolios: tuple[Portfolio, ...] = ()
+    tape: Tape | None = None
+
+
 class Fault(NamedTuple):
     """A kind of fault: its promise, one strike of it, and how many a run can take.
 
@@ -84,13 +119,15 @@ class Fault(NamedTuple):
     promise: str
     strike: Strike
     per_run: int
+    how: How = How()
 
 
 async def kill(struck: Struck) -> None:
     """Kill the worker at a random moment of what it does, and start it again."""
     await asyncio.sleep(struck.draw.uniform(0.0, 0.3))
-    n_before, since_s = await struck.decided(), monotonic_s()
+    since_s = monotonic_s()
     await struck.trial.end(signal.SIGKILL)
+    n_before = await struck.decided()
     struck.trial.start()
     struck.watch_recovery(since_s, n_before)
 

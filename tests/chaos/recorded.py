@@ -121,7 +121,7 @@ def _intent(
     )
 
 
-def _execution(bar: int, name: str, kind: str, quantity: int, **said: Any) -> Moment:  # noqa: ANN401  fields of a record
+def execution(bar: int, name: str, kind: str, quantity: int, **said: Any) -> Moment:  # noqa: ANN401  fields of a record
     """Report what the venue did with an order that nobody knows: it is booked, because it is so."""
 
     async def act(run: Trial) -> None:
@@ -159,7 +159,7 @@ async def _fill_open(run: Trial) -> None:
         whole = int(said["quantity"])
         for part, quantity in enumerate((whole // 2, whole - whole // 2) if n == 0 else (whole,)):
             if quantity:
-                await _execution(
+                await execution(
                     280,
                     f"e{n}-{part}",
                     "fill",
@@ -208,9 +208,9 @@ PLAN: dict[int, tuple[Moment, ...]] = {
     278: (_change(278, "sector", "split", symbol=_SECOND, new=3, old=2),),
     280: (_fill_open,),
     284: (
-        _execution(284, "x1", "partial_fill", 7),
-        _execution(284, "x1", "partial_fill", 7),
-        _execution(284, "x2", "correction", 5, corrects="x1"),
+        execution(284, "x1", "partial_fill", 7),
+        execution(284, "x1", "partial_fill", 7),
+        execution(284, "x2", "correction", 5, corrects="x1"),
     ),
 }
 

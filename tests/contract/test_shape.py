@@ -30,6 +30,7 @@ WITHOUT_TEST = {
     "tables/stores/row_store.py": "tests/integration/test_postgres.py",
     "tables/stores/model_registry.py": "tests/integration/test_registry.py",
     "agents/desk.py": "tests/e2e/test_serving.py",
+    "tables/stores/shared_features.py": "tests/integration/test_feature_cache.py",
     "agents/serving.py": "tests/e2e/test_serving.py",
     "agents/topology.py": "tests/contract/test_topology.py",
 }

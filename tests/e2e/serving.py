@@ -65,7 +65,7 @@ class Served:
             f"--stack={STACK}",
             f"--redis={redis_url}",
         )
-        self.trial.start(instance, options)
+        self.trial.start(instance, serving=options)
 
     async def ready(self, instance: str = "0") -> None:
         """Wait until a worker can answer."""

@@ -1,19 +1,17 @@
-"""Killed, stopped, emptied and joined in the middle of a run: what was decided stays the same.
+"""A worker without its local tables, and one that is told to end; tests/chaos has the other faults.
 
-Every run here gets the tape of ``tests.runs`` on topics of its own; what one worker says when
-nothing happens to it is the definition of what all of them must say, to the byte.
+What one worker says when nothing happens to it is the definition of what all of them must say, to
+the byte.
 """
 
 import asyncio
-import random
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from streams.clock import monotonic_s
-from tests.runs import TAPE, Moment, Outcome, Trial, trial
+from tests.runs import TAPE, Outcome, Trial, trial
 
 pytestmark = pytest.mark.broker
 
@@ -23,23 +21,10 @@ _N_BARS = len(TAPE.closes_ns())
 _TERM_S = 5.0
 
 
-def at_random(seed: int, n: int, moment: Moment) -> dict[int, Moment]:
-    """Plan a moment for n bars, drawn from the whole tape but its ends."""
-    drawn = random.Random(seed).sample(range(30, _N_BARS - 5), n)  # noqa: S311  a test's plan
-    return dict.fromkeys(drawn, moment)
-
-
 async def killed(run: Trial) -> None:
     """Kill the worker in the middle of what it does and start it again."""
     await run.end(signal.SIGKILL)
     run.start()
-
-
-async def killed_after_snapshots(run: Trial) -> None:
-    """Kill the worker once every kind of stage has a snapshot to come back to."""
-    for stage in ("features", "weights", "risk"):
-        await run.snapshotted(stage)
-    await killed(run)
 
 
 def check(outcome: Outcome, undisturbed: Outcome, run: Trial) -> None:
@@ -58,17 +43,6 @@ def test_undisturbed_when_looked_at_then_trades_are_in_it(undisturbed: Outcome) 
     assert sum(b'"action":"SELL"' in v and b'"approved":true' in v for v in values) > 10
     assert len(undisturbed.executions) > 20
     assert undisturbed.n_repeats == 0
-
-
-async def test_worker_when_killed_again_and_again_then_decisions_are_the_same(
-    broker: str, home: Path, fitted: str, undisturbed: Outcome
-) -> None:
-    """SIGKILLs at seeded moments and right behind snapshots change no byte of what is said."""
-    plan = at_random(2, 3, killed) | {270: killed_after_snapshots}
-    async with trial(broker, home, fitted, "killed") as run:
-        run.start()
-        await run.feed(plan)
-        check(await run.outcome(), undisturbed, run)
 
 
 async def test_worker_when_its_tables_are_deleted_then_the_changelogs_bring_them_back(
@@ -92,27 +66,6 @@ async def test_worker_when_its_tables_are_deleted_then_the_changelogs_bring_them
         check(await run.outcome(), undisturbed, run)
 
 
-async def test_worker_when_terminated_then_ends_in_order_and_repeats_nothing(
-    broker: str, home: Path, fitted: str, undisturbed: Outcome
-) -> None:
-    """SIGTERM finishes the step in flight, keeps its state and commits: nothing is said twice."""
-    seconds = []
-
-    async def stopped(run: Trial) -> None:
-        asked = monotonic_s()
-        await run.end(signal.SIGTERM)
-        seconds.append(monotonic_s() - asked)
-        run.start()
-
-    async with trial(broker, home, fitted, "stopped") as run:
-        run.start()
-        await run.feed(at_random(3, 2, stopped))
-        outcome = await run.outcome()
-        check(outcome, undisturbed, run)
-    assert outcome.n_repeats == 0
-    assert max(seconds) < _TERM_S
-
-
 async def test_worker_when_terminated_then_exits_0(broker: str, home: Path, fitted: str) -> None:
     """Whoever supervises a worker can tell an ordered end from a failed stage."""
     async with trial(broker, home, fitted, "ordered") as run:
@@ -128,21 +81,3 @@ async def test_worker_when_terminated_then_exits_0(broker: str, home: Path, fitt
             if worker.returncode is None:
                 worker.kill()
                 await worker.wait()
-
-
-async def test_worker_when_another_joins_and_leaves_then_decisions_are_the_same(
-    broker: str, home: Path, fitted: str, undisturbed: Outcome
-) -> None:
-    """Partitions move to a second worker with empty tables, and back when it is killed."""
-
-    async def joined(run: Trial) -> None:
-        run.start("1")
-
-    async def left(run: Trial) -> None:
-        await run.members(2)
-        await run.end(signal.SIGKILL, "1")
-
-    async with trial(broker, home, fitted, "joined") as run:
-        run.start()
-        await run.feed({120: joined, 280: left})
-        check(await run.outcome(), undisturbed, run)

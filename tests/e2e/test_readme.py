@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.main import get_command
 
-from agents.cli import app
+from agents import cli
 from streams.epochs import Costs, Instrument, Limits, Portfolio
 from streams.partitions import partition_of
 from streams.records import Decision, Tick
@@ -200,7 +200,7 @@ def offers(name: str, command: Any) -> Iterator[tuple[str, list[str]]]:  # noqa:
 
 def test_command_table_when_compared_then_has_every_command_and_option() -> None:
     """What the program offers is what the README lists."""
-    offered = dict(offers("tradewind", get_command(app)))
+    offered = dict(offers("tradewind", get_command(cli.program())))
     said = {row[0].strip("`"): sorted(_CODE.findall(row[2])) for row in table("Command")}
     assert said == offered
 

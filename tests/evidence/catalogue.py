@@ -5,6 +5,7 @@ from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
     CHAOS_FAILPOINTS,
+    CHAOS_FAULTS,
     CHAOS_KILL9,
     CHAOS_REBALANCE,
     RECOVERY_TIME,
@@ -18,6 +19,7 @@ from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
+from tests.evidence.price_of_once import PRICE_OF_ONCE
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
@@ -61,6 +63,7 @@ CATALOGUE = {
         CHAOS_FAILPOINTS,
         CHAOS_BROKER,
         CHAOS_REBALANCE,
+        CHAOS_FAULTS,
         JUDGE_MUTANTS,
         SPILL_DRAIN,
         RISK_HTTP,
@@ -68,5 +71,6 @@ CATALOGUE = {
         FEATURES_LATENCY,
         API_FUZZ,
         AUTH_CASES,
+        PRICE_OF_ONCE,
     )
 }

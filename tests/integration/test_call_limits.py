@@ -35,6 +35,13 @@ def caller(jti: str) -> Caller:
     return Caller("ann", jti, "admin", ("*",), 2**40)
 
 
+async def opened(server: Server) -> CallLimits:
+    """Give limits whose counts are shared."""
+    limits = CallLimits(server.server.url)
+    await limits.open()
+    return limits
+
+
 async def passed(limits: list[CallLimits], jti: str, n: int) -> int:
     """Count how many of n requests pass, each at the next process."""
     found = 0
@@ -47,7 +54,7 @@ async def passed(limits: list[CallLimits], jti: str, n: int) -> int:
 
 async def test_count_when_two_processes_count_then_the_limit_is_one(server: Server) -> None:
     """Half of the requests at each; and another caller has a limit of its own."""
-    both = [CallLimits(server.server.url) for _ in range(2)]
+    both = [await opened(server) for _ in range(2)]
     assert await passed(both, "a", MOST + 20) == MOST
     assert await passed(both, "b", 5) == 5
     for limits in both:
@@ -56,7 +63,7 @@ async def test_count_when_two_processes_count_then_the_limit_is_one(server: Serv
 
 async def test_count_when_redis_freezes_then_each_process_counts_alone(server: Server) -> None:
     """A tenth of a second is waited once; the limit stays on."""
-    limits = CallLimits(server.server.url)
+    limits = await opened(server)
     server.sign(signal.SIGSTOP)
     try:
         assert await passed([limits], "c", MOST + 20) == MOST

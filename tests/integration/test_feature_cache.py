@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from agents.run.workers import Children
 from streams import metrics
 from streams.brokers.waiting import wait_for
-from tables.stores.feature_cache import TTL_S, CachedRow, CacheKey, FeatureCache
+from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.feature_cache import TTL_S, FeatureCache
 from tables.stores.servers import redis as servers
 
 KEY = CacheKey("AAA", "1min", "v1.0.0")
@@ -59,6 +60,13 @@ async def client(server: Server) -> AsyncIterator[Redis]:
     await found.aclose()
 
 
+async def opened(server: Server) -> FeatureCache:
+    """Give a cache with both levels."""
+    cache = FeatureCache(server.server.url)
+    await cache.open()
+    return cache
+
+
 async def made(cache: FeatureCache, close_ns: int = 7) -> bool:
     """Ask, and tell whether the row had to be made."""
     asked = []
@@ -81,7 +89,7 @@ async def test_cache_when_one_process_put_then_another_has_it(
     server: Server, client: Redis
 ) -> None:
     """Bit for bit, for five minutes, under the contract's key; for another bar it is none."""
-    first, second, third = (FeatureCache(server.server.url) for _ in range(3))
+    first, second, third = [await opened(server) for _ in range(3)]
     assert await made(first)
     assert str(CachedRow.unpack(await client.get("feature:AAA:1min:v1.0.0"))) == str(ROW)
     assert 0 < await client.ttl("feature:AAA:1min:v1.0.0") <= TTL_S
@@ -98,7 +106,7 @@ async def test_cache_when_redis_holds_nonsense_then_the_row_is_made_anew(
     """Counted as damaged, and put right."""
     await client.set(KEY.text(), nonsense)
     before = errors("damaged")
-    cache = FeatureCache(server.server.url)
+    cache = await opened(server)
     assert await made(cache)
     assert errors("damaged") == before + 1
     assert CachedRow.unpack(await client.get(KEY.text())) is not None
@@ -110,7 +118,7 @@ async def test_cache_when_another_type_lies_there_then_the_row_is_made_anew(
 ) -> None:
     """A list under our key is an error of Redis, not of ours."""
     await client.rpush(KEY.text(), "a", "b")
-    cache = FeatureCache(server.server.url)
+    cache = await opened(server)
     assert await made(cache)
     await cache.close()
 
@@ -119,11 +127,11 @@ async def test_cache_when_redis_was_flushed_then_nothing_is_missed(
     server: Server, client: Redis
 ) -> None:
     """The process has its own; a new process makes it."""
-    cache = FeatureCache(server.server.url)
+    cache = await opened(server)
     assert await made(cache)
     await client.flushall()
     assert not await made(cache)
-    fresh = FeatureCache(server.server.url)
+    fresh = await opened(server)
     assert await made(fresh)
     for one in (cache, fresh):
         await one.close()
@@ -133,16 +141,16 @@ async def test_cache_when_redis_freezes_then_answers_go_on_and_it_is_left_alone(
     server: Server,
 ) -> None:
     """A few wait a tenth of a second, then nobody asks it; when it wakes up it is asked again."""
-    cache = FeatureCache(server.server.url)
+    cache = await opened(server)
     loop = asyncio.get_running_loop()
     server.sign(signal.SIGSTOP)
     try:
         started_s = loop.time()
-        opened = errors("open")
+        refused = errors("open")
         for close_ns in range(20):
             assert await made(cache, close_ns)
         assert loop.time() - started_s < 5.0
-        assert errors("open") > opened
+        assert errors("open") > refused
         assert cache.trouble
     finally:
         server.sign(signal.SIGCONT)
@@ -159,7 +167,7 @@ async def test_cache_when_redis_dies_and_returns_then_it_is_used_again(
     """Killed: rows are made; back and empty: the next row is shared again."""
     server = Server(tmp_path)
     await asyncio.to_thread(server.start)
-    cache = FeatureCache(server.server.url)
+    cache = await opened(server)
     assert await made(cache)
     server.sign(signal.SIGKILL)
     await asyncio.sleep(0.2)
@@ -167,7 +175,7 @@ async def test_cache_when_redis_dies_and_returns_then_it_is_used_again(
     assert cache.trouble
     server.children.running.pop("redis").end()
     await asyncio.to_thread(server.start)
-    other = FeatureCache(server.server.url)
+    other = await opened(server)
     assert await made(cache, 9)
     assert not await made(other, 9)
     assert not cache.trouble

@@ -49,7 +49,7 @@ class _PlayedPart:
 def _run(monkeypatch: pytest.MonkeyPatch, parts: list[_PlayedPart], *words: str) -> Result:
     monkeypatch.setattr(stack, "parts_of", lambda _home, **_named: parts)
     told = parts[0].told if parts else []
-    stores = [_PlayedPart("postgres", told), _PlayedPart("mlflow", told)]
+    stores = [_PlayedPart(name, told) for name in ("postgres", "redis", "mlflow")]
     monkeypatch.setattr(stack, "stores_of", lambda _name: stores)
     monkeypatch.setattr(stack, "keeper_of", lambda _home: _PlayedPart("keeper", told))
     app = typer.Typer()
@@ -65,7 +65,15 @@ def test_up_when_there_are_two_parts_then_they_start_in_order(
     result = _run(monkeypatch, [_PlayedPart("a", told), _PlayedPart("b", told)], "up")
     assert (result.exit_code, told) == (
         0,
-        ["stop keeper", "start a", "start b", "start postgres", "start mlflow", "start keeper"],
+        [
+            "stop keeper",
+            "start a",
+            "start b",
+            "start postgres",
+            "start redis",
+            "start mlflow",
+            "start keeper",
+        ],
     )
     assert "127.0.0.1:29092" in result.stdout
     assert "1 min 15 s" in result.stdout
@@ -89,7 +97,7 @@ def test_down_when_parts_run_then_the_last_one_stops_first(
     told: list[str] = []
     played = [_PlayedPart("a", told, "broker at x"), _PlayedPart("b", told, "worker at y")]
     result = _run(monkeypatch, played, "down")
-    assert told == ["stop keeper", "stop mlflow", "stop postgres", "stop b", "stop a"]
+    assert told == ["stop keeper", "stop mlflow", "stop redis", "stop postgres", "stop b", "stop a"]
     assert result.stdout == "Stopped worker at y, broker at x.\n"
 
 

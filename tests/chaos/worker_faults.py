@@ -1,0 +1,110 @@
+"""Faults of workers beside the kill: ended in order, asleep, refused, on a clock that jumps."""
+
+import asyncio
+import os
+import signal
+
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+from agents.topology import app_id
+from streams import topics
+from streams.clock import monotonic_s
+from tests.chaos.faults import Fault, Struck
+
+# Twice the group's session time-out: long gone for the group when it wakes.
+_SESSION_S = 10.0
+ASLEEP_S = 2 * _SESSION_S
+
+_ANSWER_S = 30.0
+# The header that says when a record was made, on the clock of its worker.
+_MADE = "ts-init-ns"
+_HOUR_NS = 3_600_000_000_000
+_SAID = 80
+
+_SNAPSHOTTING = ("bars", "features", "weights", "risk")
+
+
+async def roll(struck: Struck) -> None:
+    """End one of two workers in order and start it again, the one and the other in turn."""
+    trial = struck.trial
+    if "worker-1" not in trial.children.running:
+        trial.start("1")
+        await trial.members(2)
+    instance = str(struck.n_strikes % 2)
+    since_s = monotonic_s()
+    await trial.end(signal.SIGTERM, instance)
+    n_before = await struck.decided()
+    trial.start(instance)
+    struck.watch_recovery(since_s, n_before)
+
+
+async def sleep(struck: Struck, asleep_s: float = ASLEEP_S) -> None:
+    """Freeze a worker until another has its partitions, and let it wake up and go on writing."""
+    trial = struck.trial
+    if "worker-1" not in trial.children.running:
+        trial.start("1")
+        await trial.members(2)
+        # Who finds that it was taken for dead may end by itself; a keeper starts it again.
+        struck.keep("0")
+    pid = trial.children.running["worker-0"].pid
+    os.kill(pid, signal.SIGSTOP)
+    await trial.members(1)
+    await asyncio.sleep(asleep_s - _SESSION_S)
+    os.kill(pid, signal.SIGCONT)
+
+
+async def refuse(struck: Struck) -> None:
+    """Let a changelog refuse every record until the worker ends of it, then mend it."""
+    if struck.watching:
+        await struck.watching[-1]
+    # The tape goes on meanwhile: a stage without news writes no snapshot that could be refused.
+    struck.watching.append(asyncio.create_task(_refused(struck)))
+
+
+async def _refused(struck: Struck) -> None:
+    stage = struck.draw.choice(_SNAPSHOTTING)
+    name = topics.changelog_name(app_id(struck.trial.run.name), stage)
+    process = struck.trial.children.running["worker-0"]
+    await asyncio.to_thread(_limit, struck.place.servers, name, 1)
+    try:
+        await struck.trial.until(lambda: not process.alive(), f"an end: {name} refuses")
+    finally:
+        await asyncio.to_thread(_limit, struck.place.servers, name, topics.CHANGELOG_BYTES)
+    struck.trial.start()
+
+
+async def jump(struck: Struck) -> None:
+    """Kill the worker and let the next one live on a clock that jumps."""
+    await struck.trial.end(signal.SIGKILL)
+    n_before = await struck.decided()
+    struck.trial.start(program="tests.chaos.jumping_clock")
+    struck.watching.append(asyncio.create_task(_jumped(struck, n_before)))
+
+
+async def _jumped(struck: Struck, n_before: int) -> None:
+    """See in what it says that its clock did jump: else nothing was tried."""
+
+    async def said_enough() -> bool:
+        return await struck.decided() > n_before + _SAID
+
+    await struck.trial.until(said_enough, "decisions on a clock that jumps")
+    said = (await struck.trial.records(topics.TRADING_DECISIONS.name))[-_SAID:]
+    made_ns = [int(value) for record in said for name, value in record.headers if name == _MADE]
+    if max(made_ns) - min(made_ns) < _HOUR_NS:
+        struck.violations.append("the clock of the worker did not jump: nothing was tried")
+
+
+def _limit(servers: str, topic: str, n_bytes: int) -> None:
+    entry = ConfigEntry(
+        "max.message.bytes", str(n_bytes), incremental_operation=AlterConfigOpType.SET
+    )
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    admin = AdminClient({"bootstrap.servers": servers})
+    (answer,) = admin.incremental_alter_configs([resource]).values()
+    answer.result(timeout=_ANSWER_S)
+
+
+ROLL = Fault("roll", "the same decisions, nothing said twice, ready in <= 3 s", roll, 10)
+SLEEP = Fault("sleep", "the same decisions, whatever the sleeper still writes", sleep, 2)
+REFUSE = Fault("refuse", "the worker ends at once, and the same decisions follow", refuse, 4)
+JUMP = Fault("jump", "the same decisions on any clock", jump, 6)

@@ -1,0 +1,102 @@
+"""Write DELIVERY_VALIDATION.md: ``python -m tests.evidence.validation.delivery``.
+
+Hours on a machine that has not played the campaigns yet: they are kept, and go on where they were.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from tests.evidence.chaos import (
+    CHAOS_BROKER,
+    CHAOS_FAILPOINTS,
+    CHAOS_FAULTS,
+    CHAOS_KILL9,
+    CHAOS_REBALANCE,
+    RECOVERY_TIME,
+)
+from tests.evidence.judge_mutants import JUDGE_MUTANTS
+from tests.evidence.measurement import Result
+from tests.evidence.price_of_once import PRICE_OF_ONCE
+from tests.evidence.spill_drain import SPILL_DRAIN
+from tests.evidence.validation import document
+from tests.evidence.validation.delivery_scenarios import scenarios
+from tests.evidence.validation.document import table
+
+COMMAND = "python -m tests.evidence.validation.delivery"
+NAME = "DELIVERY_VALIDATION.md"
+
+_DEFINITIONS = """\
+## Definitions
+
+- **Undisturbed**: what one worker says about the same tape when nothing happens to it. A run under
+  faults must say the same, byte for byte, whatever comes twice.
+- **Judged**: by `tests/chaos/judge`, which imports nothing of the product, from topics and rows.
+- **Strike**: one fault at a seeded moment. Where none of n did harm, at most 3 in n do (95 %).
+- **Ready**: from the signal to the first decision that the new process says."""
+
+_LIMITS = """\
+## What this does not show
+
+- Brokers with several nodes, and machines whose power fails: processes are killed, disks are not.
+- Networks that lose or delay packets between worker and broker.
+- What the judge leaves out, see `tests/chaos/judge/__init__.py`."""
+
+
+def _rows(faults: Result) -> Iterator[list[str]]:
+    for name, row in faults.parts.items():
+        ready = f", ready {row['ready_s_p95']:g} s" if "ready_s_p95" in row else ""
+        n_bad = len(row["violations"])
+        yield [
+            f"`{name}`",
+            row["fault"],
+            row["promise"],
+            f"{row['strikes']} of {row['expected']}",
+            f"{n_bad} broken{ready}",
+        ]
+
+
+def _scenarios() -> Iterator[str]:
+    """Write one table a group; a test is named once behind its file."""
+    for group, members in groupby(scenarios(), key=lambda one: one.group):
+        yield f"### {group.capitalize()}"
+        yield table(
+            ["What breaks", "Answer", "Tests"],
+            [
+                [one.breaks, one.answer, "<br>".join(f"`{test}`" for test in one.tests)]
+                for one in members
+            ],
+        )
+
+
+def main() -> None:
+    """Measure, or take what is kept, and write."""
+    measured = document.run(
+        (
+            CHAOS_KILL9,
+            RECOVERY_TIME,
+            CHAOS_FAILPOINTS,
+            CHAOS_BROKER,
+            CHAOS_REBALANCE,
+            CHAOS_FAULTS,
+            JUDGE_MUTANTS,
+            SPILL_DRAIN,
+            PRICE_OF_ONCE,
+        )
+    )
+    _, faults = measured[CHAOS_FAULTS.name]
+    sections = [
+        "# Delivery: nothing lost, nothing twice",
+        "## Verdicts",
+        document.verdicts(measured),
+        "## Faults, one row each",
+        table(["Fault", "What is done", "Promise", "Strikes", "Result"], _rows(faults)),
+        _DEFINITIONS,
+        "## Scenarios and their tests",
+        *_scenarios(),
+        _LIMITS,
+    ]
+    document.write(NAME, COMMAND, sections)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,13 +12,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.archive_gaps import Gap, Reach
+from agents.archive_gaps import Gap, Reach, tell
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.slices import Slice
-from streams.timestamps import format_ns
 from tables.account_rows import change_rows, snapshot_rows
 from tables.archive import EPOCHS, Rows, RunKey, regime_rows, weight_rows
 from tables.stores.artifacts import Artifacts, canonical_json
@@ -44,8 +43,6 @@ _SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
 SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
-_MS_PER_HOUR = 3_600_000
-_RETENTION_H = {spec.name: spec.retention_ms // _MS_PER_HOUR for spec in topics.CATALOGUE}
 
 
 def group_of(run: str) -> str:
@@ -102,20 +99,7 @@ class Archive:
 
     async def tell(self, gaps: Sequence[Gap]) -> None:
         """Say, count and keep what the broker deleted before it was kept."""
-        for gap in gaps:
-            metrics.ARCHIVE_LOST_RECORDS.labels(gap.topic).inc(gap.n_records)
-            log.error(
-                "%s, partition %d: %d records from offset %d on were deleted by the broker before "
-                "they were kept. The last one before was kept at %s; the hole is a row of "
-                "archive_gaps. The topic is kept for %s h: the database was away for longer, or "
-                "the archive began later",
-                gap.topic,
-                gap.partition,
-                gap.n_records,
-                gap.first,
-                "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
-                _RETENTION_H[gap.topic],
-            )
+        tell(gaps)
         if gaps:
             await self._write([gap.row(self._of) for gap in gaps])
 

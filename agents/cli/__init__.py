@@ -4,11 +4,13 @@ import typer
 
 from agents.cli import (
     archive,
+    audit,
     book,
     clock,
     dead_letters,
     demo,
     evidence,
+    forensics,
     models,
     risk,
     stack,
@@ -33,6 +35,8 @@ for module in (
     worker,
     clock,
     archive,
+    forensics,
+    audit,
     web,
     risk,
     book,

@@ -29,6 +29,7 @@ class LivePlan(msgspec.Struct):
     worker_port: int
     web_port: int
     archive_port: int = 0
+    forensics_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -77,7 +78,7 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(3)]
+        ports = [free_port(settings.web_host) for _ in range(4)]
         plan = LivePlan([], label, *ports)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
@@ -111,6 +112,10 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         *("archive", servers, artifacts, f"--name={home.name}"),
         f"--metrics-port={plan.archive_port}",
     )
+    forensics = (
+        *("forensics", servers, f"--name={home.name}"),
+        f"--metrics-port={plan.forensics_port}",
+    )
     web = (
         "web",
         servers,
@@ -122,6 +127,16 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
     return [
         RolePart("worker", home, worker, plan.worker_port, host),
         RolePart("clock", home, clock),
-        *([RolePart("archive", home, archive, plan.archive_port, host)] if is_usable(home) else []),
+        *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
         RolePart("web", home, web, plan.web_port, host),
+    ]
+
+
+def _of_sql(
+    home: Path, plan: LivePlan, host: str, archive: tuple[str, ...], forensics: tuple[str, ...]
+) -> list[RolePart]:
+    """Return the roles that write to the database."""
+    return [
+        RolePart("archive", home, archive, plan.archive_port, host),
+        RolePart("forensics", home, forensics, plan.forensics_port, host),
     ]

@@ -81,6 +81,17 @@ def start_archive(run: Run, children: Children) -> None:
     )
 
 
+def start_forensics(run: Run, children: Children) -> None:
+    """Start the process that keeps the run's decisions in the audit trail."""
+    children.start(
+        "forensics",
+        "forensics",
+        f"--bootstrap={run.bootstrap_servers}",
+        f"--run={run.name}",
+        f"--name={run.home.name}",
+    )
+
+
 async def declare(run: Run, replication: int) -> None:
     """Create the run's topics and changelogs."""
     await _declare(run.bootstrap_servers, run.name, run.epoch.n_partitions, replication)

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from agents.run.archived import archived
+from agents.run.archived import archived, audited
 from agents.run.calendars import calendars_of
-from agents.run.drive import Run, declare, drive, start_archive, start_worker
+from agents.run.drive import Run, declare, drive, start_archive, start_forensics, start_worker
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
 from agents.run.parity import remarks, spread
@@ -93,6 +93,7 @@ class Session:
             server = self._database(children)
             if server is not None:
                 start_archive(run, children)
+                start_forensics(run, children)
             asyncio.run(self._play(run, planned, watch, children, stats_port))
             held = self._report(run, watch)
             if server is not None:
@@ -180,6 +181,7 @@ class Session:
 
     def _tell_rows(self, run: Run, server: PostgresServer) -> None:
         rows = asyncio.run(archived(run, server, patience_s=_ARCHIVE_S))
+        rows["audit_records"] = asyncio.run(audited(run, server, patience_s=_ARCHIVE_S))
         told = ", ".join(f"{name} {n_rows:,}" for name, n_rows in rows.items())
         self.console.print(f"SQL rows of this run: {told} (PostgreSQL: {server.why}).")
 

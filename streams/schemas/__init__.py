@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from streams.audit import AuditHead
 from streams.instructions import (
     BookOpen,
     Dividend,
@@ -44,7 +45,7 @@ READ = (
     Dividend,
     RiskParity,
 )
-WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot)
+WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot, AuditHead)
 
 Schema = dict[str, Any]
 

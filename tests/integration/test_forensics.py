@@ -1,0 +1,393 @@
+"""The audit trail on a real broker and database: killed, interrupted, tampered with, shelved."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from agents.cli import app
+from agents.cli.forensics import serve
+from agents.topology import prefix_of
+from streams.brokers import stack_id
+from streams.topics import AUDIT_HEADS, TRADING_DECISIONS, declare
+from tables.archive import RunKey
+from tables.audit_chain import AuditChain, Tip
+from tables.audit_rows import linked
+from tables.audit_verifier import verify
+from tables.stores.audit_bundle import export
+from tables.stores.audit_key import public_key
+from tables.stores.audit_reader import AuditReader
+from tables.stores.audit_shelf import AuditShelf
+from tables.stores.audit_store import WRITER, AuditStore, ChainMoved
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.servers.postgres import PostgresServer
+from tests.trails import OF, Trail, key, record
+from tests.unit.tables.views.played import decision, decision_id
+
+pytestmark = [pytest.mark.broker, pytest.mark.postgres]
+
+RUN = "audited"
+MIDNIGHT = datetime(2026, 1, 2, tzinfo=UTC)
+Sql = Callable[..., Any]
+
+
+@pytest.fixture
+def stack(tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a stack that uses the database of the tests."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", postgres.url)
+    return tmp_path / "fx"
+
+
+async def told(broker: str, first: int, last: int, *extra: bytes) -> None:
+    """Send decisions and what else is to be on the topic."""
+    producer = AIOKafkaProducer(bootstrap_servers=broker)
+    await producer.start()
+    try:
+        values = [msgspec.json.encode(decision(number)) for number in range(first, last)]
+        for value in (*values, *extra):
+            await producer.send_and_wait(
+                prefix_of(RUN) + TRADING_DECISIONS.name, value, key=b"main", partition=0
+            )
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def sql(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    """Connect as the owner of the database."""
+    connection = await asyncpg.connect(server.url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def until(server: PostgresServer, of: RunKey, n_rows: int) -> None:
+    """Wait until a run has so many rows."""
+    async with sql(server) as connection, asyncio.timeout(30):
+        while n_rows > await connection.fetchval(  # noqa: ASYNC110  rows raise no event
+            "SELECT count(*) FROM tradewind.audit_records WHERE stack = $1 AND run = $2", *of
+        ):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def role(broker: str) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run the role beside a test and end it in order."""
+    task = asyncio.create_task(serve(broker, RUN, "fx"))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_role_when_it_lives_twice_then_the_trail_is_whole_signed_and_proved(
+    broker: str, postgres: PostgresServer, stack: Path
+) -> None:
+    """Poison in between, a restart, an edit by the owner: from Kafka to the verifier's word."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    await declare(admin, prefix=prefix_of(RUN), n_partitions=1, replication=1)
+    await admin.close()
+    of = RunKey(stack_id(stack), RUN)
+    await told(broker, 1, 30, b"poison")
+    async with role(broker):
+        await until(postgres, of, 30)
+    await told(broker, 30, 50)
+    async with role(broker):
+        await until(postgres, of, 50)
+    reader = AuditReader(postgres, of)
+    bundle = (await export(stack, reader, stack / "audit.zip")).path
+    report = verify(bundle, [public_key(stack)])
+    assert report.holds()
+    assert (report.n_rows, report.n_unsealed) == (50, 0)
+    row = await reader.row(decision_id(40))
+    assert row is not None
+    proof = await reader.proof(row)
+    assert proof is not None
+    assert proof.holds
+    said = await reader.said(decision_id(40))
+    assert said is not None
+    assert said["features"] == {"return_1": 0.0123456789, "rsi_14": 61.5}
+    assert said["value_sha256"].hex() == msgspec.json.decode(proof.sealed)["value_sha256"]
+    async with sql(postgres) as connection:
+        await connection.execute(
+            "UPDATE tradewind.audit_records SET quantity = 1 WHERE decision_id = $1 AND run = $2",
+            row.decision_id,
+            RUN,
+        )
+    bundle = (await export(stack, reader, stack / "audit.zip")).path
+    (fault,) = verify(bundle, [public_key(stack)]).faults
+    assert (fault.kind, fault.first_seq) == ("column", row.seq)
+    heads = (stack / "audit" / "heads" / f"{RUN}-0.jsonl").read_bytes().splitlines()
+    assert heads == await read(broker, prefix_of(RUN) + AUDIT_HEADS.name)
+
+
+async def read(broker: str, topic: str) -> list[bytes]:
+    """Return the distinct values of a topic, in order."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        fetched = await consumer.getmany(timeout_ms=5_000)
+    finally:
+        await consumer.stop()
+    return list(dict.fromkeys(r.value for records in fetched.values() for r in records))
+
+
+def of_stack(name: str) -> RunKey:
+    """Name rows that no other test has."""
+    return RunKey(f"{name}-1f2e3d4c", "r1")
+
+
+async def test_put_when_the_rows_are_there_then_nothing_is_written(
+    postgres: PostgresServer,
+) -> None:
+    """A second writer of the same partition gets no row and no head in."""
+    of = of_stack("twice")
+    chain = AuditChain(of, 0, Tip(), key().sign)
+    rows = [taken.row for n in range(5) if (taken := chain.take(record(n))) and taken.row]
+    head = chain.seal()
+    assert head is not None
+    async with AuditStore(postgres, of) as store:
+        await store.put(rows[:3], [])
+        with pytest.raises(ChainMoved):
+            await store.put(rows[2:], [head])
+        tip = await store.tip(0)
+        assert sorted(tip.rows) == [0, 1, 2]
+        assert tip.head is None
+        await store.put(rows[3:], [head])
+        assert (await store.tip(0)) == Tip(head, {})
+        later = msgspec.structs.replace(head, number=1, last_offset=9)
+        assert (await store.tip(0, later)).head == later
+        assert await store.heads_after(0, -1) == [head]
+
+
+async def test_writer_when_it_tries_to_change_or_delete_then_may_not(
+    postgres: PostgresServer,
+) -> None:
+    """Its role adds and reads; the owner's rights are given up at the start."""
+    of = of_stack("rights")
+    async with AuditStore(postgres, of) as store:
+        await store.put([linked(of, record(0), 0, bytes(32)).row], [])
+        assert store._connection is not None
+        assert await store._connection.fetchval("SELECT current_user") == WRITER
+        for forbidden in (
+            "UPDATE tradewind.audit_records SET symbol = 'X'",
+            "DELETE FROM tradewind.audit_records",
+            "TRUNCATE tradewind.audit_records",
+            "DROP TABLE tradewind.audit_heads",
+            "UPDATE tradewind.audit_heads SET document = ''",
+            "SELECT tradewind.drop_audit_day('rights', '2026-01-02')",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await store._connection.execute(forbidden)
+
+
+async def test_put_when_the_server_is_away_then_says_so_and_connects_anew(
+    postgres: PostgresServer,
+) -> None:
+    """A lost connection is a state, and the next call makes another."""
+    of = of_stack("away")
+    async with AuditStore(PostgresServer("postgresql://127.0.0.1:1/x", "given", ""), of) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.tip(0)
+    async with AuditStore(postgres, of) as store:
+        assert await store.tip(0) == Tip(None, {})
+        assert store._connection is not None
+        store._connection.terminate()
+        with pytest.raises(StoreUnavailable):
+            await store.tip(0)
+        assert await store.tip(0) == Tip(None, {})
+
+
+@settings(max_examples=30)
+@given(
+    value=st.binary(max_size=60)
+    | st.dictionaries(st.text(max_size=5), st.text(max_size=5)).map(msgspec.json.encode)
+    | st.builds(
+        lambda text, number: msgspec.json.encode(
+            {
+                **msgspec.to_builtins(decision(1)),
+                "symbol": text,
+                "quantity": number,
+                "note": text,
+            }
+        ),
+        st.text(max_size=5),
+        st.integers() | st.floats(allow_nan=False, allow_infinity=False),
+    )
+)
+def test_rows_when_anything_was_on_the_topic_then_sql_takes_and_shows_them(
+    postgres: PostgresServer, value: bytes
+) -> None:
+    """No bytes stop the trail, and the view over it can be read whatever they are."""
+    of = of_stack("poison")
+    row = linked(of, record(0, value), 0, bytes(32)).row
+
+    async def there_and_back() -> None:
+        async with AuditStore(postgres, of) as store, sql(postgres) as owner:
+            await owner.execute("DELETE FROM tradewind.audit_records WHERE stack = $1", of.stack)
+            await store.put([row], [])
+            (kept,) = [found async for found in AuditReader(postgres, of).rows(0)]
+            assert kept == row
+            await owner.fetch("SELECT * FROM tradewind.decision_audit WHERE stack = $1", of.stack)
+
+    asyncio.run(there_and_back())
+
+
+async def kept(server: PostgresServer, trail: Trail) -> None:
+    """Write a trail."""
+    async with AuditStore(server, OF) as store:
+        await store.put(trail.rows, trail.heads)
+
+
+async def test_shelf_when_days_are_old_then_parquet_has_them_and_all_still_verifies(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Out of SQL, into zstd, back, and out again: the same rows, and the proof goes on."""
+    trail = Trail(40)
+    day = date(2026, 1, 2)
+    await kept(postgres, trail)
+    await trail.bundle(tmp_path)
+    home = tmp_path / "home"
+    shelf, reader = AuditShelf(home), AuditReader(postgres, OF)
+    assert await shelf.shelve(postgres, OF.stack, day + timedelta(days=7)) == []
+    (done,) = await shelf.shelve(postgres, OF.stack, day + timedelta(days=8))
+    assert (done.day, done.n_rows) == (day, 40)
+    assert list(shelf.rows(OF, 0)) == trail.rows
+    assert [row async for row in reader.rows(0)] == []
+    bundle = (await export(home, reader, tmp_path / "b.zip")).path
+    assert verify(bundle, [key().public_pem]).n_rows == 40
+    assert await shelf.restore(postgres, day) == 40
+    assert [row async for row in reader.rows(0)] == trail.rows
+    assert await shelf.restore(postgres, day) == 0
+    (again,) = await shelf.shelve(postgres, OF.stack, day + timedelta(days=8))
+    assert (again.n_rows, again.path) == (0, done.path)
+    assert list(shelf.rows(OF, 0)) == trail.rows
+    with pytest.raises(StoreConflict, match=r"2020-01-01 is not in .*there are: 2026-01-02"):
+        await shelf.restore(postgres, date(2020, 1, 1))
+    assert shelf.expired(date(2032, 1, 1)) == []
+    assert shelf.expired(date(2033, 1, 3)) == [done.path]
+    done.path.write_bytes(b"damaged")
+    with pytest.raises(StoreConflict, match="cannot be read"):
+        list(shelf.rows(OF, 0))
+    async with sql(postgres) as owner:
+        await owner.execute("DELETE FROM tradewind.audit_heads WHERE stack = $1", OF.stack)
+
+
+async def test_shelf_when_rows_have_no_head_or_another_stack_shares_the_day_then_keeps_them(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Nothing leaves SQL that no signature covers, and nobody else's rows leave with ours."""
+    mine, other = of_stack("mine"), of_stack("other")
+    shelf, today = AuditShelf(tmp_path / "home"), date(2026, 1, 20)
+    for of in (mine, other):
+        chain = AuditChain(of, 0, Tip(), key().sign)
+        taken = chain.take(record(0))
+        assert taken is not None
+        assert taken.row is not None
+        async with AuditStore(postgres, of) as store:
+            await store.put([taken.row], [])
+            if of == mine:
+                with pytest.raises(StoreConflict, match="without a head"):
+                    await shelf.shelve(postgres, of.stack, today)
+            head = chain.seal()
+            assert head is not None
+            await store.put([], [head])
+    await shelf.shelve(postgres, mine.stack, today)
+    assert [row async for row in AuditReader(postgres, mine).rows(0)] == []
+    assert len([row async for row in AuditReader(postgres, other).rows(0)]) == 1
+    away = PostgresServer("postgresql://127.0.0.1:1/x", "given", "")
+    with pytest.raises(StoreUnavailable):
+        await shelf.shelve(away, mine.stack, today)
+    with pytest.raises(StoreUnavailable):
+        await AuditReader(away, mine).row(decision_id(1))
+
+
+async def test_reader_when_there_is_no_such_row_or_head_then_says_nothing(
+    postgres: PostgresServer,
+) -> None:
+    """An unknown decision is none; one without a head has no proof yet; a changed one fails it."""
+    of = of_stack("reader")
+    reader = AuditReader(postgres, of)
+    assert await reader.row(decision_id(1)) is None
+    assert await reader.said(decision_id(1)) is None
+    chain = AuditChain(of, 0, Tip(), key().sign)
+    rows = [taken.row for n in range(5) if (taken := chain.take(record(n))) and taken.row]
+    head = chain.seal()
+    assert head is not None
+    async with AuditStore(postgres, of) as store:
+        await store.put(rows, [])
+        assert await reader.proof(rows[3]) is None
+        await store.put([], [head])
+    proof = await reader.proof(rows[3])
+    assert proof is not None
+    assert (proof.leaf, proof.n_leaves, proof.holds) == (3, 5, True)
+    changed = await reader.proof(rows[3]._replace(value=b"{}"))
+    assert changed is not None
+    assert not changed.holds
+    with pytest.raises(ValueError, match="badly formed"):
+        await reader.row("no-id")
+    since = rows[2].logged_at
+    assert [row async for row in reader.rows(0, since)] == rows[2:]
+
+
+def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
+    postgres: PostgresServer, stack: Path
+) -> None:
+    """What a person types, on a stack with a trail of long ago."""
+    of = RunKey(stack_id(stack), "r1")
+
+    async def made() -> None:
+        chain = AuditChain(of, 0, Tip(), key().sign)
+        rows = [taken.row for n in range(5) if (taken := chain.take(record(n))) and taken.row]
+        head = chain.seal()
+        assert head is not None
+        async with AuditStore(postgres, of) as store:
+            await store.put(rows, [head])
+        folder = stack / "audit" / "heads"
+        folder.mkdir(parents=True)
+        (folder / "r1-0.jsonl").write_bytes(head.canonical() + b"\n")
+        (stack / "audit" / "public.pem").write_bytes(key().public_pem)
+
+    asyncio.run(made())
+    out = stack / "out.zip"
+    runner, whose = CliRunner(), ["--name=fx", "--run=r1"]
+    answers = [
+        (["verify", *whose], 0, "5 rows, 1 signed heads: all hold"),
+        (["export", f"--out={out}", *whose], 0, "5 rows and 1 heads in"),
+        (["verify", f"--bundle={out}", "--json"], 0, '"holds": true'),
+        (["shelve", "--name=fx"], 0, "2026-01-02: 5 rows in"),
+        (["shelve", "--name=fx"], 0, "Nothing in SQL is older than 7 days"),
+        (["verify", *whose], 0, "5 rows, 1 signed heads: all hold"),
+        (["export", f"--out={out}", "--since=2026-01-03", *whose], 0, "0 rows and 1 heads in"),
+        (["verify", f"--bundle={out}"], 0, "0 rows, 1 signed heads: all hold"),
+        (["restore", "2026-01-02", "--name=fx"], 0, "5 rows are back in SQL"),
+        (["restore", "yesterday", "--name=fx"], 1, "expected YYYY-MM-DD"),
+        (["verify", "--name=fx", "--run=none"], 1, "has no audit trail"),
+        (["verify", "--name=nothing"], 1, "there is no stack nothing"),
+    ]
+    for arguments, status, words in answers:
+        done = runner.invoke(app, ["audit", *arguments])
+        assert (done.exit_code, words in done.output) == (status, True), (arguments, done.output)
+    old = stack / "audit" / "shelf" / "2001-01-02-1.parquet"
+    old.write_bytes((stack / "audit" / "shelf" / "2026-01-02-1.parquet").read_bytes())
+    done = runner.invoke(app, ["audit", "shelve", "--name=fx", "--expire"])
+    assert "older than 7 years; deleted" in done.output
+    assert not old.exists()
+    assert os.environ["DATABASE_URL"] == postgres.url

@@ -127,9 +127,9 @@ class Forensics:
         for place in consumer.assignment() - self._chains.keys():
             await self._open(place)
         fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
-        # What was assigned meanwhile is read again from where its chain ends.
+        await self._tell(fetched)
+        # What came or went meanwhile is read from where its chain ends, here or elsewhere.
         known = {place: found for place, found in fetched.items() if place in self._chains}
-        await self._tell(known)
         if known:
             self._heard_s = clock.monotonic_s()
             await self._hand_over(self._linked(known))
@@ -160,6 +160,8 @@ class Forensics:
         # The broker may not have had the last one; a head that comes again has the same bytes.
         await self._send([] if on_disk is None else [on_disk])
         await self._publish(missed)
+        if place not in consumer.assignment():
+            return
         self._chains[place] = AuditChain(self._of, place.partition, tip, self._parts.key.sign)
         consumer.seek(place, tip.next_offset)
 
@@ -263,8 +265,9 @@ class Forensics:
         metrics.AUDITED_RECORDS.inc(len(batch.rows))
         metrics.AUDIT_BATCH_RECORDS.observe(len(batch.rows))
         for place, records in batch.fetched.items():
-            behind = (self._parts.consumer.highwater(place) or 0) - records[-1].offset - 1
-            metrics.AUDIT_LAG_RECORDS.labels(place.partition).set(max(behind, 0))
+            if place in self._parts.consumer.assignment():
+                behind = (self._parts.consumer.highwater(place) or 0) - records[-1].offset - 1
+                metrics.AUDIT_LAG_RECORDS.labels(place.partition).set(max(behind, 0))
             metrics.AUDIT_DELAY_SECONDS.observe(max(now_ms - records[0].timestamp, 0) * _MS)
 
 

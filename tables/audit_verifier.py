@@ -274,6 +274,10 @@ class _Partition:
         if signed > reached:
             why = f"head {self.heads[-1]['number']} signed them: the end is cut off"
             self.fault("missing", reached + 1, signed, why)
+            first = self._head()["first_seq"] if self.leaves else reached + 1
+            if first <= reached:
+                why = "their head signed them with rows that are missing"
+                self.fault("unproved", first, reached, why)
         self.report.n_unsealed += max(reached - signed, 0)
 
 

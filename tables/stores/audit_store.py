@@ -5,6 +5,7 @@ sends only what is behind it, so what is sent is new. If it is not, somebody els
 partition, nothing is written, and the writer asks again (docs/adr/0023).
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -60,6 +61,8 @@ class AuditStore:
         self.of = of
         self._connection: asyncpg.Connection | None = None
         self._days: set[date] = set()
+        # A partition is opened while the rows of another are on their way.
+        self._alone = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,9 +156,10 @@ class AuditStore:
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
         """Give the connection; what breaks on it becomes an error of the store."""
         try:
-            if self._connection is None:
-                self._connection = await self._connected()
-            yield self._connection
+            async with self._alone:
+                if self._connection is None:
+                    self._connection = await self._connected()
+                yield self._connection
         except asyncpg.UniqueViolationError as error:
             raise ChainMoved(f"the audit trail has these rows already: {error}") from error
         except _BAD_ROWS as error:

@@ -1,5 +1,6 @@
 """All measurements by name."""
 
+from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -13,6 +14,7 @@ from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
+from tests.evidence.forensics_ingest import FORENSICS_INGEST
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.meta_planted import META_PLANTED
@@ -59,5 +61,7 @@ CATALOGUE = {
         CHAOS_BROKER,
         CHAOS_REBALANCE,
         JUDGE_MUTANTS,
+        AUDIT_TAMPER,
+        FORENSICS_INGEST,
     )
 }

@@ -177,6 +177,18 @@ async def test_put_when_the_rows_are_there_then_nothing_is_written(
         assert await store.heads_after(0, -1) == [head]
 
 
+async def test_store_when_asked_while_it_writes_then_both_are_done(
+    postgres: PostgresServer,
+) -> None:
+    """A partition is opened while rows of another one are on their way: one connection, in turn."""
+    of = of_stack("both")
+    chain = AuditChain(of, 0, Tip(), key().sign)
+    rows = [taken.row for n in range(50) if (taken := chain.take(record(n))) and taken.row]
+    async with AuditStore(postgres, of) as store:
+        await asyncio.gather(store.put(rows, []), *(store.tip(partition) for partition in range(5)))
+        assert len((await store.tip(0)).rows) == 50
+
+
 async def test_writer_when_it_tries_to_change_or_delete_then_may_not(
     postgres: PostgresServer,
 ) -> None:

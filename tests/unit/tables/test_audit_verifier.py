@@ -77,6 +77,18 @@ async def test_verify_when_columns_are_emptied_or_filled_then_says_so(
     assert "column" in {fault.kind for fault in verify(await trail.bundle(tmp_path), KEYS).faults}
 
 
+async def test_verify_when_the_end_of_a_minute_is_cut_off_then_says_what_is_unproved(
+    tmp_path: Path,
+) -> None:
+    """The rest of the minute may be what it was: nobody can tell."""
+    trail = Trail(N_ROWS)
+    del trail.rows[36:]
+    assert [str(fault) for fault in verify(await trail.bundle(tmp_path), KEYS).faults] == [
+        "partition 0, rows 36 to 39: missing: head 3 signed them: the end is cut off",
+        "partition 0, rows 30 to 35: unproved: their head signed them with rows that are missing",
+    ]
+
+
 async def test_verify_when_heads_are_forged_or_lost_then_says_so(tmp_path: Path) -> None:
     """Another key, a head too few, and heads that name another head."""
     trail = Trail(N_ROWS)

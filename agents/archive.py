@@ -1,4 +1,4 @@
-"""``slices, accounts, changes of books -> SQL rows``; a role of its own, off the decision path.
+"""``slices, accounts, changes of books, explanations -> SQL``; a role of its own, off the path.
 
 Offsets are committed after the rows are durable, and a row that is there already stays as it was:
 after a crash some records are read again and change nothing. While the database is away the topics
@@ -20,6 +20,7 @@ from streams.errors import RecordError
 from streams.slices import Slice
 from tables.account_rows import change_rows, snapshot_rows
 from tables.archive import EPOCHS, Rows, RunKey, regime_rows, weight_rows
+from tables.explanations import explanation_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.row_store import RowStore, Written
@@ -42,7 +43,12 @@ _SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.REGIME_PROBABILITIES.name: regime_rows,
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
-SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
+SOURCES = (
+    *_SLICES,
+    topics.PORTFOLIO_SNAPSHOTS.name,
+    topics.PORTFOLIO_EVENTS.name,
+    topics.EXPLANATIONS.name,
+)
 
 
 def group_of(run: str) -> str:
@@ -159,6 +165,8 @@ class Archive:
         value = record.value or b""
         if topic == topics.PORTFOLIO_SNAPSHOTS.name:
             return snapshot_rows(self._of, value)
+        if topic == topics.EXPLANATIONS.name:
+            return explanation_rows(self._of, value)
         if topic == topics.PORTFOLIO_EVENTS.name:
             return change_rows(self._of, value, record.partition, record.offset)
         return self._slice_rows(topic, Slice.decode(value))

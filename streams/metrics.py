@@ -100,6 +100,16 @@ ARCHIVE_LOST_RECORDS = Counter(
     "Records that the broker deleted before they were kept in SQL, by topic.",
     ("topic",),
 )
+EXPLANATIONS = Counter(
+    "tradewind_explanations_total",
+    "Decisions that were explained at once, by why, and by what is explained.",
+    ("why", "explained"),
+)
+EXPLANATIONS_OFF = Counter(
+    "tradewind_explanations_off_total",
+    "Explanations that do not add up within 1e-3, or whose model did not reproduce the decision.",
+    ("what",),
+)
 AUDITED_RECORDS = Counter(
     "tradewind_audited_records_total", "Decisions that became durable in the audit trail."
 )

@@ -149,6 +149,14 @@ PORTFOLIO_SNAPSHOTS = TopicSpec(
     {"snapshot": "risk"},
     {**_COMPRESSED, "max.message.bytes": str(_SNAPSHOT_BYTES)},
 )
+EXPLANATIONS = TopicSpec(
+    "explanations",
+    "decision_id",
+    "JSON explanation of a decision",
+    7 * _DAY_MS,
+    {"explanation": "explain"},
+    _COMPRESSED,
+)
 # Small and few, and what proves the audit trail: kept for as long as that.
 AUDIT_HEADS = TopicSpec(
     "audit-heads",
@@ -177,6 +185,7 @@ CATALOGUE = (
     TRADING_DECISIONS,
     EXECUTIONS,
     PORTFOLIO_SNAPSHOTS,
+    EXPLANATIONS,
     AUDIT_HEADS,
     DEAD_LETTERS,
 )

@@ -30,6 +30,7 @@ class LivePlan(msgspec.Struct):
     web_port: int
     archive_port: int = 0
     forensics_port: int = 0
+    explain_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -78,7 +79,7 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(4)]
+        ports = [free_port(settings.web_host) for _ in range(5)]
         plan = LivePlan([], label, *ports)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
@@ -128,8 +129,18 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         RolePart("worker", home, worker, plan.worker_port, host),
         RolePart("clock", home, clock),
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
+        *([_explainer(home, plan, servers, host)] if plan.explain_port else []),
         RolePart("web", home, web, plan.web_port, host),
     ]
+
+
+def _explainer(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
+    """Return the worker that explains; a plan of before has no port for it."""
+    arguments = (
+        *("worker", "--role=forensics", servers, f"--artifacts={home / 'artifacts'}"),
+        *(f"--data={home / 'tables-explain'}", f"--web-port={plan.explain_port}"),
+    )
+    return RolePart("explain", home, arguments, plan.explain_port, host)
 
 
 def _of_sql(

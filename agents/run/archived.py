@@ -13,6 +13,7 @@ from streams.clock import monotonic_s
 from tables import account_rows
 from tables.archive import TABLES, run_key
 from tables.audit_rows import AUDIT_RECORDS
+from tables.explanations import EXPLANATIONS
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 
@@ -28,7 +29,7 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
         If the archive made no progress for ``patience_s``.
     """
     await _read(run, archive.SOURCES, archive.group_of(run.name), patience_s)
-    tables = (*TABLES, *account_rows.TABLES)
+    tables = (*TABLES, *account_rows.TABLES, EXPLANATIONS)
     async with RowStore(server) as store:
         of = run_key(stack_id(run.home), run.name)
         return {table.name: await store.count(table, of) for table in tables}

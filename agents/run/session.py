@@ -10,7 +10,15 @@ from rich.console import Console
 
 from agents.run.archived import archived, audited
 from agents.run.calendars import calendars_of
-from agents.run.drive import Run, declare, drive, start_archive, start_forensics, start_worker
+from agents.run.drive import (
+    Run,
+    declare,
+    drive,
+    start_archive,
+    start_explainer,
+    start_forensics,
+    start_worker,
+)
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
 from agents.run.parity import remarks, spread
@@ -94,6 +102,7 @@ class Session:
             if server is not None:
                 start_archive(run, children)
                 start_forensics(run, children)
+            start_explainer(run, children, free_port(self._host))
             asyncio.run(self._play(run, planned, watch, children, stats_port))
             held = self._report(run, watch)
             if server is not None:

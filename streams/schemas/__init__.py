@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from streams.audit import AuditHead
+from streams.explanation import Explanation
 from streams.instructions import (
     BookOpen,
     Dividend,
@@ -45,7 +46,7 @@ READ = (
     Dividend,
     RiskParity,
 )
-WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot, AuditHead)
+WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot, AuditHead, Explanation)
 
 Schema = dict[str, Any]
 

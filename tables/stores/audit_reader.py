@@ -11,8 +11,10 @@ import asyncpg
 
 from models.forensics import merkle
 from streams.audit import AuditHead, read_head
+from streams.explanation import Explanation
 from tables.archive import RunKey
 from tables.audit_rows import COLUMNS, AuditRow, leaf_of, sealed_row
+from tables.explanations import read_explanation
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import SCHEMA
@@ -98,6 +100,45 @@ class AuditReader:
                 UUID(decision_id),
             )
         return None if found is None else dict(found)
+
+    async def explanation(self, decision_id: str) -> Explanation | None:
+        """Return why a decision was made, None if it was not explained (yet): ask on demand then.
+
+        Raises
+        ------
+        ValueError, StoreUnavailable
+            As for `row`.
+        """
+        async with self._speaking() as connection:
+            document = await connection.fetchval(
+                f"SELECT document::text FROM {SCHEMA}.explanations {_OF} AND decision_id = $3",  # noqa: S608  constants
+                *self.of,
+                UUID(decision_id),
+            )
+        return None if document is None else read_explanation(document)
+
+    async def bars(self, row: AuditRow, n_rows: int) -> list[AuditRow]:
+        """Return the rows of a symbol's last bars up to that of a row, the oldest first.
+
+        One row for each bar, whatever its portfolio.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetch(
+                f"SELECT DISTINCT ON (bar_close) {_ALL} FROM {SCHEMA}.{TABLE} {_OF} "  # noqa: S608  constants
+                "AND symbol = $3 AND timeframe = $4 AND bar_close <= $5 "
+                "ORDER BY bar_close DESC, log_offset LIMIT $6",
+                *self.of,
+                row.symbol,
+                row.timeframe,
+                row.bar_close,
+                n_rows,
+            )
+        return [AuditRow(*each) for each in reversed(found)]
 
     async def proof(self, row: AuditRow) -> Proof | None:
         """Return the proof of a row; None as long as it has no head.

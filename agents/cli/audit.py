@@ -97,7 +97,7 @@ def shelve(
     ] = False,
 ) -> None:
     """Move days that ended a week ago from SQL to Parquet files; run it once a day."""
-    with spoken_errors(), _database(name) as server:
+    with spoken_errors(), running_database(name) as server:
         home, today = stack_home(name), _today()
         shelf = AuditShelf(home)
         done = asyncio.run(shelf.shelve(server, stack_id(home), today))
@@ -117,7 +117,7 @@ def restore(
     name: _Name = "default",
 ) -> None:
     """Put a day from the shelf back into SQL."""
-    with spoken_errors(), _database(name) as server:
+    with spoken_errors(), running_database(name) as server:
         shelf = AuditShelf(stack_home(name))
         n_rows = asyncio.run(shelf.restore(server, _midnight(day).date()))
     typer.echo(f"{day}: {n_rows:,} rows are back in SQL.")
@@ -125,13 +125,13 @@ def restore(
 
 def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:
     home = stack_home(name)
-    with _database(name) as server:
+    with running_database(name) as server:
         reader = AuditReader(server, run_key(stack_id(home), run))
         return asyncio.run(audit_bundle.export(home, reader, out, since))
 
 
 @contextmanager
-def _database(name: str) -> Iterator[PostgresServer]:
+def running_database(name: str) -> Iterator[PostgresServer]:
     """Give the stack's database; one that does not run is started for as long as it is needed."""
     home = stack_home(name)
     if not home.exists():

@@ -10,11 +10,20 @@ from uuid import UUID
 import asyncpg
 
 from models.forensics import merkle
+from models.specialists.window import LENGTH_BARS
 from streams.audit import AuditHead, read_head
 from streams.explanation import Explanation
+from streams.records import Decision
 from tables.archive import RunKey
 from tables.audit_rows import COLUMNS, AuditRow, leaf_of, sealed_row
-from tables.explanations import read_explanation
+from tables.explanations import (
+    NO_BARS,
+    PastBars,
+    read_decision,
+    read_explanation,
+    tells_of_a_bar,
+    with_bar,
+)
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import SCHEMA
@@ -117,28 +126,31 @@ class AuditReader:
             )
         return None if document is None else read_explanation(document)
 
-    async def bars(self, row: AuditRow, n_rows: int) -> list[AuditRow]:
-        """Return the rows of a symbol's last bars up to that of a row, the oldest first.
-
-        One row for each bar, whatever its portfolio.
+    async def past(self, row: AuditRow) -> PastBars:
+        """Return the last bars of a row's symbol up to its own, as the decisions tell them.
 
         Raises
         ------
         StoreUnavailable
             If the server does not answer in time.
         """
-        async with self._speaking() as connection:
-            found = await connection.fetch(
-                f"SELECT DISTINCT ON (bar_close) {_ALL} FROM {SCHEMA}.{TABLE} {_OF} "  # noqa: S608  constants
-                "AND symbol = $3 AND timeframe = $4 AND bar_close <= $5 "
-                "ORDER BY bar_close DESC, log_offset LIMIT $6",
-                *self.of,
-                row.symbol,
-                row.timeframe,
-                row.bar_close,
-                n_rows,
+        told: dict[datetime | None, Decision] = {}
+        async with self._speaking() as connection, connection.transaction(readonly=True):
+            query = (
+                f"SELECT bar_close, value FROM {SCHEMA}.{TABLE} {_OF} AND symbol = $3 "  # noqa: S608  constants
+                "AND timeframe = $4 AND bar_close <= $5 ORDER BY bar_close DESC"
             )
-        return [AuditRow(*each) for each in reversed(found)]
+            about = (row.symbol, row.timeframe, row.bar_close)
+            async for each in connection.cursor(query, *self.of, *about, prefetch=LENGTH_BARS):
+                decision = read_decision(each["value"])
+                if tells_of_a_bar(decision):
+                    told[each["bar_close"]] = decision
+                if len(told) == LENGTH_BARS:
+                    break
+        past = NO_BARS
+        for decision in reversed(told.values()):
+            past = with_bar(past, decision)
+        return past
 
     async def proof(self, row: AuditRow) -> Proof | None:
         """Return the proof of a row; None as long as it has no head.

@@ -25,6 +25,7 @@ from tests.evidence.regime_sum import REGIME_SUM
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
+from tests.evidence.shap_rate import SHAP_RATE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.tick_rate import TICK_RATE
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
@@ -63,5 +64,6 @@ CATALOGUE = {
         JUDGE_MUTANTS,
         AUDIT_TAMPER,
         FORENSICS_INGEST,
+        SHAP_RATE,
     )
 }

@@ -212,10 +212,12 @@ async def test_explanation_when_it_is_kept_then_the_reader_finds_it_and_the_bars
     assert await reader.explanation(decision_id(77)) is None
     chain = AuditChain(of, 0, Tip(), key().sign)
     made = [at_bar(n, portfolio=p) for n in range(20) for p in ("main", "other")]
+    made[30] = msgspec.structs.replace(made[30], intent_id="mine", features={})
     values = [msgspec.json.encode(each) for each in made]
     taken = [chain.take(record(n, value)) for n, value in enumerate(values)]
     rows = [each.row for each in taken if each is not None and each.row is not None]
     async with AuditStore(postgres, of) as trail:
         await trail.put(rows, [])
-    found = await reader.bars(rows[36], 16)
-    assert [row.bar_close for row in found] == [row.bar_close for row in rows[6:37:2]]
+    past = await reader.past(rows[36])
+    assert past.close_ns == bars(19).close_ns
+    assert past.bars.tolist() == bars(19).bars.tolist()

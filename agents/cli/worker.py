@@ -24,7 +24,7 @@ _SWITCH_INTERVAL_S = 0.0005
 ROLES = {"trading": trading_app, "forensics": explain_app}
 
 # Explanations are made of what time trading leaves.
-_NICE = 10
+_NICE = 5
 
 
 def register(app: typer.Typer) -> None:

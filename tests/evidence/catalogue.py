@@ -15,10 +15,12 @@ from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.forensics_ingest import FORENSICS_INGEST
+from tests.evidence.forensics_lag import FORENSICS_LAG, FORENSICS_OVERHEAD
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
+from tests.evidence.recompute_identical import RECOMPUTE_IDENTICAL
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
@@ -65,5 +67,8 @@ CATALOGUE = {
         AUDIT_TAMPER,
         FORENSICS_INGEST,
         SHAP_RATE,
+        FORENSICS_LAG,
+        FORENSICS_OVERHEAD,
+        RECOMPUTE_IDENTICAL,
     )
 }

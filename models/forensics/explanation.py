@@ -4,7 +4,7 @@ What is explained are the calibrated log odds that the next bar closes up, from 
 target follow. Their inputs are the row's features, by family, and the bars before it that the
 specialists attend to; the weights are held as they were, because they have a history of their own.
 What is not there is replaced by the mean of the training rows, which every model file carries
-(docs/adr/0024). The networks asked are the served ones, by the code that serves them.
+(docs/adr/0024). Every explanation is compared with what the serving code says about the row.
 """
 
 from typing import NamedTuple
@@ -15,11 +15,12 @@ from models import simplex
 from models.arrays import Floats, Indices, Mask
 from models.errors import ShapeError
 from models.features.catalogue import CATALOGUE, NAMES
+from models.forensics import coalitions
 from models.forensics.attribution import Attribution, Game, exact, permuted
 from models.model_set import ModelSet
 from models.prediction.ensemble import blend
 from models.specialists import serving
-from models.specialists.window import ATTENDED, COLUMNS, LENGTH_BARS
+from models.specialists.window import ATTENDED, LENGTH_BARS
 
 PAST_BARS = "past_bars"
 """The player that stands for the 15 bars before the current one."""
@@ -132,17 +133,10 @@ def _game(
     models: ModelSet, features: Floats, window: Floats, weights: Floats, player_of: Indices
 ) -> Game:
     """Return the log odds as a game: features by player, and the past bars as the last player."""
-    mean = models.specialists.mean
+    row = coalitions.split(models.specialists, features, window, player_of)
 
     def play(there: Mask) -> Floats:
-        rows = np.where(there[:, player_of], features, mean)
-        windows = np.repeat(window[None], len(there), axis=0)
-        # A bar that was not seen stays so: whether it was is no input of the row.
-        past = np.where(np.isfinite(window[:-1]), mean[COLUMNS], window[:-1])
-        windows[:, :-1] = np.where(there[:, -1, None, None], window[:-1], past)
-        windows[:, -1] = rows[:, COLUMNS]
-        scores, _ = serving.attend(models.specialists, rows, windows)
-        return _logit(models, scores, weights)
+        return _logit(models, coalitions.scores(models.specialists, row, there), weights)
 
     return play
 

@@ -23,11 +23,12 @@ from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
 from tables.audit_rows import linked
 from tables.audit_verifier import verify
+from tables.stores import audit_store
 from tables.stores.audit_bundle import export
 from tables.stores.audit_key import public_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_store import WRITER, AuditStore, ChainMoved
-from tables.stores.errors import StoreUnavailable
+from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.servers.postgres import PostgresServer
 from tests.trails import key, record
 from tests.unit.tables.views.played import decision, decision_id
@@ -256,3 +257,40 @@ def test_rows_when_anything_was_on_the_topic_then_sql_takes_and_shows_them(
             await owner.fetch("SELECT * FROM tradewind.decision_audit WHERE stack = $1", of.stack)
 
     asyncio.run(there_and_back())
+
+
+async def test_put_when_sql_refuses_a_row_then_says_so_and_nothing_is_written(
+    postgres: PostgresServer,
+) -> None:
+    """A link of another length is none: a check of the schema is the last guard."""
+    of = of_stack("refused")
+    row = linked(of, record(0), 0, bytes(32)).row
+    async with AuditStore(postgres, of) as store:
+        with pytest.raises(StoreConflict, match="refused rows"):
+            await store.put([row, row._replace(log_offset=1, chain=b"short")], [])
+        assert await store.tip(0) == Tip(None, {})
+
+
+async def test_store_when_the_schema_is_another_versions_then_rows_wait(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are not to blame: somebody has to look at the schema first."""
+
+    async def refusing(_: asyncpg.Connection) -> list[str]:
+        raise StoreConflict("another version")
+
+    monkeypatch.setattr(audit_store, "migrate", refusing)
+    async with AuditStore(postgres, of_stack("version")) as store:
+        with pytest.raises(StoreUnavailable, match="another version"):
+            await store.tip(0)
+
+
+async def test_store_when_the_server_has_no_writer_role_then_says_whose_rights_it_has(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A login that may make no roles goes on with its own, and the log names it."""
+    monkeypatch.setattr(audit_store, "WRITER", "no_such_role")
+    async with AuditStore(postgres, of_stack("norole")) as store:
+        assert await store.tip(0) == Tip(None, {})
+    assert "no role no_such_role" in caplog.text
+    assert "with all the rights of tradewind" in caplog.text

@@ -1,4 +1,4 @@
-"""``slices, accounts, changes of books -> SQL rows``; a role of its own, off the decision path.
+"""``slices, accounts, changes of books, explanations -> SQL``; a role of its own, off the path.
 
 Offsets are committed after the rows are durable, and a row that is there already stays as it was:
 after a crash some records are read again and change nothing. While the database is away records
@@ -17,17 +17,17 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.archive_gaps import Gap, Reach
+from agents.archive_gaps import Gap, Reach, tell
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.failpoints import reach
 from streams.slices import Slice
-from streams.timestamps import format_ns
 from streams.transport import Outgoing, Record
 from tables.account_rows import change_rows, snapshot_rows
 from tables.archive import ARCHIVE_GAPS, EPOCHS, Rows, RunKey, regime_rows, weight_rows
+from tables.explanations import explanation_rows
 from tables.stores.artifacts import Artifacts, canonical_json
 from tables.stores.errors import SpillFull, StoreConflict, StoreUnavailable
 from tables.stores.row_store import RowStore, Written
@@ -54,9 +54,12 @@ _SLICES: Mapping[str, Callable[[RunKey, Slice], Rows]] = {
     topics.REGIME_PROBABILITIES.name: regime_rows,
     topics.STRATEGY_WEIGHTS.name: weight_rows,
 }
-SOURCES = (*_SLICES, topics.PORTFOLIO_SNAPSHOTS.name, topics.PORTFOLIO_EVENTS.name)
-_MS_PER_HOUR = 3_600_000
-_RETENTION_H = {spec.name: spec.retention_ms // _MS_PER_HOUR for spec in topics.CATALOGUE}
+SOURCES = (
+    *_SLICES,
+    topics.PORTFOLIO_SNAPSHOTS.name,
+    topics.PORTFOLIO_EVENTS.name,
+    topics.EXPLANATIONS.name,
+)
 
 
 def group_of(run: str) -> str:
@@ -150,20 +153,7 @@ class Archive:
 
     async def tell(self, gaps: Sequence[Gap]) -> None:
         """Say, count and keep what the broker deleted before it was kept."""
-        for gap in gaps:
-            metrics.ARCHIVE_LOST_RECORDS.labels(gap.topic).inc(gap.n_records)
-            log.error(
-                "%s, partition %d: %d records from offset %d on were deleted by the broker before "
-                "they were kept. The last one before was kept at %s; the hole is a row of "
-                "archive_gaps. The topic is kept for %s h: the archive was away for longer, or "
-                "it began later",
-                gap.topic,
-                gap.partition,
-                gap.n_records,
-                gap.first,
-                "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
-                _RETENTION_H[gap.topic],
-            )
+        tell(gaps)
         if gaps:
             told = [Record(ARCHIVE_GAPS.name, 0, 0, None, msgspec.json.encode(g), []) for g in gaps]
             await self.take(told)
@@ -263,6 +253,8 @@ class Archive:
         value = record.value or b""
         if topic == topics.PORTFOLIO_SNAPSHOTS.name:
             return snapshot_rows(self._of, value)
+        if topic == topics.EXPLANATIONS.name:
+            return explanation_rows(self._of, value)
         if topic == topics.PORTFOLIO_EVENTS.name:
             return change_rows(self._of, value, record.partition, record.offset)
         return self._slice_rows(topic, Slice.decode(value))

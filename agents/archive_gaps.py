@@ -4,6 +4,7 @@ The database may be away for longer than the topics are kept, or the archive may
 that are older than it. Reading then goes on where the log begins, and the history has a hole.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,10 +12,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from streams import metrics, topics
 from streams.clock import wall_ns
+from streams.timestamps import format_ns
 from tables.archive import ARCHIVE_GAPS, Rows, RunKey, time_of
 
+log = logging.getLogger("tradewind.archive")
+
 _NS_PER_MS = 1_000_000
+_MS_PER_HOUR = 3_600_000
+_RETENTION_H = {spec.name: spec.retention_ms // _MS_PER_HOUR for spec in topics.CATALOGUE}
 
 Fetched = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 
@@ -43,6 +50,24 @@ class Gap(NamedTuple):
         until = None if self.kept_until_ns is None else time_of(self.kept_until_ns)
         place = (self.topic, self.partition, self.first)
         return Rows(ARCHIVE_GAPS, [(*of, *place, self.n_records, until, time_of(wall_ns()))])
+
+
+def tell(gaps: Sequence[Gap]) -> None:
+    """Say and count what the broker deleted before it was kept."""
+    for gap in gaps:
+        metrics.ARCHIVE_LOST_RECORDS.labels(gap.topic).inc(gap.n_records)
+        log.error(
+            "%s, partition %d: %d records from offset %d on were deleted by the broker before "
+            "they were kept. The last one before was kept at %s; the hole is a row of "
+            "archive_gaps. The topic is kept for %s h: the database was away for longer, or "
+            "the archive began later",
+            gap.topic,
+            gap.partition,
+            gap.n_records,
+            gap.first,
+            "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
+            _RETENTION_H[gap.topic],
+        )
 
 
 class Reach:

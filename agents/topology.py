@@ -14,6 +14,7 @@ from prometheus_client import generate_latest
 
 from agents.bars import BarFold
 from agents.execution import ExecutionFold
+from agents.explain import ExplainFold
 from agents.features import FEATURES
 from agents.prediction import PREDICTION
 from agents.regime import REGIME
@@ -32,6 +33,8 @@ from tables.stores.artifacts import Artifacts
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
 CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
 TRADING_STAGES = (*CHAIN, "execution")
+# Of a role of its own, which trading does not wait for.
+EXPLAIN = "explain"
 
 # The stages from bars to the book's log, each with the topic that it reads, in flow order.
 SLICE_STAGES: tuple[tuple[TopicSpec, SliceSpec[Any]], ...] = (
@@ -112,9 +115,32 @@ def changelogs(run: str) -> tuple[str, ...]:
     return tuple(topics.changelog_name(app_id(run), stage) for stage in TRADING_STAGES)
 
 
+def explain_id(run: str) -> str:
+    """Return the consumer group of a run's explaining workers."""
+    return f"{prefix_of(run)}tradewind-{EXPLAIN}"
+
+
+def all_changelogs(run: str) -> tuple[str, ...]:
+    """Return the changelog topics of all roles of a run."""
+    return (*changelogs(run), topics.changelog_name(explain_id(run), EXPLAIN))
+
+
+def explain_app(place: Place) -> faust.App:
+    """Return the app of the role ``forensics``: decisions to explanations."""
+    app = _app(place, explain_id(place.run))
+    artifacts = Artifacts(place.artifacts)
+
+    def explain(_partition: int, read: Reader) -> Fold:
+        return ExplainFold(artifacts, read)
+
+    _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
+    _add_metrics(app)
+    return app
+
+
 def trading_app(place: Place) -> faust.App:
     """Return the app of the role ``trading``: bars to risk by topics, and what joins them."""
-    app = _app(place)
+    app = _app(place, app_id(place.run))
     epochs = Epochs(Artifacts(place.artifacts))
 
     def bars(partition: int, read: Reader) -> Fold:
@@ -175,9 +201,9 @@ def _add_metrics(app: faust.App) -> None:
         return view.bytes(generate_latest(), content_type="text/plain")
 
 
-def _app(place: Place) -> faust.App:
+def _app(place: Place, group: str) -> faust.App:
     return faust.App(
-        app_id(place.run),
+        group,
         broker=f"tradewind://{place.bootstrap_servers}",
         store="rocksdb://",
         datadir=str(place.data),
@@ -198,7 +224,7 @@ def _app(place: Place) -> faust.App:
         broker_rebalance_timeout=15.0,
         broker_request_timeout=30.0,
         broker_max_poll_interval=86_400.0,
-        consumer_group_instance_id=f"{app_id(place.run)}-{place.instance}",
+        consumer_group_instance_id=f"{group}-{place.instance}",
         # The group's assignment holds it, and a restart must find itself there: without an API, at
         # which the other workers could ask, a name and no address.
         canonical_url=place.serving.url if place.serving else f"http://{place.instance}",

@@ -100,6 +100,38 @@ ARCHIVE_LOST_RECORDS = Counter(
     "Records that the broker deleted before they were kept in SQL, by topic.",
     ("topic",),
 )
+EXPLANATIONS = Counter(
+    "tradewind_explanations_total",
+    "Decisions that were explained at once, by why, and by what is explained.",
+    ("why", "explained"),
+)
+EXPLANATIONS_OFF = Counter(
+    "tradewind_explanations_off_total",
+    "Explanations that do not add up within 1e-3, or whose model did not reproduce the decision.",
+    ("what",),
+)
+AUDITED_RECORDS = Counter(
+    "tradewind_audited_records_total", "Decisions that became durable in the audit trail."
+)
+AUDIT_HEADS = Counter("tradewind_audit_heads_total", "Signed heads of the audit trail.")
+AUDIT_CONFLICTS = Counter(
+    "tradewind_audit_conflicts_total", "Rows of the audit trail that SQL has otherwise than Kafka."
+)
+AUDIT_LAG_RECORDS = Gauge(
+    "tradewind_audit_lag_records",
+    "Decisions of a partition that are not in the audit trail yet.",
+    ("partition",),
+)
+AUDIT_BATCH_RECORDS = Histogram(
+    "tradewind_audit_batch_records",
+    "Decisions of one transaction of the audit trail.",
+    buckets=(1, 10, 100, 500, 1_000, 2_000, 4_000),
+)
+AUDIT_DELAY_SECONDS = Histogram(
+    "tradewind_audit_delay_seconds",
+    "Time from the decision's record in Kafka to its row in SQL, of a batch's oldest.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0),
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

@@ -149,6 +149,22 @@ PORTFOLIO_SNAPSHOTS = TopicSpec(
     {"snapshot": "risk"},
     {**_COMPRESSED, "max.message.bytes": str(_SNAPSHOT_BYTES)},
 )
+EXPLANATIONS = TopicSpec(
+    "explanations",
+    "decision_id",
+    "JSON explanation of a decision",
+    7 * _DAY_MS,
+    {"explanation": "explain"},
+    _COMPRESSED,
+)
+# Small and few, and what proves the audit trail: kept for as long as that.
+AUDIT_HEADS = TopicSpec(
+    "audit-heads",
+    "partition of trading-decisions",
+    "JSON head of the audit trail, signed",
+    7 * 365 * _DAY_MS,
+    {"audit-head": "forensics"},
+)
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
     "origin as topic:partition:offset:index",
@@ -169,6 +185,8 @@ CATALOGUE = (
     TRADING_DECISIONS,
     EXECUTIONS,
     PORTFOLIO_SNAPSHOTS,
+    EXPLANATIONS,
+    AUDIT_HEADS,
     DEAD_LETTERS,
 )
 

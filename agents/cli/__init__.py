@@ -15,8 +15,11 @@ MODULES = (
     "worker",
     "clock",
     "archive",
+    "forensics",
+    "audit",
     "web",
     "risk",
+    "explain",
     "book",
     "dead_letters",
     "token",
@@ -26,7 +29,7 @@ MODULES = (
 )
 
 # These start again after a crash, and importing the other commands was half of their start.
-_ROLES = ("worker", "clock", "archive", "web")
+_ROLES = ("worker", "clock", "archive", "forensics", "web")
 
 
 def program(modules: Sequence[str] = MODULES) -> typer.Typer:

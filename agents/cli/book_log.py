@@ -73,7 +73,7 @@ class BookLog:
         # Progress first: the snapshots read after it are of then or later.
         place, begin = await self._begin(portfolio)
         async with reading(self.servers) as consumer:
-            states = await self._states(consumer, place.partition)
+            states = await self.states(consumer, place.partition)
             fold = RiskFold(self.epochs, states.get)
             end = 0
             async for said in records(consumer, place, begin):
@@ -131,7 +131,8 @@ class BookLog:
         found = offsets.get(place)
         return 0 if found is None else max(int(found.offset), 0)
 
-    async def _states(self, consumer: AIOKafkaConsumer, partition: int) -> dict[bytes, Stamped]:
+    async def states(self, consumer: AIOKafkaConsumer, partition: int) -> dict[bytes, Stamped]:
+        """Return the stage's last snapshots of a partition's books."""
         place = TopicPartition(changelog_name(app_id(self.run), "risk"), partition)
         states: dict[bytes, Stamped] = {}
         async for said in records(consumer, place, 0):

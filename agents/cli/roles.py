@@ -31,6 +31,8 @@ class LivePlan(msgspec.Struct):
     web_port: int
     archive_port: int = 0
     api_port: int = 0
+    forensics_port: int = 0
+    explain_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -79,7 +81,7 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(4)]
+        ports = [free_port(settings.web_host) for _ in range(6)]
         plan = LivePlan([], label, *ports)
     if not plan.api_port:  # a plan of before there was an API
         plan.api_port = free_port(settings.web_host)
@@ -116,6 +118,10 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         *("archive", servers, artifacts, f"--name={home.name}"),
         f"--metrics-port={plan.archive_port}",
     )
+    forensics = (
+        *("forensics", servers, f"--name={home.name}"),
+        f"--metrics-port={plan.forensics_port}",
+    )
     web = (
         "web",
         servers,
@@ -128,6 +134,26 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
     return [
         RolePart("worker", home, worker, plan.api_port, host),
         RolePart("clock", home, clock),
-        *([RolePart("archive", home, archive, plan.archive_port, host)] if is_usable(home) else []),
+        *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
+        *([_explainer(home, plan, servers, host)] if plan.explain_port else []),
         RolePart("web", home, web, plan.web_port, host),
+    ]
+
+
+def _explainer(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
+    """Return the worker that explains; a plan of before has no port for it."""
+    arguments = (
+        *("worker", "--role=forensics", servers, f"--artifacts={home / 'artifacts'}"),
+        *(f"--data={home / 'tables-explain'}", f"--web-port={plan.explain_port}"),
+    )
+    return RolePart("explain", home, arguments, plan.explain_port, host)
+
+
+def _of_sql(
+    home: Path, plan: LivePlan, host: str, archive: tuple[str, ...], forensics: tuple[str, ...]
+) -> list[RolePart]:
+    """Return the roles that write to the database."""
+    return [
+        RolePart("archive", home, archive, plan.archive_port, host),
+        RolePart("forensics", home, forensics, plan.forensics_port, host),
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import uvloop
 from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
 
 from agents.serving import ServingPlace
-from agents.topology import Place, trading_app
+from agents.topology import Place, explain_app, trading_app
 from streams.settings import Settings
 
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
@@ -21,7 +22,10 @@ _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
 
 _SWITCH_INTERVAL_S = 0.0005
 
-ROLES = ("trading",)
+ROLES = {"trading": trading_app, "forensics": explain_app}
+
+# Explanations are made of what time trading leaves.
+_NICE = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +83,9 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    app = trading_app(place)
+    if role != "trading":
+        os.nice(_NICE)
+    app = ROLES[role](place)
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()
     gc.freeze()

@@ -1,17 +1,20 @@
-"""Waiting for the archive of a run: everything that was said is a row."""
+"""Waiting for what keeps a run in SQL: everything that was said is a row."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.archive import SOURCES, group_of, spill_folder
+from agents import archive, forensics
 from agents.run.drive import Run
 from streams.brokers import stack_id
 from streams.clock import monotonic_s
 from tables import account_rows
 from tables.archive import TABLES, run_key
+from tables.audit_rows import AUDIT_RECORDS
+from tables.explanations import EXPLANATIONS
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tables.stores.spilled import waiting
@@ -27,6 +30,29 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
     TimeoutError
         If the archive made no progress for ``patience_s``.
     """
+    await _read(run, archive.SOURCES, archive.group_of(run.name), patience_s)
+    await _synchronised(archive.spill_folder(run.home, run.name), patience_s)
+    tables = (*TABLES, *account_rows.TABLES, EXPLANATIONS)
+    async with RowStore(server) as store:
+        of = run_key(stack_id(run.home), run.name)
+        return {table.name: await store.count(table, of) for table in tables}
+
+
+async def audited(run: Run, server: PostgresServer, *, patience_s: float) -> int:
+    """Wait until all decisions of a run are in the audit trail; return how many rows it has.
+
+    Raises
+    ------
+    TimeoutError
+        If it made no progress for ``patience_s``.
+    """
+    await _read(run, (forensics.SOURCE,), forensics.group_of(run.name), patience_s)
+    async with RowStore(server) as store:
+        return await store.count(AUDIT_RECORDS, run_key(stack_id(run.home), run.name))
+
+
+async def _read(run: Run, sources: Sequence[str], group: str, patience_s: float) -> None:
+    """Wait until a group has read some topics to their present ends."""
     consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
     admin = AIOKafkaAdminClient(bootstrap_servers=run.bootstrap_servers)
     await consumer.start()
@@ -35,19 +61,14 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
         ends = await consumer.end_offsets(
             [
                 TopicPartition(run.prefix + topic, partition)
-                for topic in SOURCES
+                for topic in sources
                 for partition in range(run.epoch.n_partitions)
             ]
         )
-        await _caught_up(admin, group_of(run.name), ends, patience_s)
-        await _synchronised(spill_folder(run.home, run.name), patience_s)
+        await _caught_up(admin, group, ends, patience_s)
     finally:
         await admin.close()
         await consumer.stop()
-    tables = (*TABLES, *account_rows.TABLES)
-    async with RowStore(server) as store:
-        of = run_key(stack_id(run.home), run.name)
-        return {table.name: await store.count(table, of) for table in tables}
 
 
 async def _caught_up(
@@ -61,7 +82,7 @@ async def _caught_up(
         if now < left:
             left, since_s = now, monotonic_s()
         elif monotonic_s() - since_s > patience_s:
-            raise TimeoutError(f"the archive stands still with {left} slices to keep")
+            raise TimeoutError(f"{group} stands still with {left} records to keep")
         await asyncio.sleep(_POLL_S)
 
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.run.fit import Plan
 from agents.run.observer import Observer
 from agents.run.workers import Children
-from agents.topology import changelogs, prefix_of
+from agents.topology import all_changelogs, prefix_of
 from streams import topics
 from streams.epochs import Epoch
 from streams.settings import Settings
@@ -88,6 +88,31 @@ def start_archive(run: Run, children: Children) -> None:
     )
 
 
+def start_explainer(run: Run, children: Children, web_port: int) -> None:
+    """Start the worker that explains the run's decisions."""
+    children.start(
+        "explain",
+        "worker",
+        "--role=forensics",
+        f"--bootstrap={run.bootstrap_servers}",
+        f"--data={run.data / 'tables-explain'}",
+        f"--artifacts={run.artifacts}",
+        f"--run={run.name}",
+        f"--web-port={web_port}",
+    )
+
+
+def start_forensics(run: Run, children: Children) -> None:
+    """Start the process that keeps the run's decisions in the audit trail."""
+    children.start(
+        "forensics",
+        "forensics",
+        f"--bootstrap={run.bootstrap_servers}",
+        f"--run={run.name}",
+        f"--name={run.home.name}",
+    )
+
+
 async def declare(run: Run, replication: int) -> None:
     """Create the run's topics and changelogs."""
     await _declare(run.bootstrap_servers, run.name, run.epoch.n_partitions, replication)
@@ -107,7 +132,7 @@ async def _declare(servers: str, name: str, n_partitions: int, replication: int)
             prefix=prefix_of(name),
             n_partitions=n_partitions,
             replication=replication,
-            changelogs=changelogs(name),
+            changelogs=all_changelogs(name),
         )
     finally:
         await admin.close()

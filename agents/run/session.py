@@ -8,9 +8,17 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from agents.run.archived import archived
+from agents.run.archived import archived, audited
 from agents.run.calendars import calendars_of
-from agents.run.drive import Run, declare, drive, start_archive, start_worker
+from agents.run.drive import (
+    Run,
+    declare,
+    drive,
+    start_archive,
+    start_explainer,
+    start_forensics,
+    start_worker,
+)
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
 from agents.run.parity import remarks, spread
@@ -102,7 +110,9 @@ class Session:
             server = self._database(children)
             if server is not None:
                 start_archive(run, children)
+                start_forensics(run, children)
             start_redis(self.home, children)
+            start_explainer(run, children, free_port(self._host))
             asyncio.run(self._play(run, planned, watch, children, ports))
             held = self._report(run, watch)
             if server is not None:
@@ -192,6 +202,7 @@ class Session:
 
     def _tell_rows(self, run: Run, server: PostgresServer) -> None:
         rows = asyncio.run(archived(run, server, patience_s=_ARCHIVE_S))
+        rows["audit_records"] = asyncio.run(audited(run, server, patience_s=_ARCHIVE_S))
         told = ", ".join(f"{name} {n_rows:,}" for name, n_rows in rows.items())
         self.console.print(f"SQL rows of this run: {told} (PostgreSQL: {server.why}).")
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from streams.audit import AuditHead
+from streams.explanation import Explanation
 from streams.instructions import (
     BookOpen,
     DecidedIntent,
@@ -48,7 +50,7 @@ READ = (
     Dividend,
     RiskParity,
 )
-WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot)
+WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot, AuditHead, Explanation)
 
 Schema = dict[str, Any]
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import faust
 import pytest
 
-from agents.topology import CHAIN, TRADING_STAGES, Place, app_id, changelogs, prefix_of, trading_app
+from agents.topology import (
+    CHAIN,
+    EXPLAIN,
+    TRADING_STAGES,
+    Place,
+    app_id,
+    changelogs,
+    prefix_of,
+    trading_app,
+)
 from streams.topics import CATALOGUE, MARKET_TICKS, TopicSpec
 from tables.stamped import StampedTable
 from tests.worlds import SPECS
@@ -49,8 +58,8 @@ def test_catalogue_when_read_then_each_kind_of_record_has_one_writer() -> None:
     assert set(kinds.values()) == {1}
     assert all(spec.writers for spec in CATALOGUE)
     roles = {role for spec in CATALOGUE for role in spec.writers.values()}
-    outside = {"user", "clock", "the stage that could not use it"}
-    assert roles - outside <= set(TRADING_STAGES)
+    outside = {"user", "clock", "forensics", "the stage that could not use it"}
+    assert roles - outside <= {*TRADING_STAGES, EXPLAIN}
 
 
 def test_catalogue_when_named_then_is_kebab_plural_and_unique() -> None:

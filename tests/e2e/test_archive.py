@@ -123,6 +123,7 @@ async def test_archive_when_it_and_its_database_are_killed_then_keeps_every_slot
             "weight_decisions": _N_ROWS,
             "risk_metrics": len(TAPE.closes_ns()),
             "book_changes": 0,
+            "explanations": 0,
         }
         said = (await run.outcome()).accounts.values()
         assert n_positions == sum(len(json.loads(value)["holdings"]) for value in said) > 0

@@ -2,8 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,20 +78,30 @@ class Chain:
     children: Children
 
 
+# What runs beside a chain, with its run and the processes that end with it.
+Beside = Callable[[Run, Children], AbstractAsyncContextManager[None]]
+
+
 @asynccontextmanager
-async def chain(servers: str, home: Path, of: Epoch) -> AsyncIterator[Chain]:
+async def chain(
+    servers: str, home: Path, of: Epoch, beside: Beside | None = None
+) -> AsyncIterator[Chain]:
     """Start a worker on topics of its own, announce its epoch, and stop it at the end."""
     digest = Epochs(Artifacts(home / "artifacts")).put(of)
     run = Run(f"bench-{run_stamp()}", servers, home, of)
     await declare(run, replication=1)
-    children = Children(run.data / "logs", {"TRADEWIND_PARTITIONS": str(of.n_partitions)})
+    children = Children(
+        run.data / "logs",
+        {"TRADEWIND_PARTITIONS": str(of.n_partitions), "TRADEWIND_HOME": str(home.parent)},
+    )
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
     await producer.start()
     try:
         start_worker(run, children, free_port("127.0.0.1"))
         clock = Clock(producer, ticks_topic(run.prefix), of.n_partitions, of.clock_id)
         await clock.announce(1, digest, 0)
-        yield Chain(run, clock, producer, children)
+        async with nullcontext() if beside is None else beside(run, children):
+            yield Chain(run, clock, producer, children)
     finally:
         await producer.stop()
         await asyncio.to_thread(children.stop)

@@ -1,6 +1,7 @@
 """All measurements by name."""
 
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
+from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -15,11 +16,14 @@ from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
+from tests.evidence.forensics_ingest import FORENSICS_INGEST
+from tests.evidence.forensics_lag import FORENSICS_LAG, FORENSICS_OVERHEAD
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
 from tests.evidence.price_of_once import PRICE_OF_ONCE
+from tests.evidence.recompute_identical import RECOMPUTE_IDENTICAL
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
@@ -27,6 +31,7 @@ from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
+from tests.evidence.shap_rate import SHAP_RATE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.spill_drain import SPILL_DRAIN
 from tests.evidence.tick_rate import TICK_RATE
@@ -72,5 +77,11 @@ CATALOGUE = {
         API_FUZZ,
         AUTH_CASES,
         PRICE_OF_ONCE,
+        AUDIT_TAMPER,
+        FORENSICS_INGEST,
+        SHAP_RATE,
+        FORENSICS_LAG,
+        FORENSICS_OVERHEAD,
+        RECOMPUTE_IDENTICAL,
     )
 }

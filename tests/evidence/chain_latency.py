@@ -94,7 +94,11 @@ async def open_loop(n: int, send: Callable[[int], Awaitable[None]], lead_s: floa
 
 
 async def measure_chain(
-    servers: str, home: Path, symbols: int, capture: Path | None
+    servers: str,
+    home: Path,
+    symbols: int,
+    capture: Path | None,
+    beside: bench.Beside | None = None,
 ) -> tuple[list[float], int]:
     """Return latencies in ms of one round of the chain, and the bytes of a decision."""
     now_s = wall_ns() // _NS
@@ -106,7 +110,7 @@ async def measure_chain(
         start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
     )
     of = bench.epoch(tape.symbols, bench.models(home))
-    async with bench.chain(servers, home, of) as running:
+    async with bench.chain(servers, home, of, beside) as running:
         decisions = running.run.prefix + topics.TRADING_DECISIONS.name
         burst = Burst(servers, decisions, symbols)
         follow = asyncio.create_task(burst.follow())

@@ -1,0 +1,158 @@
+"""``tradewind audit``: is the trail of decisions what it was? Its proof, its copies, its shelf."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.cli.spoken import spoken_errors
+from agents.run.stores import database
+from agents.run.workers import Children
+from streams.brokers import stack_home, stack_id
+from streams.clock import wall_ns
+from streams.errors import SettingsError
+from tables import audit_verifier
+from tables.archive import run_key
+from tables.stores import audit_bundle
+from tables.stores.audit_reader import AuditReader
+from tables.stores.audit_shelf import HOT_DAYS, KEPT_YEARS, AuditShelf
+from tables.stores.errors import StoreUnavailable
+from tables.stores.servers.postgres import VARIABLE, PostgresServer
+
+audit = typer.Typer(help="The audit trail: prove, export, shelve, restore.", no_args_is_help=True)
+
+_Name = Annotated[str, typer.Option("--name", help="The stack.")]
+_Run = Annotated[str, typer.Option("--run", help="Run whose trail it is; empty: live.")]
+_Keys = Annotated[
+    list[Path] | None,
+    typer.Option("--key", help="Public key that you trust, PEM; default: the one that is there."),
+]
+_Heads = Annotated[
+    list[Path] | None, typer.Option("--heads", help="Heads from elsewhere, one JSON line each.")
+]
+_NS_PER_S = 1_000_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group of commands to the program."""
+    app.add_typer(audit, name="audit")
+
+
+@audit.command()
+def verify(
+    bundle: Annotated[
+        Path | None, typer.Option(help="Exported file; default: what is kept.")
+    ] = None,
+    key: _Keys = None,
+    heads: _Heads = None,
+    name: _Name = "default",
+    run: _Run = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Say whether the trail is what it was, else which row is not and why; exit 1 if not."""
+    with spoken_errors(), tempfile.TemporaryDirectory() as folder:
+        if bundle is None:
+            bundle = Path(folder) / "audit.zip"
+            _exported(name, run, bundle, None)
+        arguments = [
+            str(bundle),
+            *(f"--key={path}" for path in key or []),
+            *(f"--heads={path}" for path in heads or []),
+            *(["--json"] if as_json else []),
+        ]
+        status = audit_verifier.main(arguments)
+    raise typer.Exit(status)
+
+
+@audit.command()
+def export(
+    out: Annotated[Path, typer.Option(help="File to write, a zip.")],
+    since: Annotated[
+        str | None, typer.Option(help="Leave out what is older than this day, YYYY-MM-DD.")
+    ] = None,
+    name: _Name = "default",
+    run: _Run = "",
+) -> None:
+    """Write rows, signed heads, the public key and a verifier that needs nothing else to a file."""
+    with spoken_errors():
+        done = _exported(name, run, out, None if since is None else _midnight(since))
+    typer.echo(
+        f"{done.n_rows:,} rows and {done.n_heads:,} heads in {done.path}. Anywhere: unzip it, then "
+        f"python verify.py {done.path.name} --key public.pem"
+    )
+
+
+@audit.command()
+def shelve(
+    name: _Name = "default",
+    *,
+    expire: Annotated[
+        bool, typer.Option("--expire", help=f"Delete files that are {KEPT_YEARS} years old.")
+    ] = False,
+) -> None:
+    """Move days that ended a week ago from SQL to Parquet files; run it once a day."""
+    with spoken_errors(), running_database(name) as server:
+        home, today = stack_home(name), _today()
+        shelf = AuditShelf(home)
+        done = asyncio.run(shelf.shelve(server, stack_id(home), today))
+        for each in done:
+            typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
+        if not done:
+            typer.echo(f"Nothing in SQL is older than {HOT_DAYS} days.")
+        for path in shelf.expired(today):
+            typer.echo(f"{path} is older than {KEPT_YEARS} years{'; deleted' if expire else ''}.")
+            if expire:
+                path.unlink()
+
+
+@audit.command()
+def restore(
+    day: Annotated[str, typer.Argument(help="Day to put back, YYYY-MM-DD.")],
+    name: _Name = "default",
+) -> None:
+    """Put a day from the shelf back into SQL."""
+    with spoken_errors(), running_database(name) as server:
+        shelf = AuditShelf(stack_home(name))
+        n_rows = asyncio.run(shelf.restore(server, _midnight(day).date()))
+    typer.echo(f"{day}: {n_rows:,} rows are back in SQL.")
+
+
+def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:
+    home = stack_home(name)
+    with running_database(name) as server:
+        reader = AuditReader(server, run_key(stack_id(home), run))
+        return asyncio.run(audit_bundle.export(home, reader, out, since))
+
+
+@contextmanager
+def running_database(name: str) -> Iterator[PostgresServer]:
+    """Give the stack's database; one that does not run is started for as long as it is needed."""
+    home = stack_home(name)
+    if not home.exists():
+        raise SettingsError(f"there is no stack {name} in {home.parent}")
+    children = Children(home / "logs")
+    try:
+        server = database(home, children)
+        if server is None:
+            raise StoreUnavailable(f"no PostgreSQL: set {VARIABLE}, or install the embedded one")
+        yield server
+    finally:
+        children.stop()
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(wall_ns() // _NS_PER_S, UTC).date()
+
+
+def _midnight(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"the day was {text!r}; expected YYYY-MM-DD") from error
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

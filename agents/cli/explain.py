@@ -1,0 +1,214 @@
+"""``tradewind explain``: why it was decided, and whether record and decision hold."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from agents.cli import book_access
+from agents.cli.audit import running_database
+from agents.cli.recompute import Recomputed, limits_of, recompute
+from agents.cli.spoken import spoken_errors
+from streams.brokers import stack_home, stack_id
+from streams.errors import SettingsError
+from streams.explanation import Explanation
+from streams.records import Decision
+from tables.archive import run_key
+from tables.audit_rows import AuditRow
+from tables.explanations import explanation, read_decision
+from tables.stores.artifacts import ArtifactMissing, Artifacts
+from tables.stores.audit_reader import AuditReader, Proof
+
+_SHOWN_FEATURES = 8
+
+
+class Answer(msgspec.Struct):
+    """What is known of a decision; ``recomputed`` and ``what_if`` where they were asked for."""
+
+    decision: dict[str, Any]
+    explanation: Explanation
+    is_stored: bool
+    audit: dict[str, Any]
+    recomputed: dict[str, Any] | None = None
+    what_if: dict[str, Any] | None = None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(explain)
+
+
+def explain(
+    decision_id: Annotated[str, typer.Argument(help="Id of a decision, from the page or a topic.")],
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option("--what-if", help="risk.KEY=VALUE, a limit; may be given several times."),
+    ] = None,
+    stack: book_access.Stack = "default",
+    run: book_access.Run = "",
+    *,
+    again: Annotated[
+        bool, typer.Option("--recompute", help="Fold the book's log again and compare the bytes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Say why a decision was made; exit 1 if it cannot be made again with the same bytes."""
+    limits = {}
+    with spoken_errors():
+        limits = limits_of(what_if or [])
+        row, said = _told(decision_id, stack, run)
+        log = book_access.log_of(stack, run) if again or limits else None
+        if log is not None and again:
+            made = asyncio.run(recompute(log, row.portfolio or "", decision_id))
+            said.recomputed = _compared(row, made)
+        if log is not None and limits:
+            other = asyncio.run(recompute(log, row.portfolio or "", decision_id, limits))
+            said.what_if = {"limits": limits, **_verdict(read_decision(other.value))}
+    if as_json:
+        typer.echo(msgspec.json.encode(said).decode())
+    else:
+        typer.echo("\n".join(lines(said)))
+    if said.recomputed is not None and not said.recomputed["is_identical"]:
+        raise typer.Exit(1)
+
+
+def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
+    home = stack_home(stack)
+    with running_database(stack) as server:
+        reader = AuditReader(server, run_key(stack_id(home), run))
+        return asyncio.run(_answer(reader, home, decision_id))
+
+
+async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[AuditRow, Answer]:
+    try:
+        row = await reader.row(decision_id)
+    except ValueError as error:
+        raise SettingsError(f"the id was {decision_id!r}; expected a UUID") from error
+    if row is None or row.value is None:
+        raise SettingsError(
+            f"run {reader.of.run} of stack {reader.of.stack} has no decision {decision_id} in SQL; "
+            "one of more than a week ago comes back with: tradewind audit restore DAY"
+        )
+    decision = read_decision(row.value)
+    made = await _explained(reader, home, row, decision)
+    stored = await reader.explanation(decision_id)
+    if made.explained == "controls" and stored is not None:
+        made = stored
+    proof = await reader.proof(row)
+    document = msgspec.to_builtins(decision)
+    return row, Answer(document, made, stored is not None, _proved(row, proof))
+
+
+async def _explained(
+    reader: AuditReader, home: Path, row: AuditRow, decision: Decision
+) -> Explanation:
+    """Explain on demand: the window is that of the symbol's last rows in the trail."""
+    try:
+        models = Artifacts(home / "artifacts").load_models(decision.digests.models)
+    except ArtifactMissing:
+        models = None
+    return explanation(decision, "demand", models, await reader.past(row))
+
+
+def _proved(row: AuditRow, proof: Proof | None) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "partition": row.log_partition,
+        "offset": row.log_offset,
+        "row": row.seq,
+        "chain": row.chain.hex(),
+        "is_proved": proof is not None and proof.holds,
+    }
+    if proof is not None:
+        said |= {"head": proof.head.number, "root": proof.head.root, "path": proof.path}
+    return said
+
+
+def _compared(row: AuditRow, made: Recomputed) -> dict[str, Any]:
+    before = msgspec.json.decode(row.value or b"{}")
+    now = msgspec.json.decode(made.value)
+    return {
+        "is_identical": made.value == row.value,
+        "differs_in": sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)),
+        "begin": made.begin,
+        "from_snapshot": made.from_snapshot,
+        "offset": made.offset,
+    }
+
+
+def _verdict(decision: Decision) -> dict[str, Any]:
+    return {
+        "action": decision.action,
+        "quantity": decision.quantity,
+        "approved": decision.approved,
+        "allowed_quantity": decision.allowed_quantity,
+        "refused_by": [each.code for each in decision.rejection_reasons],
+    }
+
+
+def lines(said: Answer) -> list[str]:
+    """Return an answer for people."""
+    decision, why = said.decision, said.explanation
+    verdict = "approved" if decision["approved"] else "refused"
+    slot = " ".join(decision[key] for key in ("portfolio", "symbol", "timeframe", "timestamp"))
+    told = [
+        f"{slot}: {decision['action']} {decision['quantity']:g}, {verdict}",
+        *(f"  {each.code}: {each.message}" for each in why.refused_by),
+    ]
+    if why.counterfactual is not None:
+        passes = f"{why.counterfactual.quantity:g}" if why.counterfactual.quantity else "nothing"
+        told.append(f"  Would have passed: {passes} ({why.counterfactual.change:+g}).")
+    told += _model_lines(why) if why.explained == "model" else [f"No model: {why.detail}."]
+    audit = said.audit
+    place = f"row {audit['row']} of partition {audit['partition']}"
+    proof = f"proved by signed head {audit['head']}" if audit["is_proved"] else "not proved (yet)"
+    told.append(f"Audit trail: {place}, {proof}.")
+    if said.recomputed is not None:
+        told.append(_recomputed_line(said.recomputed))
+    if said.what_if is not None:
+        told.append(_what_if_line(said.what_if))
+    return told
+
+
+def _model_lines(why: Explanation) -> list[str]:
+    checks = (
+        f"reproduced to {abs(why.confidence_difference or 0):.1e}, "
+        f"residual {abs(why.residual or 0):.1e}"
+    )
+    said = f"log odds {why.logit:+.4f}, probability up {why.probability_up:.4f}"
+    told = [
+        f"Models {why.models[:12]}: {said}; {checks}",
+        f"  {'base, the mean of training':28} {why.base_logit:+.4f}",
+        *(f"  {name:28} {part:+.4f}" for name, part in _largest(why.families)),
+    ]
+    if why.features:
+        told.append("  Largest single inputs (estimated):")
+        largest = _largest(why.features)[:_SHOWN_FEATURES]
+        told += [f"    {name:26} {part:+.4f}" for name, part in largest]
+    for name, each in why.specialists.items():
+        looked = max(range(len(each.attention)), key=each.attention.__getitem__)
+        told.append(
+            f"  {name + ' specialist':28} {each.share:+.4f} = weight {each.weight:.3f} x score "
+            f"{each.score:+.4f}, calibrated; regime {each.regime_probability:.3f}; looked most "
+            f"({each.attention[looked]:.2f}) at {len(each.attention) - 1 - looked} bars before"
+        )
+    return told
+
+
+def _largest(parts: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))
+
+
+def _recomputed_line(made: dict[str, Any]) -> str:
+    begin = "the stage's snapshot" if made["from_snapshot"] else "an empty book"
+    way = f"risk folded from {begin}, offsets {made['begin']} to {made['offset']}"
+    if made["is_identical"]:
+        return f"Recomputed: the same bytes; {way}."
+    return f"Recomputed: DIFFERENT in {', '.join(made['differs_in'])}; {way}."
+
+
+def _what_if_line(other: dict[str, Any]) -> str:
+    limits = ", ".join(f"{key} {value}" for key, value in other["limits"].items())
+    verdict = "approved" if other["approved"] else f"refused by {', '.join(other['refused_by'])}"
+    return f"With {limits} from this bar on: {other['action']} {other['quantity']:g}, {verdict}."

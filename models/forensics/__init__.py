@@ -1,0 +1,1 @@
+"""Why a decision was made, and whether its record is still what it was."""

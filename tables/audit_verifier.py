@@ -1,0 +1,365 @@
+"""Verify an exported audit trail: ``python verify.py BUNDLE.zip --key public.pem``.
+
+This file needs Python 3.11 and the package cryptography, and nothing else: no database, no broker,
+no other part of Tradewind. Every bundle has a copy of it; take one that you trust.
+
+Each row must follow from the row before it (SHA-256 over its canonical JSON), its columns must say
+what its bytes say, and each head must be signed, follow from the head before it, and have the root
+of the hash tree (RFC 6962) of its rows. Heads may be given from elsewhere, one JSON line each, such
+as a copy of the topic ``audit-heads``: ``--heads FILE``.
+
+Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import zipfile
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TextIO
+from uuid import UUID
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+FORMAT = "tradewind-audit-1"
+
+_SAID_MAX = 100
+_NO_LINK = bytes(32)
+_NO_HEAD = "0" * 64
+_ACTIONS = {"BUY", "SELL", "HOLD"}
+_TEXTS = ("portfolio", "symbol", "timeframe")
+_ROUNDING = timedelta(microseconds=1)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What does not hold, and where: rows are counted by ``seq`` within their partition."""
+
+    partition: int
+    kind: str
+    first_seq: int
+    last_seq: int
+    why: str
+
+    def __str__(self) -> str:
+        rows = f"row {self.first_seq}"
+        if self.last_seq != self.first_seq:
+            rows = f"rows {self.first_seq} to {self.last_seq}"
+        return f"partition {self.partition}, {rows}: {self.kind}: {self.why}"
+
+
+@dataclass
+class Report:
+    """What was checked, and what does not hold; rows without a head are proved by no signature."""
+
+    n_rows: int = 0
+    n_heads: int = 0
+    n_unsealed: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    def holds(self) -> bool:
+        """Tell whether nothing was changed."""
+        return not self.faults
+
+
+def verify(bundle: Path, keys: list[bytes], heads: list[Path] | None = None) -> Report:
+    """Verify a bundle.
+
+    Parameters
+    ----------
+    bundle
+        The exported file.
+    keys
+        Public keys as PEM; without one that of the bundle is taken.
+    heads
+        Files of heads to take instead of the bundle's.
+
+    Raises
+    ------
+    ValueError, KeyError, OSError, zipfile.BadZipFile
+        If it cannot be read.
+    """
+    with zipfile.ZipFile(bundle) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"format was {manifest['format']!r}; expected {FORMAT!r}")
+        known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
+        report = Report(keys=sorted(known))
+        given = _given(heads, manifest) if heads else {}
+        for partition in sorted({*map(int, manifest["begins"]), *given}):
+            lines = given.get(partition, []) if heads else _lines(archive, f"heads-{partition}")
+            check = _Partition(manifest, partition, report, known)
+            check.take_heads(lines)
+            for line in _lines(archive, f"rows-{partition}"):
+                check.take_row(json.loads(line))
+            check.end()
+    return report
+
+
+def _given(paths: list[Path], manifest: Json) -> dict[int, list[str]]:
+    found: dict[int, dict[int, str]] = {}
+    for line in (line for path in paths for line in path.read_text().splitlines()):
+        head = json.loads(line)
+        if (head["stack"], head["run"]) == (manifest["stack"], manifest["run"]):
+            # A head may come twice on the topic, with the same bytes.
+            found.setdefault(head["partition"], {})[head["number"]] = line
+    return {p: [lines[n] for n in sorted(lines)] for p, lines in found.items()}
+
+
+def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
+    if f"{name}.jsonl" in archive.namelist():
+        with archive.open(f"{name}.jsonl") as file:
+            for line in file:
+                yield line.decode()
+
+
+def _key(pem: bytes) -> tuple[str, Ed25519PublicKey]:
+    key = load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise ValueError("the key is of another kind; expected Ed25519")  # noqa: TRY004  of a file, no argument
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest(), key
+
+
+class _Partition:
+    """The rows and heads of one partition, one after the other."""
+
+    def __init__(
+        self, of: Json, partition: int, report: Report, keys: dict[str, Ed25519PublicKey]
+    ) -> None:
+        self.of = of
+        self.partition = partition
+        self.report = report
+        self.keys = keys
+        self.heads: list[Json] = []
+        self.at_head = 0
+        self.leaves: list[bytes] = []
+        self.next_seq: int = of["begins"].get(str(partition), 0)
+        self.link = _NO_LINK
+        self.offset = -1
+        self.broken: set[int] = set()
+
+    def fault(self, kind: str, first: int, last: int, why: str) -> None:
+        """Note what does not hold."""
+        self.broken.update((first, last))
+        self.report.faults.append(Fault(self.partition, kind, first, last, why))
+
+    def take_heads(self, lines: Iterator[str] | list[str]) -> None:
+        """Read all heads; each must be signed and follow from the one before."""
+        before, number = _NO_HEAD, 0
+        for line in lines:
+            text = line.rstrip("\n")
+            head: Json = json.loads(text)
+            rows = (head["first_seq"], head["last_seq"])
+            if not self._is_signed(head, text):
+                self.fault("head", *rows, f"head {head['number']} is not signed by a known key")
+            elif (head["number"], head["previous"]) != (number, before):
+                why = f"head {head['number']} does not follow from head {number - 1}"
+                self.fault("head", *rows, why)
+            before, number = hashlib.sha256(text.encode()).hexdigest(), head["number"] + 1
+            self.heads.append(head)
+        self.report.n_heads += len(self.heads)
+        self._begin()
+
+    def _is_signed(self, head: Json, text: str) -> bool:
+        whose = (self.of["stack"], self.of["run"], self.partition)
+        key = self.keys.get(head["key_id"])
+        if key is None or (head["stack"], head["run"], head["partition"]) != whose:
+            return False
+        unsigned = {name: value for name, value in head.items() if name != "signature"}
+        try:
+            key.verify(b64decode(head["signature"]), _canonical(unsigned))
+        except InvalidSignature:
+            return False
+        return _canonical(head) == text.encode()
+
+    def take_row(self, row: Json) -> None:
+        """Check the next row against the one before it."""
+        seq: int = row["seq"]
+        self._in_order(seq, row["offset"])
+        leaf = hashlib.sha256(b"\x00" + self._sealed(row)).digest()
+        stored = bytes.fromhex(row["chain"])
+        if hashlib.sha256(b"\x02" + self.link + leaf).digest() != stored:
+            self.fault(
+                "link", seq, seq, "it does not follow from the row before it: edited or put here"
+            )
+        self._columns(row)
+        self.link, self.offset, self.next_seq = stored, row["offset"], seq + 1
+        self.report.n_rows += 1
+        self._to_tree(seq, leaf, stored)
+
+    def _begin(self) -> None:
+        """Begin at the first row, or behind the head that ends before an excerpt."""
+        while self.at_head < len(self.heads) and self._head()["last_seq"] < self.next_seq:
+            self.link = bytes.fromhex(self._head()["chain"])
+            self.at_head += 1
+
+    def _head(self) -> Json:
+        return self.heads[self.at_head]
+
+    def _in_order(self, seq: int, offset: int) -> None:
+        expected = self.next_seq
+        if seq > expected:
+            self.fault("missing", expected, seq - 1, "the rows before and after them are there")
+        elif seq < expected:
+            self.fault("order", seq, seq, f"it stands where row {expected} is expected")
+        elif offset <= self.offset:
+            self.fault("order", seq, seq, f"offset {offset} stands behind {self.offset}")
+
+    def _sealed(self, row: Json) -> bytes:
+        value = None if row["value"] is None else b64decode(row["value"])
+        return _canonical(
+            {
+                "headers": row["headers"],
+                "key": row["key"],
+                "offset": row["offset"],
+                "partition": self.partition,
+                "run": self.of["run"],
+                "seq": row["seq"],
+                "stack": self.of["stack"],
+                "timestamp_ms": row["timestamp_ms"],
+                "value_sha256": None if value is None else hashlib.sha256(value).hexdigest(),
+            }
+        )
+
+    def _columns(self, row: Json) -> None:
+        """Compare the columns that rows are found by with the bytes."""
+        said = _said(row["value"])
+        columns: Json = row["columns"]
+        if said is None:
+            wrong = [name for name, value in columns.items() if value is not None]
+        else:
+            wrong = [name for name in said if not _equal(name, columns.get(name), said[name])]
+        if wrong:
+            told = ", ".join(f"{name} {columns.get(name)!r}" for name in wrong)
+            why = f"{told}: the bytes say {'nothing' if said is None else [said[n] for n in wrong]}"
+            self.fault("column", row["seq"], row["seq"], why)
+
+    def _to_tree(self, seq: int, leaf: bytes, stored: bytes) -> None:
+        while self.at_head < len(self.heads) and self._head()["last_seq"] < seq:
+            self._close(None)
+        if self.at_head < len(self.heads) and self._head()["first_seq"] <= seq:
+            self.leaves.append(leaf)
+            if seq == self._head()["last_seq"]:
+                self._close(stored)
+
+    def _close(self, stored: bytes | None) -> None:
+        """Compare the rows of a head with it; wrong rows are not told twice."""
+        head, leaves = self._head(), self.leaves
+        self.at_head, self.leaves = self.at_head + 1, []
+        first, last = head["first_seq"], head["last_seq"]
+        if any(first <= seq <= last for seq in self.broken):
+            return
+        if _root(leaves).hex() != head["root"] or stored is None or stored.hex() != head["chain"]:
+            why = f"head {head['number']} signed other rows: these were rewritten with their links"
+            self.fault("rewritten", first, last, why)
+
+    def end(self) -> None:
+        """Look for what should have come after the last row."""
+        reached = self.next_seq - 1
+        signed = self.heads[-1]["last_seq"] if self.heads else -1
+        if signed > reached:
+            why = f"head {self.heads[-1]['number']} signed them: the end is cut off"
+            self.fault("missing", reached + 1, signed, why)
+            first = self._head()["first_seq"] if self.leaves else reached + 1
+            if first <= reached:
+                why = "their head signed them with rows that are missing"
+                self.fault("unproved", first, reached, why)
+        self.report.n_unsealed += max(reached - signed, 0)
+
+
+def _said(value: str | None) -> Json | None:
+    """Return what the bytes say for the columns; None if they are no decision."""
+    try:
+        found = json.loads(b64decode(value or ""))
+        said = {
+            "decision_id": str(UUID(found["decision_id"])),
+            **{name: found[name] for name in _TEXTS},
+            "bar_close": datetime.fromisoformat(found["timestamp"]),
+            "action": found["action"],
+            "quantity": found["quantity"],
+            "approved": found["approved"],
+        }
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    is_readable = (
+        all(isinstance(said[name], str) and "\0" not in said[name] for name in _TEXTS)
+        and said["action"] in _ACTIONS
+        and type(said["quantity"]) in {int, float}
+        and isinstance(said["approved"], bool)
+        and said["bar_close"].tzinfo is not None
+    )
+    return said if is_readable else None
+
+
+def _equal(name: str, column: Any, said: Any) -> bool:  # noqa: ANN401  any JSON value
+    if name == "bar_close":
+        return column is not None and abs(datetime.fromisoformat(column) - said) <= _ROUNDING
+    return bool(column == said)
+
+
+def _canonical(document: Json) -> bytes:
+    """Encode text, whole numbers and lists of them as RFC 8785 does; names are ASCII."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def _root(leaves: list[bytes]) -> bytes:
+    """Return the root by the recursion of RFC 6962, section 2.1."""
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else hashlib.sha256().digest()
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\x01" + _root(leaves[:split]) + _root(leaves[split:])).digest()
+
+
+def tell(report: Report, out: TextIO) -> None:
+    """Say what came out."""
+    out.writelines(f"{fault}\n" for fault in report.faults[:_SAID_MAX])
+    if len(report.faults) > _SAID_MAX:
+        out.write(f"... and {len(report.faults) - _SAID_MAX} more\n")
+    verdict = "all hold" if report.holds() else f"{len(report.faults)} faults"
+    out.write(
+        f"{report.n_rows:,} rows, {report.n_heads:,} signed heads: {verdict}. "
+        f"{report.n_unsealed:,} rows at the end have no head yet.\n"
+        f"Keys taken: {', '.join(report.keys)}; compare with those that you know.\n"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Verify the bundle that is named and say what came out."""
+    parser = argparse.ArgumentParser(description="Verify an exported audit trail of Tradewind.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--key", type=Path, action="append", default=[], help="public key, PEM")
+    parser.add_argument(
+        "--heads", type=Path, action="append", help="heads from elsewhere, JSON lines"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args(arguments)
+    try:
+        report = verify(asked.bundle, [path.read_bytes() for path in asked.key], asked.heads)
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        sys.stderr.write(f"{asked.bundle} cannot be verified: {error!r}\n")
+        return 2
+    if asked.json:
+        said = {**vars(report), "faults": [vars(fault) for fault in report.faults]}
+        sys.stdout.write(json.dumps(said | {"holds": report.holds()}) + "\n")
+    else:
+        tell(report, sys.stdout)
+    return 0 if report.holds() else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,257 @@
+"""Reading the audit trail: one decision, the proof that it is in it, and all rows in order."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from models.forensics import merkle
+from models.specialists.window import LENGTH_BARS
+from streams.audit import AuditHead, read_head
+from streams.explanation import Explanation
+from streams.records import Decision
+from tables.archive import RunKey
+from tables.audit_rows import COLUMNS, AuditRow, leaf_of, sealed_row
+from tables.explanations import (
+    NO_BARS,
+    PastBars,
+    read_decision,
+    read_explanation,
+    tells_of_a_bar,
+    with_bar,
+)
+from tables.stores.audit_store import TABLE
+from tables.stores.errors import StoreUnavailable
+from tables.stores.migrations import SCHEMA
+from tables.stores.servers.postgres import PostgresServer
+
+_CONNECT_S = 5.0
+_ANSWER_S = 30.0
+_FETCH_ROWS = 1_000
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_OF = "WHERE stack = $1 AND run = $2"
+_ALL = ", ".join(COLUMNS)
+
+
+class Proof(NamedTuple):
+    """That a row is under a signed head.
+
+    Attributes
+    ----------
+    sealed : str
+        The row's canonical JSON; its leaf is the SHA-256 of it behind a byte of zero.
+    leaf, n_leaves : int
+        Which leaf it is of how many, from 0.
+    path : list of str
+        Audit path (RFC 6962), hex, the nearest hash first.
+    head : AuditHead
+    holds : bool
+        Whether the path leads from the row as it stands in SQL to the root of the head.
+    """
+
+    sealed: str
+    leaf: int
+    n_leaves: int
+    path: list[str]
+    head: AuditHead
+    holds: bool
+
+
+class AuditReader:
+    """The audit trail of one run, for reading; every call takes a connection of its own.
+
+    Parameters
+    ----------
+    server, of
+        Where the rows are, and whose.
+    """
+
+    def __init__(self, server: PostgresServer, of: RunKey) -> None:
+        self.server = server
+        self.of = of
+
+    async def row(self, decision_id: str) -> AuditRow | None:
+        """Return a decision's first row, None if the trail has none (yet, or any more in SQL).
+
+        Raises
+        ------
+        ValueError
+            If the id is no UUID.
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetchrow(
+                f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND decision_id = $3 "  # noqa: S608  constants
+                "ORDER BY logged_at, log_offset LIMIT 1",
+                *self.of,
+                UUID(decision_id),
+            )
+        return None if found is None else AuditRow(*found)
+
+    async def said(self, decision_id: str) -> dict[str, object] | None:
+        """Return a decision with all its fields as columns (``tradewind.decision_audit``).
+
+        Raises
+        ------
+        ValueError, StoreUnavailable
+            As for `row`.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetchrow(
+                f"SELECT * FROM {SCHEMA}.decision_audit {_OF} AND decision_id = $3 "  # noqa: S608  constants
+                "ORDER BY logged_at, log_offset LIMIT 1",
+                *self.of,
+                UUID(decision_id),
+            )
+        return None if found is None else dict(found)
+
+    async def explanation(self, decision_id: str) -> Explanation | None:
+        """Return why a decision was made, None if it was not explained (yet): ask on demand then.
+
+        Raises
+        ------
+        ValueError, StoreUnavailable
+            As for `row`.
+        """
+        async with self._speaking() as connection:
+            document = await connection.fetchval(
+                f"SELECT document::text FROM {SCHEMA}.explanations {_OF} AND decision_id = $3",  # noqa: S608  constants
+                *self.of,
+                UUID(decision_id),
+            )
+        return None if document is None else read_explanation(document)
+
+    async def past(self, row: AuditRow) -> PastBars:
+        """Return the last bars of a row's symbol up to its own, as the decisions tell them.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        told: dict[datetime | None, Decision] = {}
+        async with self._speaking() as connection, connection.transaction(readonly=True):
+            query = (
+                f"SELECT bar_close, value FROM {SCHEMA}.{TABLE} {_OF} AND symbol = $3 "  # noqa: S608  constants
+                "AND timeframe = $4 AND bar_close <= $5 ORDER BY bar_close DESC"
+            )
+            about = (row.symbol, row.timeframe, row.bar_close)
+            async for each in connection.cursor(query, *self.of, *about, prefetch=LENGTH_BARS):
+                decision = read_decision(each["value"])
+                if tells_of_a_bar(decision):
+                    told[each["bar_close"]] = decision
+                if len(told) == LENGTH_BARS:
+                    break
+        past = NO_BARS
+        for decision in reversed(told.values()):
+            past = with_bar(past, decision)
+        return past
+
+    async def proof(self, row: AuditRow) -> Proof | None:
+        """Return the proof of a row; None as long as it has no head.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            document = await connection.fetchval(
+                f"SELECT document FROM {SCHEMA}.audit_heads {_OF} AND log_partition = $3 "  # noqa: S608  constants
+                "AND first_seq <= $4 AND last_seq >= $4",
+                *self.of,
+                row.log_partition,
+                row.seq,
+            )
+            if document is None:
+                return None
+            head = read_head(document)
+            rows = await connection.fetch(
+                f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND log_partition = $3 "  # noqa: S608  constants
+                "AND seq BETWEEN $4 AND $5 AND log_offset <= $6 ORDER BY log_offset",
+                *self.of,
+                row.log_partition,
+                head.first_seq,
+                head.last_seq,
+                head.last_offset,
+            )
+        return _proof(row, head, [AuditRow(*found) for found in rows])
+
+    async def partitions(self) -> list[int]:
+        """Return the partitions that have rows or heads.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetch(
+                f"SELECT log_partition FROM {SCHEMA}.audit_heads {_OF} UNION "  # noqa: S608  constants
+                f"SELECT log_partition FROM {SCHEMA}.{TABLE} {_OF} ORDER BY 1",
+                *self.of,
+            )
+        return [row["log_partition"] for row in found]
+
+    async def rows(self, partition: int, since: datetime | None = None) -> AsyncIterator[AuditRow]:
+        """Yield the rows of a partition in order, from a time of Kafka's on.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        later = "" if since is None else "AND logged_at >= $4"
+        times = () if since is None else (since,)
+        async with self._speaking() as connection, connection.transaction(readonly=True):
+            query = (
+                f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND log_partition = $3 {later} "  # noqa: S608  constants
+                "ORDER BY log_offset"
+            )
+            found = connection.cursor(query, *self.of, partition, *times, prefetch=_FETCH_ROWS)
+            async for row in found:
+                yield AuditRow(*row)
+
+    @asynccontextmanager
+    async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            connection = await asyncpg.connect(
+                self.server.url, timeout=_CONNECT_S, command_timeout=_ANSWER_S
+            )
+        except _AWAY as error:
+            raise StoreUnavailable(
+                f"PostgreSQL at {self.server.spoken} does not answer: {error!r}"
+            ) from error
+        try:
+            await connection.set_type_codec(
+                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+            )
+            yield connection
+        except _AWAY as error:
+            raise StoreUnavailable(
+                f"PostgreSQL at {self.server.spoken} did not answer: {error!r}"
+            ) from error
+        finally:
+            connection.terminate()
+
+
+def _proof(row: AuditRow, head: AuditHead, rows: list[AuditRow]) -> Proof:
+    leaves = [leaf_of(each) for each in rows]
+    index = row.seq - head.first_seq
+    n_leaves = head.last_seq - head.first_seq + 1
+    path = merkle.path(leaves, index) if index < len(leaves) else []
+    reached = merkle.root_of_path(leaf_of(row), index, n_leaves, path)
+    holds = reached is not None and reached.hex() == head.root
+    return Proof(
+        sealed_row(row).canonical().decode(),
+        index,
+        n_leaves,
+        [each.hex() for each in path],
+        head,
+        holds,
+    )

@@ -1,0 +1,136 @@
+"""A run with its audit trail and explanations, killed in between, and what a person asks of it."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import ConsumerRecord
+from typer.testing import CliRunner, Result
+
+from agents.cli import app
+from agents.cli.explain import Answer, lines
+from agents.run.archived import archived, audited
+from agents.run.drive import start_archive, start_explainer, start_forensics
+from agents.run.stores import database
+from agents.run.workers import free_port
+from tables.explanations import read_explanation
+from tests.runs import TAPE, Outcome, Trial, trial
+
+pytestmark = [pytest.mark.broker, pytest.mark.postgres]
+
+_N_ROWS = len(TAPE.symbols) * len(TAPE.closes_ns())
+_PATIENCE_S = 60.0
+_RUN = "explained"
+
+
+async def role_killed(run: Trial, name: str) -> None:
+    """Kill a role between any two of its steps."""
+    process = run.children.running.pop(name)
+    os.kill(process.pid, signal.SIGKILL)
+    await run.until(lambda: not process.alive(), f"{name} gone")
+
+
+async def forensics_killed(run: Trial) -> None:
+    """Kill the audit trail's process and start it again."""
+    await role_killed(run, "forensics")
+    start_forensics(run.run, run.children)
+
+
+async def explainer_killed(run: Trial) -> None:
+    """Kill the explaining worker and start it again."""
+    await role_killed(run, "explain")
+    start_explainer(run.run, run.children, free_port("127.0.0.1"))
+
+
+def asked(home: Path, *arguments: str) -> Result:
+    """Type a command about the run."""
+    return CliRunner().invoke(app, [*arguments, f"--name={home.name}", f"--run={_RUN}"])
+
+
+def explained(records: list[ConsumerRecord]) -> dict[str, Any]:
+    """Return explanations by decision; one that came again has the same bytes."""
+    found: dict[str, bytes] = {}
+    for record in records:
+        key = record.key.decode()
+        assert found.setdefault(key, record.value) == record.value
+    return {key: read_explanation(value) for key, value in found.items()}
+
+
+async def all_explained(run: Trial, wanted: set[str]) -> dict[str, Any]:
+    """Wait until some decisions are explained; return all explanations."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            found = explained(await run.records("explanations"))
+            if wanted <= found.keys():
+                return found
+            await asyncio.sleep(0.2)
+
+
+async def test_explain_when_roles_were_killed_then_every_answer_is_whole_and_identical(
+    broker: str, home: Path, fitted: str, undisturbed: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trail, explanations and a fold of the book agree with what was decided."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(home.parent))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", broker)
+    async with trial(broker, home, fitted, _RUN) as run:
+        server = await asyncio.to_thread(database, home, run.children)
+        assert server is not None
+        run.start()
+        start_archive(run.run, run.children)
+        start_forensics(run.run, run.children)
+        start_explainer(run.run, run.children, free_port("127.0.0.1"))
+        await run.feed({150: forensics_killed, 270: explainer_killed})
+        assert await audited(run.run, server, patience_s=_PATIENCE_S) == _N_ROWS
+        outcome = await run.outcome()
+        assert not outcome.differs(undisturbed)
+        said = {key: json.loads(value) for key, value in outcome.decisions.items()}
+        wanted = {key for key, d in said.items() if d["action"] != "HOLD" or not d["approved"]}
+        why = await all_explained(run, wanted)
+        kept = await archived(run.run, server, patience_s=_PATIENCE_S)
+        assert kept["explanations"] == len(why)
+        # The last head is made when the role ends.
+        await asyncio.to_thread(run.children.running.pop("forensics").end)
+        bought = [d for d in said.values() if d["action"] == "BUY" and d["approved"]]
+        last = max(bought, key=lambda d: d["timestamp"])
+        answers = await asyncio.to_thread(questions, home, last["decision_id"])
+    models = [each for each in why.values() if each.explained == "model"]
+    assert len(models) > 20
+    assert {each.confidence_difference for each in models} == {0.0}
+    assert all(abs(each.residual or 0.0) < 1e-9 for each in models)
+    verified, told, unknown = answers
+    assert verified.exit_code == 0, verified.output
+    assert told.exit_code == 0, told.output
+    check(told.stdout, last)
+    assert (unknown.exit_code, "has no decision" in unknown.output) == (1, True)
+
+
+def check(answered: str, decision: dict[str, Any]) -> None:
+    """Check what is said about an approved purchase."""
+    answer = json.loads(answered)
+    assert answer["decision"] == decision
+    assert answer["explanation"]["confidence_difference"] == 0.0
+    assert len(answer["explanation"]["features"]) == 61
+    assert (answer["is_stored"], answer["audit"]["is_proved"]) == (True, True)
+    assert answer["recomputed"]["is_identical"]
+    assert not answer["recomputed"]["from_snapshot"]
+    assert not answer["what_if"]["approved"]
+    assert "MAX_GROSS_EXPOSURE" in answer["what_if"]["refused_by"]
+    spoken = "\n".join(lines(msgspec.json.decode(answered, type=Answer)))
+    assert "Recomputed: the same bytes" in spoken
+    assert "proved by signed head" in spoken
+    assert "With max_gross_fraction 1e-06 from this bar on: BUY" in spoken
+
+
+def questions(home: Path, decision_id: str) -> list[Result]:
+    """Ask what a person would."""
+    limits = "--what-if=risk.max_gross_fraction=0.000001"
+    return [
+        asked(home, "audit", "verify"),
+        asked(home, "explain", decision_id, "--recompute", limits, "--json"),
+        asked(home, "explain", "00000000-0000-5000-8000-000000000001"),
+    ]

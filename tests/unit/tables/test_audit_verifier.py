@@ -1,0 +1,193 @@
+"""The verifier, alone and beside: it finds what was done to a trail, and where."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tables.audit_verifier import main, verify
+from tests.tampering import DEEDS, is_located
+from tests.trails import Trail, key
+from tests.unit.tables.views.played import decision
+
+N_ROWS = 40
+KEYS = [key().public_pem]
+
+
+async def test_verify_when_nothing_was_done_then_all_holds(tmp_path: Path) -> None:
+    """Rows without a head are counted and are no fault."""
+    trail = Trail(N_ROWS + 3, sealed=False)
+    report = verify(await trail.bundle(tmp_path), KEYS)
+    assert report.holds()
+    assert (report.n_rows, report.n_heads, report.n_unsealed) == (43, 4, 3)
+    assert report.keys == [key().id]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("deed", DEEDS)
+async def test_verify_when_the_owner_of_the_database_acts_then_names_the_row(
+    tmp_path: Path, deed: str, seed: int
+) -> None:
+    """Edited, deleted, inserted, reordered, cut off, or all rewritten."""
+    trail = Trail(N_ROWS)
+    done = DEEDS[deed](trail.rows, Random(f"{deed} {seed}"))  # noqa: S311  a seeded place
+    report = verify(await trail.bundle(tmp_path), KEYS)
+    assert not report.holds()
+    assert is_located(done, report.faults), (done, [str(fault) for fault in report.faults])
+
+
+async def test_verify_when_a_value_is_changed_then_says_row_and_reason(tmp_path: Path) -> None:
+    """The message names the place, and the columns that contradict the bytes."""
+    trail = Trail(N_ROWS)
+    trail.rows[17] = trail.rows[17]._replace(action="SELL")
+    report = verify(await trail.bundle(tmp_path), KEYS)
+    assert [str(fault) for fault in report.faults] == [
+        "partition 0, row 17: column: action 'SELL': the bytes say ['BUY']"
+    ]
+    trail = Trail(N_ROWS)
+    trail.rows[17] = trail.rows[17]._replace(value=msgspec.json.encode(decision(9)))
+    kinds = {(fault.kind, fault.first_seq) for fault in verify_again(await trail.bundle(tmp_path))}
+    assert kinds == {("link", 17), ("column", 17)}
+
+
+def verify_again(bundle: Path) -> list[object]:
+    """Return the faults of a bundle."""
+    return list(verify(bundle, KEYS).faults)
+
+
+@pytest.mark.parametrize("hidden", ["hidden", "shown"])
+async def test_verify_when_columns_are_emptied_or_filled_then_says_so(
+    tmp_path: Path, hidden: str
+) -> None:
+    """A decision cannot be hidden from a search, and poison cannot pose as one."""
+    trail = Trail(3)
+    empty = dict.fromkeys(trail.rows[0]._fields[10:])
+    if hidden == "hidden":
+        trail.rows[1] = trail.rows[1]._replace(**empty)
+    else:
+        trail.rows[1] = trail.rows[1]._replace(value=b"poison")
+    assert "column" in {fault.kind for fault in verify(await trail.bundle(tmp_path), KEYS).faults}
+
+
+async def test_verify_when_the_end_of_a_minute_is_cut_off_then_says_what_is_unproved(
+    tmp_path: Path,
+) -> None:
+    """The rest of the minute may be what it was: nobody can tell."""
+    trail = Trail(N_ROWS)
+    del trail.rows[36:]
+    assert [str(fault) for fault in verify(await trail.bundle(tmp_path), KEYS).faults] == [
+        "partition 0, rows 36 to 39: missing: head 3 signed them: the end is cut off",
+        "partition 0, rows 30 to 35: unproved: their head signed them with rows that are missing",
+    ]
+
+
+async def test_verify_when_heads_are_forged_or_lost_then_says_so(tmp_path: Path) -> None:
+    """Another key, a head too few, and heads that name another head."""
+    trail = Trail(N_ROWS)
+    trail.heads[1] = key(2).sign(trail.heads[1])
+    faults = verify(await trail.bundle(tmp_path), KEYS).faults
+    assert ("head", 10) in {(fault.kind, fault.first_seq) for fault in faults}
+    trail = Trail(N_ROWS)
+    del trail.heads[1]
+    faults = verify(await trail.bundle(tmp_path), KEYS).faults
+    assert [(fault.kind, fault.first_seq) for fault in faults] == [("head", 20)]
+    trail = Trail(N_ROWS)
+    trail.heads[2] = msgspec.structs.replace(trail.heads[2], root="00" * 32)
+    faults = verify(await trail.bundle(tmp_path), KEYS).faults
+    assert ("head", 20) in {(fault.kind, fault.first_seq) for fault in faults}
+
+
+async def test_verify_when_the_bundle_is_an_excerpt_then_begins_behind_a_head(
+    tmp_path: Path,
+) -> None:
+    """From the minute of a time on; the link before it is that of a signed head."""
+    trail = Trail(N_ROWS)
+    report = verify(await trail.bundle(tmp_path, since=trail.rows[25].logged_at), KEYS)
+    assert (report.holds(), report.n_rows) == (True, 20)
+    del trail.rows[20:22]
+    bundle = await trail.bundle(tmp_path, since=trail.rows[25].logged_at)
+    assert [(f.kind, f.first_seq) for f in verify(bundle, KEYS).faults] == [
+        ("missing", 20),
+        ("link", 22),
+    ]
+
+
+async def test_verify_when_heads_come_from_the_topic_then_they_count(tmp_path: Path) -> None:
+    """Whoever rewrote the file of heads as well has not rewritten the topic."""
+    trail = Trail(N_ROWS)
+    bundle = await trail.bundle(tmp_path)
+    copy = tmp_path / "topic.jsonl"
+    lines = [head.canonical().decode() for head in trail.heads]
+    copy.write_text("\n".join([*lines, lines[-1]]) + "\n")
+    assert verify(bundle, KEYS, [copy]).holds()
+    trail.rows, trail.heads = trail.rows[:20], trail.heads[:2]
+    bundle = await trail.bundle(tmp_path)
+    assert verify(bundle, KEYS).holds()
+    assert [str(fault) for fault in verify(bundle, KEYS, [copy]).faults] == [
+        "partition 0, rows 20 to 39: missing: head 3 signed them: the end is cut off"
+    ]
+
+
+async def test_verify_when_run_as_a_file_alone_then_needs_no_other_part(tmp_path: Path) -> None:
+    """A stranger unzips the bundle and runs it, without the repository on the path."""
+    bundle = await Trail(N_ROWS).bundle(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(elsewhere)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-I", "verify.py", str(bundle), "--key", "public.pem", "--json"],
+        cwd=elsewhere,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["holds"]
+    imports = [
+        line for line in (elsewhere / "verify.py").read_text().splitlines() if "import" in line
+    ]
+    assert not [line for line in imports if "tables" in line or "streams" in line]
+
+
+async def test_main_when_asked_then_its_status_and_words_say_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 holds, 1 does not, 2 cannot be read."""
+    trail = Trail(N_ROWS)
+    bundle = await trail.bundle(tmp_path)
+    assert main([str(bundle)]) == 0
+    assert "40 rows, 4 signed heads: all hold" in capsys.readouterr().out
+    for at in range(N_ROWS):
+        trail.rows[at] = trail.rows[at]._replace(action="SELL", quantity=1.0, symbol="X")
+    trail.rows += [row._replace(log_offset=row.log_offset + 99) for row in trail.rows]
+    trail.rows += [row._replace(log_offset=row.log_offset + 999) for row in trail.rows]
+    assert main([str(await trail.bundle(tmp_path))]) == 1
+    assert "more" in capsys.readouterr().out
+    other = tmp_path / "other.pem"
+    other.write_bytes(
+        X25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
+    for arguments in (["nothing.zip"], [str(bundle), f"--key={other}"]):
+        assert main(arguments) == 2
+        assert "cannot be verified" in capsys.readouterr().err
+
+
+async def test_verify_when_the_bundle_has_another_format_then_refuses(tmp_path: Path) -> None:
+    """A later program's bundle is not judged by this one."""
+    path = tmp_path / "other.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", '{"format": "other"}')
+    with pytest.raises(ValueError, match="format was 'other'"):
+        verify(path, KEYS)

@@ -4,6 +4,7 @@ import typer
 
 from agents.cli import (
     archive,
+    backtest,
     book,
     clock,
     dead_letters,
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for module in (
     demo,
+    backtest,
     train,
     models,
     stack,

@@ -11,6 +11,7 @@ from agents.cli import (
     demo,
     evidence,
     models,
+    replay,
     risk,
     stack,
     stores,
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for module in (
     demo,
+    replay,
     backtest,
     train,
     models,

@@ -1,9 +1,6 @@
 """``tradewind backtest``: a range of market data through the live stages, in this process."""
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.book_access import Run, one_of, servers_of
+from agents.cli.in_order import in_order
 from agents.cli.models import champion
-from agents.cli.spoken import spoken_errors
 from agents.run.backtest import FileBacktest, Result, Span
 from agents.run.progress import shown
 from agents.run.survey import SOURCES
@@ -84,7 +81,7 @@ def backtest(  # noqa: PLR0913  one parameter an option
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Fold a range through the live stages with a fresh book, and measure what comes of it."""
-    with _in_order() as console:
+    with in_order(stderr=True, interrupted="Interrupted: no result was written.") as console:
         if not no_report:
             check_installed()
         if config is not None:
@@ -235,16 +232,3 @@ def _tape(file: Path | None, timeframe: str | None) -> Tape:
 
 def _ns(text: str | None) -> int | None:
     return None if text is None else parse_ns(text)
-
-
-@contextmanager
-def _in_order() -> Iterator[Console]:
-    """Give a console beside the output; end in order on Ctrl-C and SIGTERM."""
-    console = Console(stderr=True, highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with spoken_errors():
-            yield console
-    except KeyboardInterrupt:
-        console.print("Interrupted: no result was written.")
-        raise typer.Exit(130) from None

@@ -18,10 +18,19 @@ _PREFIX = "risk."
 
 
 class Changes(NamedTuple):
-    """What a person wants otherwise than the settings or an epoch have it, in every portfolio."""
+    """What a person wants otherwise than the settings or an epoch have it.
+
+    ``limits`` and ``cash`` are those of every portfolio; the number of partitions decides nothing.
+    """
 
     limits: Mapping[str, Any] = {}
     cash: str | None = None
+    n_partitions: int | None = None
+
+    @property
+    def decide(self) -> bool:
+        """Whether anything that decides is otherwise."""
+        return bool(self.limits) or self.cash is not None
 
     def of(self, portfolio: Portfolio) -> Portfolio:
         """Return a portfolio as changed."""
@@ -110,4 +119,9 @@ def changed(epoch: Epoch, changes: Changes, models: str | None) -> Epoch:
     Weights of risk parity stay those of the epoch, whatever models it has.
     """
     portfolios = tuple(changes.of(portfolio) for portfolio in epoch.portfolios)
-    return msgspec.structs.replace(epoch, portfolios=portfolios, models=models or epoch.models)
+    return msgspec.structs.replace(
+        epoch,
+        portfolios=portfolios,
+        models=models or epoch.models,
+        n_partitions=changes.n_partitions or epoch.n_partitions,
+    )

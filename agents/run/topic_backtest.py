@@ -1,7 +1,7 @@
 """A backtest of what a run has recorded: a range of its topic through the chain in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +81,7 @@ class TopicBacktest:
     @property
     def is_recorded(self) -> bool:
         """Whether what people and venues said to the run's books acts again."""
-        return self.range.is_whole and all(a == b for a, b in self.digests.items())
+        return self.range.is_whole and not self.changes.decide and self.models is None
 
     def check(self) -> Span:
         """Read the topic once and refuse what cannot work; return what will be folded.
@@ -117,7 +117,7 @@ class TopicBacktest:
         """Fold the range and measure what came of it."""
         taking = Taking(folder, lambda n_bars: progress("bars", min(n_bars / span.n_bars, 1.0)))
         with collected():
-            n_records = asyncio.run(self._fold(taking))
+            n_records = asyncio.run(self.fold(taking.take))
         loaded = [self.epochs.load(digest) for digest in sorted(set(self.digests.values()))]
         told = list(self.range.remarks)
         for each in loaded:
@@ -141,35 +141,36 @@ class TopicBacktest:
         epochs = [each.epoch for each in loaded]
         return result_of(taking.recorder, span.from_ns, Said(facts, told, source, epochs))
 
-    async def _fold(self, taking: Taking) -> int:
+    async def fold(self, take: Callable[[Saying], None]) -> int:
         """Fold all; return how many records of people and venues acted."""
         n_partitions = len(self.range.begins)
         books = Books(self.epochs, n_partitions)
         async with AsyncExitStack() as stack:
             logs = await self._book_logs(stack) if self.is_recorded else []
             recorded = RecordedBooks(books, logs)
-            take = recorded.take if self.is_recorded else books.take
-            chain = InProcess(self.epochs, n_partitions, take, self.watch)
+            to_books = recorded.take if self.is_recorded else books.take
+            chain = InProcess(self.epochs, n_partitions, to_books, self.watch)
             async for said in self._steps(chain):
                 for each in said:
-                    taking.take(each)
+                    take(each)
                 if recorded.has_news:
                     async for each in recorded.catch_up():
-                        taking.take(each)
+                        take(each)
             async for each in recorded.catch_up():
-                taking.take(each)
+                take(each)
             return recorded.n_records
 
     async def _steps(self, chain: InProcess) -> AsyncIterator[Iterator[Saying]]:
         """Yield what each record of the range causes."""
         if self.topic == MARKET_TICKS.name:
-            async for record in ticks_of(self.servers, self.range, self._translate):
+            async for record in ticks_of(self.servers, self.range, self.translate):
                 yield chain.tick(record)
             return
-        async for slice_ in bars_of(self.servers, self.range, self._translate):
+        async for slice_ in bars_of(self.servers, self.range, self.translate):
             yield chain.bar(slice_)
 
-    def _translate(self, digest: str) -> str:
+    def translate(self, digest: str) -> str:
+        """Return the digest of the epoch that decides instead of one announced."""
         return self.digests.get(digest, digest)
 
     async def _book_logs(self, stack: AsyncExitStack) -> list[AsyncIterator[Record]]:

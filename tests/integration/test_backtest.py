@@ -4,18 +4,16 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from agents.run.decided import identity_of
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
 from agents.topology import prefix_of
-from streams.instructions import LimitChange, TradingState
 from streams.timestamps import format_ns
-from streams.topics import MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS
+from streams.topics import MARKET_BARS, MARKET_TICKS
 from tables.stores.backtest_folder import BacktestFolder, equity_in, summary_in
-from tests.runs import TAPE, Outcome, Trial, trial
+from tests.runs import TAPE, Outcome
 
 pytestmark = pytest.mark.broker
 
@@ -43,37 +41,22 @@ async def test_backtest_when_a_run_is_recorded_then_decides_the_same_bytes(
 
 
 async def test_backtest_when_people_spoke_to_the_book_then_they_speak_again(
-    broker: str, home: Path, fitted: str, tmp_path: Path
+    broker: str, home: Path, spoken: str, tmp_path: Path
 ) -> None:
     """A limit and a halt act behind the bars that they did; a change makes it another backtest."""
     closes = TAPE.closes_ns()
-
-    async def halted(run: Trial) -> None:
-        fields = {"portfolio": "main", "actor": "ann", "role": "admin", "reason": "test"}
-        ts_event = closes[270]
-        said = (
-            LimitChange(**fields, ts_event=ts_event, change_id="1", limits={"max_leverage": 0.4}),
-            TradingState(**fields, ts_event=ts_event, change_id="2", action="reduce"),
-        )
-        topic = run.run.prefix + PORTFOLIO_EVENTS.name
-        for each in said:
-            await run.producer.send_and_wait(topic, msgspec.json.encode(each), key=b"main")
-
-    async with trial(broker, home, fitted, "spoken") as run:
-        run.start()
-        await run.feed({275: halted})
-    live = await identity_of(broker, prefix_of("spoken"))
-    same = TopicBacktest(home, broker, "spoken", MARKET_TICKS.name, (None, None))
+    live = await identity_of(broker, prefix_of(spoken))
+    same = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, (None, None))
     summary = await asyncio.to_thread(backtest, same, tmp_path / "same")
     assert summary["hash"] == live.total()
-    assert "2 records of people and venues acted again" in dict(summary["facts"])["Book"]
+    assert "4 records of people and venues acted again" in dict(summary["facts"])["Book"]
     changes = Changes({"max_leverage": 0.3})
-    other = TopicBacktest(home, broker, "spoken", MARKET_TICKS.name, (None, None), changes)
+    other = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, (None, None), changes)
     changed = await asyncio.to_thread(backtest, other, tmp_path / "other")
     assert changed["hash"] != live.total()
     assert dict(changed["facts"])["Book"].startswith("fresh")
     asked = (format_ns(closes[280]), format_ns(closes[290]))
-    part = TopicBacktest(home, broker, "spoken", MARKET_TICKS.name, asked)
+    part = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, asked)
     told = await asyncio.to_thread(backtest, part, tmp_path / "part")
     assert equity_in(tmp_path / "part")["main"][0].tolist() == closes[280:291]
     assert told["portfolios"]["main"]["n_warmup_bars"] == 252

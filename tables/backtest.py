@@ -89,11 +89,11 @@ class Recorder:
 
     def _decisions(self, kept: Kept, said: Told) -> tuple[Orders, bool]:
         name, is_warm, n_approved, n_refused = said.slot.portfolio.id, False, 0, 0
+        # All that is said at once is of one time.
+        ts_ns = parse_ns(said.decisions[0].timestamp) if said.decisions else 0
         for decision in said.decisions:
-            ts_ns = parse_ns(decision.timestamp)
-            self.identity.add(
-                name, ts_ns, decision.symbol, decision.decision_id, _JSON.encode(decision)
-            )
+            value = _JSON.encode(decision)
+            self.identity.add(name, ts_ns, decision.symbol, decision.decision_id, value)
             if decision.note != WARMING_UP:
                 is_warm = True
             if decision.action != "HOLD":
@@ -103,7 +103,7 @@ class Recorder:
                 kept.rejections[rejection.code] += 1
             kept.verdicts[verdict_of(decision)] += 1
         if said.decisions:
-            self._keep(parse_ns(said.decisions[0].timestamp), said.decisions)
+            self._keep(ts_ns, said.decisions)
         return Orders(n_approved, n_refused), is_warm
 
 

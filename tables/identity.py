@@ -34,10 +34,11 @@ class _Portfolio:
 
     def close(self) -> None:
         """Hash what waits."""
-        for _, _, value in sorted(self.waiting):
-            self.digest.update(value)
-            self.digest.update(b"\n")
-        self.n += len(self.waiting)
+        if not self.waiting:
+            return
+        values = [value for _, _, value in sorted(self.waiting)]
+        self.digest.update(b"\n".join([*values, b""]))
+        self.n += len(values)
         self.waiting.clear()
 
 

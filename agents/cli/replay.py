@@ -128,6 +128,8 @@ def _replay(
     finally:
         if into is None:
             asyncio.run(playing.remove())
+    if playing.n_restarts:
+        console.print(f"{playing.n_restarts} workers ended by themselves and were started again.")
     console.print(f"SHA-256 of {decided.n_decisions():,} decisions: {decided.total()}")
     held = _compared(console, source, decided)
     if certified is not None:

@@ -128,7 +128,7 @@ class InProcess:
 def play(chain: InProcess, loaded: LoadedEpoch, tape: Tape, stretch: Stretch) -> Iterator[Said]:
     """Fold a stretch of a tape as its replay on a broker would be folded.
 
-    Every symbol's ticks of an interval are one record; time comes to all partitions.
+    A partition's ticks of an interval are one record; time comes to all partitions.
     """
     epoch = loaded.epoch
     n_partitions = epoch.n_partitions
@@ -150,9 +150,11 @@ def play(chain: InProcess, loaded: LoadedEpoch, tape: Tape, stretch: Stretch) ->
     for begins_ns, interval, ends_ns in timed(tape, stretch, epoch.lateness_ms):
         if begins_ns is not None:
             yield from spoken(beat(begins_ns))
+        at_home: list[list[Tick]] = [[] for _ in range(n_partitions)]
         for symbol, ticks in interval.ticks.items():
-            home, offset = homes[symbol], next(offsets)
-            record = Record(MARKET_TICKS.name, home, offset, symbol.encode(), None, [])
+            at_home[homes[symbol]].extend(ticks)
+        for home, ticks in enumerate(at_home):
+            record = Record(MARKET_TICKS.name, home, next(offsets), None, None, [])
             yield from chain.tick(record, ticks)
         yield from spoken(beat(ends_ns))
 

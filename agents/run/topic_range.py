@@ -1,6 +1,6 @@
 """A range of a run's topic: chosen by time or offset, and read in the order of its heartbeats."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
@@ -138,7 +138,9 @@ def _odd(topic: str, seen: list[Seen]) -> Iterator[str]:
 Translate = Callable[[str], str]
 
 
-async def ticks_of(servers: str, range_: Range, translate: Translate) -> AsyncIterator[Record]:
+async def ticks_of(
+    servers: str, range_: Range, translate: Translate
+) -> AsyncGenerator[Record, None]:
     """Yield the range of ``market-ticks``, partitions in turn from heartbeat to heartbeat.
 
     ``translate`` gives the digest of the epoch that decides instead of one announced.

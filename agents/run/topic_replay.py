@@ -8,7 +8,7 @@ said is sent behind the bar behind which it acted, and the next heartbeat waits 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -34,7 +34,11 @@ from streams.transport import Record
 from tables.identity import Identity
 
 _HOST = "127.0.0.1"
+_LOOK_S = 1.0
 _QUIET_S = 2.0
+
+# Of the workers of one replay together; while a group settles one may lose its partitions.
+_MOST_RESTARTS = 5
 _NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _CLOCK_RECORD = msgspec.json.Decoder(ClockRecord)
@@ -80,6 +84,7 @@ class TopicReplay:
     children: Children = field(init=False)
     watch: Observer = field(init=False)
     spoken: Spoken = field(default_factory=Spoken)
+    n_restarts: int = 0
 
     def __post_init__(self) -> None:
         epoch = self.run.epoch
@@ -98,7 +103,7 @@ class TopicReplay:
         Raises
         ------
         WorkerFailedError
-            If a worker ended by itself.
+            If workers ended by themselves again and again.
         TimeoutError
             If nothing was decided for a minute.
         """
@@ -117,6 +122,22 @@ class TopicReplay:
     def start(self, instance: str) -> None:
         """Start a worker under its name; it goes on where the one before it was."""
         start_worker(self.run, self.children, free_port(_HOST), instance)
+
+    def mend(self) -> None:
+        """Start what ended by itself again, as the keeper of a live stack does.
+
+        Raises
+        ------
+        WorkerFailedError
+            If it happens again and again; the message has the end of the log.
+        """
+        for instance in map(str, range(self.n_workers)):
+            process = self.children.running.get(f"worker-{instance}")
+            if process is not None and not process.alive():
+                if self.n_restarts >= _MOST_RESTARTS:
+                    self.children.check()
+                self.n_restarts += 1
+                self.start(instance)
 
     async def remove(self) -> None:
         """Delete the run's topics and its folder."""
@@ -148,21 +169,21 @@ class _Sender:
         replay, range_ = self.replay, self.replay.source.range
         n_source, seen = len(range_.begins), dict.fromkeys(range(len(range_.begins)), 0)
         spoken: dict[int, int] = {}
-        said = ticks_of(replay.source.servers, range_, replay.source.translate)
-        async for record in said:
-            if record.header(CLOCK_HEADER) is None:
-                await self._ticks(record)
-                continue
-            number = seen[record.partition] = seen[record.partition] + 1
-            spoken[number] = spoken.get(number, 0) + 1
-            if spoken[number] == n_source:
-                await self._clock(record)
+        ticks = ticks_of(replay.source.servers, range_, replay.source.translate)
+        async with aclosing(ticks) as said:
+            async for record in said:
+                if record.header(CLOCK_HEADER) is None:
+                    await self._ticks(record)
+                    continue
+                number = seen[record.partition] = seen[record.partition] + 1
+                spoken[number] = spoken.get(number, 0) + 1
+                if spoken[number] == n_source:
+                    await self._clock(record)
         await self.producer.flush()
-        await replay.watch.decided(self.closes[-1], patience_s=PATIENCE_S)
+        await self._decided(self.closes[-1])
         if self.is_spoken_last:
             # No bar comes behind them, whose account would say that they have acted.
             await asyncio.sleep(_QUIET_S)
-        replay.children.check()
 
     async def _ticks(self, record: Record) -> None:
         n_partitions = self.replay.run.epoch.n_partitions
@@ -212,12 +233,23 @@ class _Sender:
         replay = self.replay
         if replay.before is not None:
             await replay.before(close_ns)
-        replay.children.check()
+        replay.mend()
         if len(self.closes) >= WINDOW_BARS:
-            await replay.watch.decided(self.closes[-WINDOW_BARS], patience_s=PATIENCE_S)
+            await self._decided(self.closes[-WINDOW_BARS])
         if replay.pace and self.closes:
             happened_s = (close_ns - self.closes[0]) / _NS_PER_S / replay.pace
             await asyncio.sleep(max(0.0, self.began_s + happened_s - monotonic_s()))
+
+    async def _decided(self, close_ns: int) -> None:
+        """Wait until a bar is decided, and see that there is somebody who decides it."""
+        waiting = asyncio.create_task(self.replay.watch.decided(close_ns, patience_s=PATIENCE_S))
+        try:
+            while not waiting.done():
+                self.replay.mend()
+                await asyncio.wait([waiting], timeout=_LOOK_S)
+            await waiting
+        finally:
+            waiting.cancel()
 
     async def _people(self, after_ns: int, until_ns: int) -> None:
         """Send what people and venues said behind the bars since ``after_ns``."""
@@ -228,7 +260,7 @@ class _Sender:
             return
         if until_ns >= 0:
             await self.producer.flush()
-            await replay.watch.decided(until_ns, patience_s=PATIENCE_S)
+            await self._decided(until_ns)
         for close_ns in wanted:
             for record in spoken.pop(close_ns):
                 await self.producer.send_and_wait(

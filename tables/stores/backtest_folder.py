@@ -55,6 +55,23 @@ _SCHEMA = pa.schema(
 )
 
 
+# Columns that are fields of a decision as they stand.
+_PLAIN = (
+    "portfolio",
+    "symbol",
+    "action",
+    "price",
+    "approved",
+    "confidence",
+    "target_fraction",
+    "entropy_bits",
+    "note",
+    "intent_id",
+    "epoch",
+    "decision_id",
+)
+
+
 class FolderTaken(StoreError):  # noqa: N818  says what is the case
     """The folder for the results has something in it.
 
@@ -93,34 +110,17 @@ class BacktestFolder:
     def keep(self, ts_ns: int, decisions: list[Decision]) -> None:
         """Write the decisions of one bar or record."""
         columns = self._columns
-        for decision in sorted(decisions, key=lambda each: each.symbol):
-            probabilities, weights = decision.regime_probs, decision.strategy_weights
-            row = (
-                ts_ns,
-                decision.portfolio,
-                decision.symbol,
-                decision.action,
-                float(decision.quantity),
-                decision.price,
-                decision.approved,
-                float(decision.allowed_quantity),
-                [rejection.code for rejection in decision.rejection_reasons],
-                decision.confidence,
-                decision.target_fraction,
-                probabilities.bull,
-                probabilities.bear,
-                probabilities.sideways,
-                decision.entropy_bits,
-                weights.bull_specialist,
-                weights.bear_specialist,
-                weights.sideways_specialist,
-                decision.note,
-                decision.intent_id,
-                decision.epoch,
-                decision.decision_id,
-            )
-            for column, value in zip(columns.values(), row, strict=True):
-                column.append(value)
+        in_order = sorted(decisions, key=lambda each: each.symbol)
+        columns["close"].extend([ts_ns] * len(in_order))
+        for name in _PLAIN:
+            columns[name].extend([getattr(each, name) for each in in_order])
+        columns["quantity"].extend([float(each.quantity) for each in in_order])
+        columns["allowed_quantity"].extend([float(each.allowed_quantity) for each in in_order])
+        columns["reasons"].extend([[r.code for r in each.rejection_reasons] for each in in_order])
+        for name in ("bull", "bear", "sideways"):
+            columns[name].extend([getattr(each.regime_probs, name) for each in in_order])
+            said = [getattr(each.strategy_weights, f"{name}_specialist") for each in in_order]
+            columns[f"{name}_weight"].extend(said)
         if len(columns["close"]) >= _ROWS:
             self._flush()
 

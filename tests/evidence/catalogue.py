@@ -1,5 +1,6 @@
 """All measurements by name."""
 
+from tests.evidence.backtest_speed import BACKTEST_SPEED
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -20,6 +21,7 @@ from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROU
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.replay_identity import REPLAY_IDENTITY
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
@@ -59,5 +61,7 @@ CATALOGUE = {
         CHAOS_BROKER,
         CHAOS_REBALANCE,
         JUDGE_MUTANTS,
+        REPLAY_IDENTITY,
+        BACKTEST_SPEED,
     )
 }

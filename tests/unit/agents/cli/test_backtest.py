@@ -168,3 +168,20 @@ def test_sweep_when_run_then_compares_configurations(program: Program, tmp_path:
     assert all(f"<td>{name}</td>" in page for name in names)
     hashes = {json.loads((out / name / "summary.json").read_text())["hash"] for name in names}
     assert len(hashes) == 2
+
+
+def test_notebook_when_run_on_results_then_every_cell_works(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example reads the files that the command writes."""
+    out = tmp_path / "out"
+    assert program(f"--out={out}").exit_code == 0
+    monkeypatch.setenv("BACKTEST", str(out))
+    monkeypatch.setenv("MPLBACKEND", "svg")
+    cells = json.loads((Path(__file__).parents[4] / "docs" / "backtest.ipynb").read_text())["cells"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)  # noqa: S102  our own example
+    assert len(names["decisions"]) == 2 * N_BARS  # type: ignore[arg-type]  a table
+    assert str(names["portfolio"]) == "main"

@@ -28,7 +28,7 @@ _DEFINITIONS = """\
 _LIMITS = """\
 ## What this does not show
 
-- The targets are missed. The specialists' networks are the largest part, and their bits are those of
+- The targets are missed. The specialists' networks are a large part, and their bits are those of
   the live system, so they are not touched here: tiles of 16 rows are what makes a row's bits its
   own. Risk is the second: a row that trades is asked by 21 controls. Tried, and kept: nothing is
   encoded between stages; garbage is looked for seldom; ids and features of a decision are made in

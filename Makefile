@@ -36,7 +36,7 @@ $(STAMP): requirements/setup.lock requirements/$(LOCK).lock pyproject.toml
 .PHONY: lock
 lock: $(BIN)/uv ## Resolve the lock files anew from pyproject.toml
 	$(COMPILE) --output-file requirements/all.lock --extra archive --extra cache --extra registry --extra train \
-		--extra dev pyproject.toml
+		--extra backtest --extra dev pyproject.toml
 	$(COMPILE) --output-file requirements/worker.lock --constraint requirements/all.lock pyproject.toml
 	printf 'setuptools\nuv\n' | $(COMPILE) --output-file requirements/setup.lock \
 		--constraint requirements/all.lock -

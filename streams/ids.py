@@ -1,10 +1,14 @@
 """Ids that mean something: the same slot has the same id in every run, on every worker."""
 
+import hashlib
 import uuid
 from functools import lru_cache
 
 # UUIDv5 (RFC 9562, 2024) needs a namespace; this one is UUIDv5(DNS, "tradewind.decisions").
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "tradewind.decisions")
+
+# The two highest bits of the clock sequence say that this is an RFC 9562 UUID.
+_VARIANTS = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 
 
 @lru_cache(maxsize=4096)
@@ -14,12 +18,12 @@ def decision_id(portfolio: str, timeframe: str, close_ns: int, symbol: str) -> s
     The parts are joined by a character that no symbol or portfolio may contain, so two slots never
     share an id.
     """
-    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1f{timeframe}\x1f{close_ns}\x1f{symbol}"))
+    return _uuid5(f"{portfolio}\x1f{timeframe}\x1f{close_ns}\x1f{symbol}")
 
 
 def execution_id(of_decision: str, kind: str, close_ns: int) -> str:
     """Return the id of what happened to the order of a decision at a bar."""
-    return str(uuid.uuid5(NAMESPACE, f"{of_decision}\x1f{kind}\x1f{close_ns}"))
+    return _uuid5(f"{of_decision}\x1f{kind}\x1f{close_ns}")
 
 
 def intent_decision_id(portfolio: str, intent_id: str, day: int) -> str:
@@ -29,9 +33,22 @@ def intent_decision_id(portfolio: str, intent_id: str, day: int) -> str:
     it was forgotten is another order. The separator differs from that of slots, so an intent never
     takes the id of a slot.
     """
-    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{intent_id}\x1e{day}"))
+    return _uuid5(f"{portfolio}\x1e{intent_id}\x1e{day}")
 
 
 def venue_execution_id(portfolio: str, venue_id: str, part: str) -> str:
     """Return the id under which a venue's execution is published; a correction has two parts."""
-    return str(uuid.uuid5(NAMESPACE, f"{portfolio}\x1e{venue_id}\x1e{part}"))
+    return _uuid5(f"{portfolio}\x1e{venue_id}\x1e{part}")
+
+
+def _uuid5(name: str) -> str:
+    """Return the text of a UUIDv5 in our namespace, as :func:`uuid.uuid5` does, but sooner.
+
+    Examples
+    --------
+    >>> _uuid5("a") == str(uuid.uuid5(NAMESPACE, "a"))
+    True
+    """
+    digest = hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANTS[digest[16]]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"

@@ -24,6 +24,9 @@ from pydantic_settings import SettingsError as SourceError
 from streams.epochs import Instrument, Portfolio
 from streams.errors import SettingsError
 
+# Names the settings file.
+CONFIG = "TRADEWIND_CONFIG"
+
 
 def _one_portfolio() -> dict[str, dict[str, Any]]:
     return {"main": {}}
@@ -56,7 +59,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  there are no secrets yet
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the environment, then the file."""
-        path = Path(os.environ.get("TRADEWIND_CONFIG", "tradewind.toml"))
+        path = Path(os.environ.get(CONFIG, "tradewind.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
     @classmethod
@@ -86,7 +89,7 @@ class Settings(BaseSettings):
 
 
 # Variables of ours that are no settings: where data lies, and where the file of settings is.
-_PLACES = frozenset({"TRADEWIND_CONFIG", "TRADEWIND_DATA", "TRADEWIND_FAILPOINT", "TRADEWIND_HOME"})
+_PLACES = frozenset({CONFIG, "TRADEWIND_DATA", "TRADEWIND_FAILPOINT", "TRADEWIND_HOME"})
 
 
 def _check_names(table: dict[str, dict[str, Any]]) -> None:
@@ -109,9 +112,9 @@ def _check_environment(fields: set[str]) -> None:
                 f"{name} is set but is no setting; expected TRADEWIND_ and one of "
                 f"{', '.join(sorted(fields))}"
             )
-    config = os.environ.get("TRADEWIND_CONFIG")
+    config = os.environ.get(CONFIG)
     if config is not None and not Path(config).is_file():
-        raise SettingsError(f"TRADEWIND_CONFIG was {config!r}; expected a file")
+        raise SettingsError(f"{CONFIG} was {config!r}; expected a file")
 
 
 def instruments_of(settings: Settings, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:

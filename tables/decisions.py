@@ -112,14 +112,20 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         entropy_bits=entropy_bits,
         strategy_weights=StrategyWeights(*reasons.weights),
         target_fraction=row.target_fraction if is_warm else 0.0,
-        features={
-            n: v for n, v in zip(reasons.names, reasons.features, strict=True) if math.isfinite(v)
-        },
+        features=_finite_features(reasons),
         risk_checks=_checks(verdict),
         note=verdict.note,
         epoch=slot.epoch,
         digests=slot.digests,
     )
+
+
+def _finite_features(reasons: Reasons) -> dict[str, float]:
+    named = dict(zip(reasons.names, reasons.features, strict=True))
+    # Of a row that is warm all are finite, and then their sum is, too.
+    if math.isfinite(sum(reasons.features)):
+        return named
+    return {name: value for name, value in named.items() if math.isfinite(value)}
 
 
 def intent_event(slot: Slot, judged: Judged) -> Decision:

@@ -15,7 +15,7 @@ from streams.brokers import open_broker
 from streams.sources.replay import Stretch
 from tables.stores.artifacts import Artifacts
 from tables.stores.servers.postgres import PostgresServer
-from tests.runs import FIT_TAPE, Outcome, trial
+from tests.runs import FIT_TAPE, Outcome, people, trial
 
 # The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
@@ -72,6 +72,19 @@ def undisturbed(broker: str, home: Path, fitted: str) -> Outcome:
             return await alone.outcome()
 
     return asyncio.run(run())
+
+
+@pytest.fixture(scope="session")
+def spoken(broker: str, home: Path, fitted: str) -> str:
+    """Return the name of a run to whose book people spoke: orders, limits, a halt for a while."""
+
+    async def run() -> None:
+        async with trial(broker, home, fitted, "spoken") as spoken_to:
+            spoken_to.start()
+            await spoken_to.feed({265: people("reduce"), 280: people("resume")})
+
+    asyncio.run(run())
+    return "spoken"
 
 
 @pytest.fixture(scope="session")

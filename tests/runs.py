@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -26,6 +26,7 @@ from models.verification import Findings
 from streams import topics
 from streams.brokers.processes import Process
 from streams.epochs import Epoch, Instrument, Limits, Portfolio
+from streams.instructions import OrderIntent, TradingState
 from streams.sources.replay import Clock, Gate, Stretch, replay, ticks_topic
 from streams.sources.synthetic import SyntheticTape
 from streams.sources.tape import Tape
@@ -251,6 +252,37 @@ class Trial:
         await self.clock.announce(1, Epochs(Artifacts(self.run.artifacts)).put(self.run.epoch), 0)
         stretch = Stretch(closes[0], closes[-1])
         await replay(self.tape, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
+
+
+def people(action: Literal["halt", "reduce", "resume"]) -> Moment:
+    """Return a moment at which people speak to the book: an order, and a change of its state."""
+
+    async def speak(run: Trial) -> None:
+        ts_event = run.watch.seen.decided_ns
+        said = (
+            OrderIntent(
+                portfolio="main",
+                ts_event=ts_event,
+                intent_id=f"order-{action}",
+                symbol=run.tape.symbols[0],
+                side="BUY",
+                quantity=3,
+            ),
+            TradingState(
+                portfolio="main",
+                ts_event=ts_event,
+                change_id=f"state-{action}",
+                actor="ann",
+                role="admin",
+                reason="test",
+                action=action,
+            ),
+        )
+        topic = run.run.prefix + topics.PORTFOLIO_EVENTS.name
+        for each in said:
+            await run.producer.send_and_wait(topic, msgspec.json.encode(each), key=b"main")
+
+    return speak
 
 
 def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:

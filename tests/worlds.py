@@ -150,6 +150,10 @@ class Chain:
             for partition in range(self.n_partitions):
                 self.feed(one._replace(partition=partition))
 
+    def home(self, symbol: str) -> int:
+        """Return the partition of a symbol."""
+        return partition_of(symbol, self.n_partitions)
+
     def trade(self, symbol: str, ts_ns: int, price: float, size: float) -> None:
         """Let a symbol trade in its home."""
         value = {"symbol": symbol, "ts_event": ts_ns, "price": price, "size": size}

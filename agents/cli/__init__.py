@@ -9,6 +9,8 @@ import typer
 # In the order in which the help lists them.
 MODULES = (
     "demo",
+    "replay",
+    "backtest",
     "train",
     "models",
     "stack",

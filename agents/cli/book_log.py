@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from agents.cli.topic_log import reading, records
 from agents.risk import KeptBook, RiskFold
+from agents.run.topic_log import reading, records
 from agents.topology import app_id, prefix_of
 from streams.errors import RecordError
 from streams.instructions import Instruction

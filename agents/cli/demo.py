@@ -1,21 +1,15 @@
-"""``tradewind demo`` and ``tradewind replay``: a tape through the whole chain on a real broker."""
+"""``tradewind demo``: a tape through the whole chain on a real broker, started for it."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from agents.cli.spoken import spoken_errors
+from agents.cli.in_order import in_order
 from agents.run.session import Session
 from streams.brokers import open_broker, stack_home
-from streams.brokers.embedded import find_embedded
-from streams.brokers.given import given_servers
 from streams.clock import monotonic_s
-from streams.errors import BrokerFailedError, SettingsError
+from streams.errors import SettingsError
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
 from streams.sources.synthetic import SyntheticTape
@@ -44,9 +38,8 @@ _Once = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
+    """Add the command to the program."""
     app.command()(demo)
-    app.command()(replay)
 
 
 def demo(
@@ -60,7 +53,7 @@ def demo(
 ) -> None:
     """Start a broker, fit or load models, replay a tape, verify every decision, open the pages."""
     started_s = monotonic_s()
-    with _in_order() as console:
+    with in_order() as console:
         home = stack_home(name)
         tape = _tape(file, timeframe, synthetic)
         is_bridge = isinstance(tape, BridgeTape)
@@ -75,25 +68,6 @@ def demo(
             held = session.run(broker.bootstrap_servers, stay=not once)
         finally:
             broker.stop()
-    raise typer.Exit(0 if held else 1)
-
-
-def replay(
-    file: Annotated[Path, typer.Option("--file", help="CSV or Parquet of ticks or bars.")],
-    timeframe: _Timeframe = None,
-    show_from: _From = None,
-    name: _Name = "default",
-    *,
-    once: _Once = False,
-) -> None:
-    """Replay a file through a run of its own on the stack that `tradewind up` started."""
-    with _in_order() as console:
-        home = stack_home(name)
-        tape = open_tape(file, timeframe=timeframe)
-        # The champion of a live stack is whom `train` made it, not what a backtest was fitted with.
-        session = Session(console, home, tape, None, _ns(show_from), registers=False)
-        session.check()
-        held = session.run(_running_broker(home), stay=not once)
     raise typer.Exit(0 if held else 1)
 
 
@@ -116,32 +90,3 @@ def _tape(file: Path | None, timeframe: str | None, synthetic: str | None) -> Ta
 
 def _ns(text: str | None) -> int | None:
     return None if text is None else parse_ns(text)
-
-
-def _running_broker(home: Path) -> str:
-    given = given_servers()
-    if given is not None:
-        return given
-    found = find_embedded(home)
-    if found is None:
-        raise BrokerFailedError(f"No stack runs in {home}. Start it with `tradewind up` first.")
-    return found.bootstrap_servers
-
-
-@contextmanager
-def _in_order() -> Iterator[Console]:
-    """Give a console; end in order on Ctrl-C and SIGTERM; say our own errors in one line."""
-    console = Console(highlight=False)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        with spoken_errors():
-            yield console
-    except KeyboardInterrupt:
-        console.print("Interrupted: everything that was started has been stopped.")
-        raise typer.Exit(130) from None
-    except TimeoutError as error:
-        console.print(
-            "[red]No decision came for a minute: see the worker's log in the run's folder."
-        )
-        raise typer.Exit(1) from error

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from agents.cli.topic_log import partitions, reading, records
+from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
 from streams.errors import RecordError
 from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS, VENUE_EXECUTIONS

@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.cli.book_log import BookLog
-from agents.cli.topic_log import partitions, reading, records
+from agents.run.topic_log import partitions, reading, records
 from agents.risk import RiskFold
 from agents.stage import Output
 from agents.topology import prefix_of

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from agents.run.archived import archived, audited
-from agents.run.calendars import calendars_of
 from agents.run.drive import (
     Run,
     declare,
@@ -21,17 +20,18 @@ from agents.run.drive import (
 )
 from agents.run.fit import Plan, models_for, plan
 from agents.run.observer import Observer
-from agents.run.parity import remarks, spread
+from agents.run.parity import remarks
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
 from agents.run.serving import demo_token, pages_options, serving_options
 from agents.run.stores import database, start_redis
+from agents.run.terms import epoch_of
 from agents.run.workers import Children, free_port, memory_mb
-from models.features.catalogue import PIPELINE_VERSION, WARMUP_BARS, pipeline_digest
+from models.features.catalogue import WARMUP_BARS
 from models.verification import Findings, Terms, verify
 from streams.clock import monotonic_s, run_stamp
 from streams.epochs import Epoch
-from streams.settings import Settings, instruments_of, portfolios_of
+from streams.settings import Settings
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
@@ -145,24 +145,8 @@ class Session:
         return digest, is_new
 
     def _epoch(self, models: str, metadata: dict[str, Any]) -> Epoch:
-        settings = self.settings
-        instruments = instruments_of(settings, self.tape.symbols)
-        closes = self.tape.closes_ns()
         artifacts = Artifacts(self.home / "artifacts")
-        return Epoch(
-            timeframe=self.tape.timeframe,
-            n_partitions=settings.partitions,
-            clock_id="replay",
-            lateness_ms=settings.lateness_ms,
-            max_ahead_ms=settings.max_ahead_ms,
-            venue_latency_ms=settings.venue_latency_ms,
-            instruments=instruments,
-            calendars=calendars_of(instruments, closes[0], closes[-1], artifacts),
-            portfolios=spread(portfolios_of(settings), metadata),
-            models=models,
-            pipeline_version=PIPELINE_VERSION,
-            pipeline_digest=pipeline_digest(),
-        )
+        return epoch_of(self.settings, self.tape, models, metadata, artifacts)
 
     async def _play(
         self, run: Run, planned: Plan, watch: Observer, children: Children, ports: Ports

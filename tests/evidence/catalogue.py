@@ -2,6 +2,7 @@
 
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
+from tests.evidence.backtest_speed import BACKTEST_SPEED
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -27,6 +28,7 @@ from tests.evidence.recompute_identical import RECOMPUTE_IDENTICAL
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
+from tests.evidence.replay_identity import REPLAY_IDENTITY
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
@@ -83,5 +85,7 @@ CATALOGUE = {
         FORENSICS_LAG,
         FORENSICS_OVERHEAD,
         RECOMPUTE_IDENTICAL,
+        REPLAY_IDENTITY,
+        BACKTEST_SPEED,
     )
 }

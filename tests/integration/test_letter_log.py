@@ -4,7 +4,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from agents.cli.letter_log import LetterLog
-from agents.cli.topic_log import reading, records
+from agents.run.topic_log import reading, records
 from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from agents.cli import demo
+from agents.cli import replay
 from agents.run import session
 from agents.run.session import Session
 from agents.run.workers import Children
@@ -55,10 +55,10 @@ def test_replay_when_run_then_makes_nobody_champion(monkeypatch: pytest.MonkeyPa
             """Hold."""
             return not stay
 
-    monkeypatch.setattr(demo, "Session", Played)
-    monkeypatch.setattr(demo, "open_tape", lambda *_, **__: TAPE)
-    monkeypatch.setattr(demo, "_running_broker", lambda _home: "127.0.0.1:1")
+    monkeypatch.setattr(replay, "Session", Played)
+    monkeypatch.setattr(replay, "open_tape", lambda *_, **__: TAPE)
+    monkeypatch.setattr(replay, "servers_of", lambda _name: "127.0.0.1:1")
     app = typer.Typer()
-    app.command()(demo.replay)
+    app.command()(replay.replay)
     assert CliRunner().invoke(app, ["--file", "bars.csv", "--once"]).exit_code == 0
     assert [each["registers"] for each in made] == [False]

@@ -331,3 +331,11 @@ def test_step_when_200_symbols_have_run_then_every_column_has_its_declared_count
     declared = np.array([feature.warmup_bars for feature in CATALOGUE])
     expected = state.history.n_bars[:, None] >= declared
     np.testing.assert_array_equal(np.isfinite(features), expected)
+
+
+def test_step_when_a_partition_has_no_symbols_then_gives_no_rows() -> None:
+    """Few symbols may all live in the other partition; a boundary comes all the same."""
+    nothing = Bars(*np.empty((6, 0)))
+    state, features = step(initial_state(0), np.empty(0, np.int64), nothing)
+    state, features = step(state, np.empty(0, np.int64), nothing)
+    assert features.shape == (0, len(NAMES))

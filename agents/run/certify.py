@@ -1,0 +1,127 @@
+"""Certificates of replays: written from what was replayed, verified by folding it again."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from agents.run.divergence import Difference, first_difference
+from agents.run.terms import Changes
+from agents.run.topic_backtest import TopicBacktest
+from agents.topology import prefix_of
+from streams.errors import TopicError
+from tables.backtest import Recorder
+from tables.certificate import Certificate, CertificateError, Certified
+from tables.identity import Identity
+from tables.machine import machine
+from tables.stores.artifacts import canonical_json
+from tables.stores.signing_key import SigningKey
+
+# What of an epoch's document decides nothing.
+_UNDECIDING = ("n_partitions", "clock_id")
+
+
+def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certificate:
+    """Return the signed certificate of a range and the decisions that came of it."""
+    range_, digests = test.range, sorted(set(test.digests))
+    epochs = [test.epochs.load(digest).epoch for digest in digests]
+    body = Certified(
+        topic=test.topic,
+        run=test.run_name,
+        begins=list(range_.begins),
+        ends=list(range_.ends),
+        asked=list(test.asked),
+        epochs=digests,
+        models=sorted({epoch.models for epoch in epochs}),
+        config=config_digest([epoch.document() for epoch in epochs]),
+        total=decided.total(),
+        portfolios=decided.digests(),
+        n_decisions=decided.n_decisions(),
+        n_records=n_records,
+        book="recorded" if test.is_recorded else "fresh",
+        machine=machine(),
+    )
+    return Certificate.sign(body, SigningKey.of(test.home))
+
+
+def config_digest(documents: list[dict[str, object]]) -> str:
+    """Return the digest of what decides in the documents of epochs."""
+    kept = [
+        {name: value for name, value in document.items() if name not in _UNDECIDING}
+        for document in documents
+    ]
+    return hashlib.sha256(canonical_json(kept)).hexdigest()
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What a verification found.
+
+    Attributes
+    ----------
+    total, n_decisions
+        What the range gives here.
+    differing
+        Portfolios whose hash is another.
+    machine
+        What of the machine is otherwise: (name, there, here).
+    difference
+        The first decision that differs from what the run itself decided.
+    """
+
+    total: str
+    n_decisions: int
+    differing: list[str]
+    machine: list[tuple[str, object, object]]
+    difference: Difference | None
+
+
+def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]:
+    """Fold the range of a certificate again, in this process, and compare.
+
+    Raises
+    ------
+    CertificateError
+        If the file is none, was changed, or what decides is otherwise here.
+    TopicError
+        If its range is no longer on the broker.
+    """
+    found = Certificate.decode(path.read_bytes())
+    body = found.body
+    first, last = body.asked
+    test = TopicBacktest(home, servers, body.run, body.topic, (first, last), Changes())
+    test.check()
+    _pin(test, body)
+    recorder = Recorder(lambda _ts_ns, _decisions: None)
+    asyncio.run(test.fold(recorder.take))
+    digests = recorder.identity.digests()
+    names = body.portfolios.keys() | digests.keys()
+    differing = sorted(n for n in names if body.portfolios.get(n) != digests.get(n))
+    here = machine()
+    others = [(k, v, here.get(k)) for k, v in body.machine.items() if here.get(k) != v]
+    # A fresh book decides otherwise than the run did: there is nothing to compare it with.
+    comparable = differing and body.book == "recorded"
+    difference = asyncio.run(first_difference(test)) if comparable else None
+    verified = Verified(
+        recorder.identity.total(),
+        recorder.identity.n_decisions(),
+        differing,
+        others,
+        difference,
+    )
+    return found, verified
+
+
+def _pin(test: TopicBacktest, body: Certified) -> None:
+    """Hold a backtest to the very offsets and epochs of a certificate."""
+    have, want = test.range, (tuple(body.begins), tuple(body.ends))
+    too_short = [end < wanted for end, wanted in zip(have.ends, want[1], strict=False)]
+    if have.begins != want[0] or len(have.ends) != len(want[1]) or any(too_short):
+        raise TopicError(
+            f"{prefix_of(body.run)}{body.topic} has offsets {have.begins} to {have.ends}; "
+            f"the certificate is about {want[0]} to {want[1]}"
+        )
+    test.range = have._replace(ends=want[1])
+    documents = [test.epochs.load(digest).epoch.document() for digest in body.epochs]
+    if config_digest(documents) != body.config:
+        raise CertificateError("the epochs that the certificate names have other documents here")

@@ -1,0 +1,54 @@
+"""The identity of a run that is on a broker: read from its decisions, as anybody could."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from agents.run.topic_log import partitions, reading, records
+from streams.errors import TopicError
+from streams.timestamps import parse_ns
+from streams.topics import TRADING_DECISIONS
+from tables.identity import Identity
+
+
+class Named(msgspec.Struct):
+    """What of a decision says which one it is."""
+
+    timestamp: str
+    decision_id: str
+    portfolio: str
+    symbol: str
+
+
+_NAMED = msgspec.json.Decoder(Named)
+
+
+async def identity_of(
+    servers: str, prefix: str, seen: Callable[[Named, bytes], None] | None = None
+) -> Identity:
+    """Read the decisions of a run to their present end; what was sent again counts once.
+
+    ``seen`` is called with each decision and its bytes.
+
+    Raises
+    ------
+    TopicError
+        If the run has no topic of decisions.
+    DecisionConflict
+        If a decision came again with other bytes.
+    """
+    topic = prefix + TRADING_DECISIONS.name
+    places = await partitions(servers, topic)
+    if not places:
+        raise TopicError(f"there is no topic {topic} at {servers}; expected that of a run")
+    identity = Identity(may_repeat=True)
+    async with reading(servers) as consumer:
+        for place in places:
+            async for record in records(consumer, place):
+                value = record.value or b""
+                said = _NAMED.decode(value)
+                ts_ns = parse_ns(said.timestamp)
+                is_new = identity.add(said.portfolio, ts_ns, said.symbol, said.decision_id, value)
+                if is_new and seen is not None:
+                    seen(said, value)
+    return identity

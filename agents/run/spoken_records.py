@@ -1,0 +1,58 @@
+"""What people and venues said to a run's books, and behind which bar each of it acted."""
+
+from dataclasses import dataclass, field
+
+from aiokafka import TopicPartition
+
+from agents.run.topic_log import partitions, reading, records
+from agents.topology import prefix_of
+from models.risk.barrier import Barrier
+from streams.errors import RecordError
+from streams.slices import Slice
+from streams.topics import PORTFOLIO_EVENTS
+from streams.transport import Record
+
+
+@dataclass(slots=True)
+class Spoken:
+    """Records by the close that was decided last when they acted; -1 before the first bar."""
+
+    by_close: dict[int, list[Record]] = field(default_factory=dict)
+    n: int = 0
+
+    def add(self, close_ns: int, record: Record) -> None:
+        """Take a record, in the order of the log."""
+        self.by_close.setdefault(close_ns, []).append(record)
+        self.n += 1
+
+
+async def spoken_records(servers: str, run: str) -> Spoken:
+    """Read the book's log of a run, and place its records by the barrier's own rule."""
+    spoken = Spoken()
+    for place in await partitions(servers, prefix_of(run) + PORTFOLIO_EVENTS.name):
+        await _read(servers, place, spoken)
+    return spoken
+
+
+async def _read(servers: str, place: TopicPartition, spoken: Spoken) -> None:
+    barriers: dict[bytes, Barrier[None]] = {}
+    async with reading(servers) as consumer:
+        async for said in records(consumer, place):
+            key, value = said.key or b"", said.value or b""
+            barrier = barriers.setdefault(key, Barrier())
+            try:
+                slice_ = None if value.startswith(b"{") else Slice.decode(value)
+            except RecordError:
+                slice_ = None
+            if slice_ is None:
+                headers = list(said.headers)
+                record = Record(said.topic, said.partition, said.offset, key, value, headers)
+                spoken.add(barrier.decided[0], record)
+                continue
+            meta = slice_.meta
+            bar = (meta.close_ns, meta.rank)
+            barrier.put(bar, (meta.partition, meta.chunk), said.offset, None)
+            if meta.chunk == meta.n_chunks - 1:
+                barrier.complete(bar, meta.partition)
+            for _ in barrier.take(meta.n_partitions):
+                pass

@@ -1,0 +1,1 @@
+"""What a backtest is measured by: returns, risk, costs, and which regime they came from."""

@@ -1,0 +1,108 @@
+"""A recorded run through workers again: the same bytes, a certificate, the first difference."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from agents.cli import app, replay
+from agents.run.decided import identity_of
+from agents.run.divergence import first_difference
+from agents.run.drive import Run
+from agents.run.terms import Changes
+from agents.run.topic_backtest import TopicBacktest
+from agents.run.topic_log import partitions
+from agents.run.topic_replay import TopicReplay
+from agents.topology import prefix_of
+from streams.topics import MARKET_TICKS, TRADING_DECISIONS
+from tests.runs import TAPE
+
+pytestmark = pytest.mark.broker
+
+Program = Callable[..., Result]
+
+
+@pytest.fixture
+def program(broker: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Give the program on the stack of the tests."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(home.parent))
+    monkeypatch.setattr(replay, "servers_of", lambda _name: broker)
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, f"--name={home.name}"])
+
+    return run
+
+
+def test_replay_when_a_run_is_recorded_then_is_certified_and_verified(
+    program: Program, broker: str, home: Path, spoken: str, tmp_path: Path
+) -> None:
+    """The replay equals the run, leaves nothing behind, and its certificate holds."""
+    file = tmp_path / "out.json"
+    options = (f"--run={spoken}", f"--certificate={file}", "--partitions=3")
+    done = program("replay", "--topic=market-ticks", *options)
+    assert done.exit_code == 0, done.output
+    assert "Equal, byte for byte, to what the run decided." in done.output
+    live = asyncio.run(identity_of(broker, prefix_of(spoken)))
+    body = json.loads(file.read_text())["body"]
+    assert (body["total"], body["n_decisions"]) == (live.total(), live.n_decisions())
+    assert (body["n_records"], body["book"]) == (4, "recorded")
+    assert (home / "signing.key").stat().st_mode & 0o777 == 0o600
+    name = done.output.split("into run ")[1].split(";")[0].replace("\n", "")
+    assert asyncio.run(partitions(broker, f"{name}.{TRADING_DECISIONS.name}")) == []
+    assert not (home / "runs" / name).exists()
+
+    verified = program("verify-certificate", str(file))
+    assert verified.exit_code == 0, verified.output
+    assert "The certificate holds." in verified.output
+
+    file.write_text(file.read_text().replace(body["total"], "0" * 64))
+    forged = program("verify-certificate", str(file))
+    assert forged.exit_code == 1
+    assert "not what its key signed" in " ".join(forged.output.split())
+
+
+async def test_replay_when_a_worker_is_killed_then_decides_the_same(
+    broker: str, home: Path, spoken: str
+) -> None:
+    """Two workers share two partitions; one of them dies in the middle of a fresh book's range."""
+    source = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, (None, None), Changes())
+    await asyncio.to_thread(source.check)
+    epoch = source.epochs.load(source.digests[source.range.digests[0]]).epoch
+    killed = TAPE.closes_ns()[270]
+
+    async def before(close_ns: int) -> None:
+        if close_ns == killed:
+            process = playing.children.running.pop("worker-1")
+            os.kill(process.pid, signal.SIGKILL)
+            playing.start("1")
+
+    run = Run("replay-killed", broker, home, epoch)
+    playing = TopicReplay(source, run, n_workers=2, before=before)
+    decided = await playing.play(1)
+    live = await identity_of(broker, prefix_of(spoken))
+    assert decided.total() == live.total()
+    await playing.remove()
+
+
+async def test_difference_when_limits_are_others_then_is_found_field_by_field(
+    broker: str, home: Path, spoken: str
+) -> None:
+    """Which decision, which field, which stage; none where there is no difference."""
+    same = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, (None, None))
+    await asyncio.to_thread(same.check)
+    assert await first_difference(same) is None
+    changes = Changes({"max_order_lots": 2})
+    test = TopicBacktest(home, broker, spoken, MARKET_TICKS.name, (None, None), changes)
+    await asyncio.to_thread(test.check)
+    found = await first_difference(test)
+    assert found is not None
+    assert (found.slot.ts_ns, found.slot.symbol) == (TAPE.closes_ns()[0], TAPE.symbols[0])
+    assert [field for field, _, _ in found.fields] == ["digests.limits"]
+    assert found.stage == "risk"

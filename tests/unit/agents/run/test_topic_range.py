@@ -1,0 +1,85 @@
+"""Ranges by time and by offset, from what a survey found."""
+
+import pytest
+
+from agents.run.survey import Seen
+from agents.run.topic_range import chosen
+from models.features.catalogue import WARMUP_BARS
+from streams.errors import TopicError
+from streams.records import EpochNotice
+from streams.timestamps import format_ns
+from tests.builders import MIDNIGHT, MINUTE
+
+N_BARS = 400
+
+
+def seen(**changes: int) -> Seen:
+    """Return a partition whose n-th minute is closed by the record at offset 10 n + 1."""
+    notice = EpochNotice(clock_id="c", epoch=1, digest="d", from_close_ns=0)
+    found = Seen(0, 10 * N_BARS + 2, notices=[(0, notice)], digests={"d"}, **changes)
+    for n in range(1, N_BARS + 1):
+        found.close(MIDNIGHT + n * MINUTE, 10 * n + 1)
+        found.close(MIDNIGHT + n * MINUTE, 10 * n + 2)
+    return found
+
+
+def at(bar: int) -> str:
+    """Return the close of a bar."""
+    return format_ns(MIDNIGHT + bar * MINUTE)
+
+
+def test_range_when_nothing_is_asked_then_is_all() -> None:
+    """From the first offset to behind the last; the epoch stands in the range itself."""
+    found = chosen("t", [seen(), seen()], None, None)
+    assert (found.begins, found.ends) == ((0, 0), (4_002, 4_002))
+    assert found.is_whole
+    assert (found.n_bars, found.notices, found.digests) == (N_BARS, (), ("d",))
+    assert (format_ns(found.from_ns), format_ns(found.last_ns)) == (at(1), at(400))
+    assert found.remarks == ()
+
+
+def test_range_when_times_are_asked_then_bars_before_warm_up() -> None:
+    """The range begins with the heartbeat of the 253rd bar before it, so the first one is warm."""
+    found = chosen("t", [seen()], at(300), at(350))
+    assert found.begins == (10 * (300 - WARMUP_BARS) + 1,)
+    assert found.ends == (3_502,)
+    assert (format_ns(found.from_ns), format_ns(found.last_ns)) == (at(300), at(350))
+    assert found.n_bars == 350 - 300 + 1 + WARMUP_BARS
+    assert [notice.epoch for notice in found.notices] == [1]
+    assert not found.is_whole
+    assert chosen("t", [seen()], at(10), None).is_whole
+
+
+def test_range_when_offsets_are_asked_then_are_taken_as_they_are() -> None:
+    """An offset holds in every partition, and none is before the first or behind the last."""
+    found = chosen("t", [seen()], "1000", "1102")
+    assert (found.begins, found.ends, found.n_bars) == ((1000,), (1102,), 11)
+    assert chosen("t", [seen()], "0", "99999").ends == (4_002,)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"), [(at(500), None), (None, at(-5)), ("4002", None), (at(30), at(20))]
+)
+def test_range_when_it_has_no_bar_then_says_what_there_is(
+    begin: str | None, end: str | None
+) -> None:
+    """Nothing runs on nothing."""
+    with pytest.raises(TopicError, match=f"t has no bar.*{at(1)} to {at(400)}.*0: 0..4002"):
+        chosen("t", [seen()], begin, end)
+
+
+def test_range_when_a_topic_is_empty_then_says_so() -> None:
+    """A topic that was never written has no time at all."""
+    with pytest.raises(TopicError, match="its closes: none"):
+        chosen("t", [Seen()], None, None)
+
+
+def test_range_when_the_topic_is_odd_then_a_person_is_told() -> None:
+    """Deleted records, holes, a clock that stood still, records of other versions."""
+    odd = seen(n_missing=2, n_beats_missed=3, n_strange=4)
+    odd.begin = 7
+    told = " ".join(chosen("t", [odd, seen()], None, None).remarks)
+    assert "begins at offsets 7, 0: what came before was deleted" in told
+    assert "2 offsets without a record" in told
+    assert "3 heartbeats that the clock left out" in told
+    assert "4 records of another version, or of none" in told

@@ -12,8 +12,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.cli.book_log import BookLog
-from agents.run.topic_log import partitions, reading, records
 from agents.risk import RiskFold
+from agents.run.topic_log import partitions, reading, records
 from agents.stage import Output
 from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter

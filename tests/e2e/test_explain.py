@@ -12,7 +12,7 @@ import pytest
 from aiokafka import ConsumerRecord
 from typer.testing import CliRunner, Result
 
-from agents.cli import app
+from agents.cli import program
 from agents.cli.explain import Answer, lines
 from agents.run.archived import archived, audited
 from agents.run.drive import start_archive, start_explainer, start_forensics
@@ -49,7 +49,7 @@ async def explainer_killed(run: Trial) -> None:
 
 def asked(home: Path, *arguments: str) -> Result:
     """Type a command about the run."""
-    return CliRunner().invoke(app, [*arguments, f"--name={home.name}", f"--run={_RUN}"])
+    return CliRunner().invoke(program(), [*arguments, f"--name={home.name}", f"--run={_RUN}"])
 
 
 def explained(records: list[ConsumerRecord]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from agents.cli import app
+from agents.cli import program
 from streams.brokers import stack_id
 from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
@@ -189,11 +189,11 @@ def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
         (["verify", "--name=nothing"], 1, "there is no stack nothing"),
     ]
     for arguments, status, words in answers:
-        done = runner.invoke(app, ["audit", *arguments])
+        done = runner.invoke(program(), ["audit", *arguments])
         assert (done.exit_code, words in done.output) == (status, True), (arguments, done.output)
     old = stack / "audit" / "shelf" / "2001-01-02-1.parquet"
     old.write_bytes((stack / "audit" / "shelf" / "2026-01-02-1.parquet").read_bytes())
-    done = runner.invoke(app, ["audit", "shelve", "--name=fx", "--expire"])
+    done = runner.invoke(program(), ["audit", "shelve", "--name=fx", "--expire"])
     assert "older than 7 years; deleted" in done.output
     assert not old.exists()
     assert os.environ["DATABASE_URL"] == postgres.url

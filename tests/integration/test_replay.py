@@ -11,7 +11,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from agents.cli import app, replay
+from agents.cli import program as whole_program
+from agents.cli import replay
 from agents.run.decided import identity_of
 from agents.run.divergence import first_difference
 from agents.run.drive import Run
@@ -35,7 +36,7 @@ def program(broker: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Program
     monkeypatch.setattr(replay, "servers_of", lambda _name: broker)
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(app, [*arguments, f"--name={home.name}"])
+        return CliRunner().invoke(whole_program(), [*arguments, f"--name={home.name}"])
 
     return run
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from agents.cli import app
+from agents.cli import program as whole_program
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tests.builders import MIDNIGHT, MINUTE, models
@@ -55,7 +55,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
 
     def run(*options: str, models: str = digest, file: Path = file) -> Result:
         return CliRunner().invoke(
-            app, ["backtest", f"--file={file}", f"--models={models}", *options]
+            whole_program(), ["backtest", f"--file={file}", f"--models={models}", *options]
         )
 
     return run

@@ -7,7 +7,8 @@ and so is a changed blank.
 """
 
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 
 import msgspec
 
@@ -52,7 +53,7 @@ def header_bytes(sealed: list[tuple[str, str]]) -> Headers:
 
 def as_text(data: bytes) -> str:
     """Return bytes as base64."""
-    return b64encode(data).decode()
+    return b2a_base64(data, newline=False).decode()
 
 
 class AuditHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from models.forensics.chain import GENESIS
 from streams.audit import NO_HEAD, AuditHead
 from streams.errors import RecordError
 from tables.archive import RunKey
-from tables.audit_rows import AuditRow, linked, ms_of
+from tables.audit_rows import AuditRow, linked
 
 # A tree of more leaves is sealed before its minute is over, so that memory has a bound.
 LEAVES_MAX = 65_536
@@ -94,7 +94,8 @@ class AuditChain:
         """Link the next record; None if it is sealed already."""
         if record.offset <= self._offset:
             return None
-        self._pass_over(record.offset)
+        if self._kept:
+            self._pass_over(record.offset)
         minute = self._sealed_ms // _MS_PER_MINUTE
         is_later = record.timestamp // _MS_PER_MINUTE > minute
         head = self.seal() if is_later or len(self._leaves) >= LEAVES_MAX else None
@@ -107,7 +108,7 @@ class AuditChain:
                 f"link {kept.chain.hex()[:16]}, expected {row.chain.hex()[:16]}",
             )
         self._seq, self._offset, self._chain = row.seq, record.offset, row.chain
-        self._sealed_ms = max(self._sealed_ms, ms_of(row.logged_at))
+        self._sealed_ms = max(self._sealed_ms, record.timestamp)
         self._leaves.append(leaf)
         return Taken(row if kept is None else None, head, error)
 

@@ -40,6 +40,12 @@ class LivePlan(msgspec.Struct):
         path = home / "live.json"
         return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
 
+    def complete(self, host: str) -> None:
+        """Give a plan of before the ports of roles that have come since."""
+        for field in ("archive_port", "forensics_port", "explain_port"):
+            if not getattr(self, field):
+                setattr(self, field, free_port(host))
+
     def keep(self, home: Path) -> None:
         """Write the plan."""
         path = home / "live.json"
@@ -135,13 +141,13 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         RolePart("worker", home, worker, plan.api_port, host),
         RolePart("clock", home, clock),
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
-        *([_explainer(home, plan, servers, host)] if plan.explain_port else []),
+        _explainer(home, plan, servers, host),
         RolePart("web", home, web, plan.web_port, host),
     ]
 
 
 def _explainer(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
-    """Return the worker that explains; a plan of before has no port for it."""
+    """Return the worker that explains."""
     arguments = (
         *("worker", "--role=forensics", servers, f"--artifacts={home / 'artifacts'}"),
         *(f"--data={home / 'tables-explain'}", f"--web-port={plan.explain_port}"),

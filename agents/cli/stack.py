@@ -107,6 +107,7 @@ def _start_roles(
     asyncio.run(declare_live(servers, Settings.read()))
     if history is not None:
         _warm_up(home, servers, plan, history)
+    plan.complete(Settings.read().web_host)
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)]

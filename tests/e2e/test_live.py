@@ -125,7 +125,8 @@ async def trade(servers: str, n_seconds: float, decisions: dict[str, set[bytes]]
 def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: Stack) -> None:
     """The first live bars are decided warm; a killed worker goes on where it was, byte for byte."""
     parts = live.parts()
-    roles = ("broker", "postgres", "mlflow", "worker", "clock", "archive", "web", "keeper")
+    stores = ("broker", "postgres", "mlflow")
+    roles = (*stores, "worker", "clock", "archive", "forensics", "explain", "web", "keeper")
     assert all(parts[name]["running"] for name in roles)
     servers = str(parts["broker"]["address"])
     decisions: dict[str, set[bytes]] = {}

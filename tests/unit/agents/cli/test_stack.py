@@ -227,3 +227,18 @@ def test_doctor_when_the_demo_cannot_run_then_it_exits_with_one(
     result = _run(monkeypatch, [], "doctor", "--json")
     assert result.exit_code == code
     assert json.loads(result.stdout)[0]["state"] == state
+
+
+def test_plan_when_it_is_of_before_then_new_roles_get_ports_and_old_ones_keep_theirs(
+    tmp_path: Path,
+) -> None:
+    """An upgraded stack runs what has come since, on ports that stay the same."""
+    plan = LivePlan(["e" * 64], "live", 1, 2, 3)
+    plan.complete("127.0.0.1")
+    assert (plan.worker_port, plan.web_port, plan.archive_port) == (1, 2, 3)
+    assert 0 not in {plan.forensics_port, plan.explain_port}
+    plan.keep(tmp_path)
+    again = LivePlan.of(tmp_path)
+    assert again == plan
+    again.complete("127.0.0.1")
+    assert again == plan

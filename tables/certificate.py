@@ -28,10 +28,11 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes
     ----------
-    topic, run, begins, ends
-        What was replayed: offsets by partition, the last ones not included.
-    asked
-        The range as it was asked for.
+    topic, run, begins, ends, book_ends
+        What was replayed: offsets by partition, the last ones not included; and how far the book's
+        log was read.
+    last_ns, asked
+        The last close, and the range as it was asked for.
     epochs, models
         Digests of what decided.
     config
@@ -51,6 +52,8 @@ class Certified(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     run: str
     begins: list[int]
     ends: list[int]
+    book_ends: list[int]
+    last_ns: int
     asked: list[str | None]
     epochs: list[str]
     models: list[str]

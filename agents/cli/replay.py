@@ -142,7 +142,8 @@ def _replay(
 def _compared(console: Console, source: TopicBacktest, decided: Identity) -> bool:
     if not source.is_recorded:
         return True
-    live = asyncio.run(identity_of(source.servers, prefix_of(source.run_name)))
+    prefix = prefix_of(source.run_name)
+    live = asyncio.run(identity_of(source.servers, prefix, before_ns=source.before_ns))
     if live.total() == decided.total():
         console.print("Equal, byte for byte, to what the run decided.")
         return True

@@ -31,6 +31,8 @@ def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certi
         run=test.run_name,
         begins=list(range_.begins),
         ends=list(range_.ends),
+        book_ends=test.book_ends,
+        last_ns=range_.last_ns,
         asked=list(test.asked),
         epochs=digests,
         models=sorted({epoch.models for epoch in epochs}),
@@ -121,7 +123,8 @@ def _pin(test: TopicBacktest, body: Certified) -> None:
             f"{prefix_of(body.run)}{body.topic} has offsets {have.begins} to {have.ends}; "
             f"the certificate is about {want[0]} to {want[1]}"
         )
-    test.range = have._replace(ends=want[1])
+    test.range = have._replace(ends=want[1], last_ns=body.last_ns)
+    test.book_ends = body.book_ends
     documents = [test.epochs.load(digest).epoch.document() for digest in body.epochs]
     if config_digest(documents) != body.config:
         raise CertificateError("the epochs that the certificate names have other documents here")

@@ -6,7 +6,7 @@ import msgspec
 
 from agents.run.topic_log import partitions, reading, records
 from streams.errors import TopicError
-from streams.timestamps import parse_ns
+from streams.timestamps import LATEST_NS, parse_ns
 from streams.topics import TRADING_DECISIONS
 from tables.identity import Identity
 
@@ -24,11 +24,14 @@ _NAMED = msgspec.json.Decoder(Named)
 
 
 async def identity_of(
-    servers: str, prefix: str, seen: Callable[[Named, bytes], None] | None = None
+    servers: str,
+    prefix: str,
+    seen: Callable[[Named, bytes], None] | None = None,
+    before_ns: int = LATEST_NS,
 ) -> Identity:
     """Read the decisions of a run to their present end; what was sent again counts once.
 
-    ``seen`` is called with each decision and its bytes.
+    ``seen`` is called with each decision and its bytes; those from ``before_ns`` on are left out.
 
     Raises
     ------
@@ -48,6 +51,8 @@ async def identity_of(
                 value = record.value or b""
                 said = _NAMED.decode(value)
                 ts_ns = parse_ns(said.timestamp)
+                if ts_ns >= before_ns:
+                    continue
                 is_new = identity.add(said.portfolio, ts_ns, said.symbol, said.decision_id, value)
                 if is_new and seen is not None:
                     seen(said, value)

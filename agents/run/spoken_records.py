@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
-from agents.run.topic_log import partitions, reading, records
+from agents.run.topic_log import partitions, reading
+from agents.run.topic_range import until
 from agents.topology import prefix_of
 from models.risk.barrier import Barrier
 from streams.errors import RecordError
@@ -26,18 +27,22 @@ class Spoken:
         self.n += 1
 
 
-async def spoken_records(servers: str, run: str) -> Spoken:
-    """Read the book's log of a run, and place its records by the barrier's own rule."""
+async def spoken_records(servers: str, run: str, ends: list[int]) -> Spoken:
+    """Read the book's log of a run up to some offsets, one a partition.
+
+    Each record is placed by the barrier's own rule.
+    """
     spoken = Spoken()
-    for place in await partitions(servers, prefix_of(run) + PORTFOLIO_EVENTS.name):
-        await _read(servers, place, spoken)
+    places = await partitions(servers, prefix_of(run) + PORTFOLIO_EVENTS.name)
+    for place, end in zip(places, ends, strict=True):
+        await _read(servers, place, end, spoken)
     return spoken
 
 
-async def _read(servers: str, place: TopicPartition, spoken: Spoken) -> None:
+async def _read(servers: str, place: TopicPartition, end: int, spoken: Spoken) -> None:
     barriers: dict[bytes, Barrier[None]] = {}
     async with reading(servers) as consumer:
-        async for said in records(consumer, place):
+        async for said in until(consumer, place, 0, end):
             key, value = said.key or b"", said.value or b""
             barrier = barriers.setdefault(key, Barrier())
             try:
@@ -45,9 +50,7 @@ async def _read(servers: str, place: TopicPartition, spoken: Spoken) -> None:
             except RecordError:
                 slice_ = None
             if slice_ is None:
-                headers = list(said.headers)
-                record = Record(said.topic, said.partition, said.offset, key, value, headers)
-                spoken.add(barrier.decided[0], record)
+                spoken.add(barrier.decided[0], said)
                 continue
             meta = slice_.meta
             bar = (meta.close_ns, meta.rank)

@@ -67,6 +67,7 @@ class TopicBacktest:
     epochs: Epochs = field(init=False)
     range: Range = field(init=False)
     digests: dict[str, str] = field(default_factory=dict)
+    book_ends: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.epochs = Epochs(Artifacts(self.home / "artifacts"))
@@ -77,6 +78,12 @@ class TopicBacktest:
         offsets = zip(self.range.begins, self.range.ends, strict=True)
         places = ", ".join(f"{first}..{last}" for first, last in offsets)
         return f"{self.range.topic} at {self.servers}, offsets {places}"
+
+    @property
+    def before_ns(self) -> int:
+        """The close of the bar behind the range: what is decided from then on is none of it."""
+        epoch = self.epochs.load(self.range.digests[0]).epoch
+        return self.range.last_ns + epoch.timeframe_ns
 
     @property
     def is_recorded(self) -> bool:
@@ -105,6 +112,7 @@ class TopicBacktest:
                     f"models {epoch.models[:12]} decide bars of "
                     f"{loaded.models.metadata['timeframe']}; expected those of {epoch.timeframe}"
                 )
+        self.book_ends = asyncio.run(self._book_ends())
         stretch = Stretch(self.range.from_ns, self.range.last_ns)
         return Span(stretch, self.range.from_ns, self.range.n_bars)
 
@@ -177,7 +185,15 @@ class TopicBacktest:
         logs = []
         for partition in range(len(self.range.begins)):
             consumer = await stack.enter_async_context(reading(self.servers))
-            place = TopicPartition(prefix_of(self.run_name) + PORTFOLIO_EVENTS.name, partition)
-            end = (await consumer.end_offsets([place]))[place]
-            logs.append(until(consumer, place, 0, end))
+            logs.append(until(consumer, self._book_place(partition), 0, self.book_ends[partition]))
         return logs
+
+    async def _book_ends(self) -> list[int]:
+        """Return where the book's log ends now: what is said later is none of the range."""
+        places = [self._book_place(partition) for partition in range(len(self.range.begins))]
+        async with reading(self.servers) as consumer:
+            ends = await consumer.end_offsets(places)
+        return [int(ends[place]) for place in places]
+
+    def _book_place(self, partition: int) -> TopicPartition:
+        return TopicPartition(prefix_of(self.run_name) + PORTFOLIO_EVENTS.name, partition)

@@ -108,7 +108,8 @@ class TopicReplay:
             If nothing was decided for a minute.
         """
         if self.source.is_recorded:
-            self.spoken = await spoken_records(self.source.servers, self.source.run_name)
+            source = self.source
+            self.spoken = await spoken_records(source.servers, source.run_name, source.book_ends)
         await declare(self.run, replication)
         try:
             for instance in range(self.n_workers):

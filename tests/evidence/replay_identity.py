@@ -181,7 +181,7 @@ REPLAY_IDENTITY = Measurement(
     "replay-identity",
     "ways of replaying a recorded run that decide another byte",
     "0 of at least 10",
-    8,
+    10,
     measure,
 )
 

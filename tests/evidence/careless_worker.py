@@ -5,9 +5,11 @@ over and not waited for, what was read is acknowledged at once, and the producer
 It loses and repeats decisions when it is killed; it is the peer of ``price-of-once``.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from faust.streams import _current_event
 from faust.types import EventT
 
 import agents.stage
@@ -34,10 +36,14 @@ async def send_all(
 
 
 async def write(self: StampedTable, event: EventT[Any], key: bytes, stamped: Stamped) -> None:
-    """Hand a snapshot over and do not wait."""
-    await self.changelog_topic.send(
-        key=key, value=stamped.encode(), partition=event.message.partition, force=True
-    )
+    """Hand a snapshot over, do not wait, and keep it locally as the true one does."""
+    value, partition = stamped.encode(), event.message.partition
+    await self.changelog_topic.send(key=key, value=value, partition=partition, force=True)
+    token = _current_event.set(weakref.ref(event))
+    try:
+        self.data[key] = value
+    finally:
+        _current_event.reset(token)
 
 
 async def step(self: _Task, records: list[Record]) -> None:

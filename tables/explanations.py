@@ -176,7 +176,7 @@ def explanation(
 
 
 def _missing(decision: Decision, models: ModelSet | None, past: PastBars | None) -> str:
-    if decision.intent_id:
+    if decision.intent_id and not decision.features:
         return "the order came from outside: no bar and no model decided to ask for it"
     if not set(NAMES) <= decision.features.keys():
         return "features were warming up, or the input was void: no model was asked"

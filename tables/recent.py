@@ -5,10 +5,12 @@ Not state: it follows from the newest slices of the book's log, which a restart 
 
 from typing import NamedTuple
 
+from models.specialists.window import LENGTH_BARS
 from streams.slices import FloatArray, Slice
 
-# Bars that can still be asked about; the slices of one take 0.2 MB at 200 symbols.
-BARS_KEPT = 4
+# Bars that can still be asked about, as many as a specialist attends to; the slices of one take
+# 0.2 MB at 200 symbols.
+BARS_KEPT = LENGTH_BARS
 
 
 class SeenRow(NamedTuple):
@@ -71,6 +73,11 @@ class RecentBars:
         """Return the close of the newest bar that has a symbol; None if no kept bar has it."""
         closes = (close for close, bar in self._bars.items() if close <= until_ns and symbol in bar)
         return max(closes, default=None)
+
+    def rows(self, symbol: str, until_ns: int) -> list[SeenRow]:
+        """Return a symbol's rows of the bars that are kept, up to a time, the oldest first."""
+        rows = (self.row(symbol, close_ns) for close_ns in reversed(self.closes_ns(until_ns)))
+        return [row for row in rows if row is not None]
 
     def newest(self, symbol: str, until_ns: int) -> SeenRow | None:
         """Return the newest row of a symbol up to a time; None if no kept bar has one."""

@@ -17,9 +17,9 @@ from streams.explanation import Explanation
 from streams.records import Decision
 from tables.archive import run_key
 from tables.audit_rows import AuditRow
-from tables.explanations import explanation, read_decision
-from tables.stores.artifacts import ArtifactMissing, Artifacts
-from tables.stores.audit_reader import AuditReader, Proof
+from tables.explanations import read_decision
+from tables.stores.audit_reader import AuditReader
+from tables.views.forensics import known_of
 
 _SHOWN_FEATURES = 8
 
@@ -83,46 +83,17 @@ def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
 
 async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[AuditRow, Answer]:
     try:
-        row = await reader.row(decision_id)
+        known = await known_of(reader, home / "artifacts", decision_id)
     except ValueError as error:
         raise SettingsError(f"the id was {decision_id!r}; expected a UUID") from error
-    if row is None or row.value is None:
+    if known is None:
         raise SettingsError(
             f"run {reader.of.run} of stack {reader.of.stack} has no decision {decision_id} in SQL; "
             "one of more than a week ago comes back with: tradewind audit restore DAY"
         )
-    decision = read_decision(row.value)
-    made = await _explained(reader, home, row, decision)
-    stored = await reader.explanation(decision_id)
-    if made.explained == "controls" and stored is not None:
-        made = stored
-    proof = await reader.proof(row)
-    document = msgspec.to_builtins(decision)
-    return row, Answer(document, made, stored is not None, _proved(row, proof))
-
-
-async def _explained(
-    reader: AuditReader, home: Path, row: AuditRow, decision: Decision
-) -> Explanation:
-    """Explain on demand: the window is that of the symbol's last rows in the trail."""
-    try:
-        models = Artifacts(home / "artifacts").load_models(decision.digests.models)
-    except ArtifactMissing:
-        models = None
-    return explanation(decision, "demand", models, await reader.past(row))
-
-
-def _proved(row: AuditRow, proof: Proof | None) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "partition": row.log_partition,
-        "offset": row.log_offset,
-        "row": row.seq,
-        "chain": row.chain.hex(),
-        "is_proved": proof is not None and proof.holds,
-    }
-    if proof is not None:
-        said |= {"head": proof.head.number, "root": proof.head.root, "path": proof.path}
-    return said
+    document = msgspec.to_builtins(known.decision)
+    audit = msgspec.to_builtins(known.audit)
+    return known.row, Answer(document, known.explanation, known.is_stored, audit)
 
 
 def _compared(row: AuditRow, made: Recomputed) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from aiohttp import web as http
 
 from agents.topology import prefix_of
 from streams.settings import Settings
+from tables.archive import run_key
+from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
+from tables.stores.servers import postgres
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
 from tables.views.call_limits import CallLimits
@@ -25,7 +28,7 @@ from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
 from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
-from tables.views.site import site
+from tables.views.site import NOTHING, Behind, site
 
 DEFAULT_PORT = 8090
 
@@ -51,12 +54,15 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
     stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
     api_url: Annotated[str, typer.Option(help="A worker's API, which answers the rest.")] = "",
+    home: Annotated[
+        Path | None, typer.Option(help="The stack's folder: its database and its models.")
+    ] = None,
 ) -> None:
     """Serve the decisions page until told to stop."""
     for name, url in (("stats", stats_url), ("API", api_url)):
         if url and not url.startswith(_URL_SCHEMES):
             raise typer.BadParameter(f"{name} URL was {url!r}; expected http:// or https://")
-    served = None if auth is None else Served(auth, stack, api_url)
+    served = None if auth is None else Served(auth, stack, _behind(api_url, home, stack, run))
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -69,11 +75,18 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
 
 
 class Served(NamedTuple):
-    """What programs are answered with: keys of callers, whose they are, and where a worker is."""
+    """What programs are answered with: keys of callers, whose they are, and what is behind."""
 
     auth: Path
     stack: str
-    api_url: str
+    behind: Behind
+
+
+def _behind(api_url: str, home: Path | None, stack: str, run: str) -> Behind:
+    if home is None or not postgres.is_usable(home):
+        return Behind(api_url)
+    reader = AuditReader(postgres.server_of(home), run_key(stack, run))
+    return Behind(api_url, reader, home / "artifacts")
 
 
 @asynccontextmanager
@@ -88,8 +101,8 @@ async def serving(
     if served is not None:
         callers = Callers(TokenKeys(served.auth), served.stack)
         endpoints = Endpoints(callers, CallLimits(), forwarder)
-    url = "" if served is None else served.api_url
-    app = site(Pages(about, memory, log), host, endpoints, url)
+    behind = NOTHING if served is None else served.behind
+    app = site(Pages(about, memory, log), host, endpoints, behind)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:

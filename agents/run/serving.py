@@ -15,7 +15,12 @@ def auth_folder(home: Path) -> Path:
 
 def pages_options(home: Path, api_url: str) -> tuple[str, ...]:
     """Return the options of the pages that answer programs too."""
-    return (f"--auth={auth_folder(home)}", f"--stack={stack_id(home)}", f"--api-url={api_url}")
+    return (
+        f"--auth={auth_folder(home)}",
+        f"--stack={stack_id(home)}",
+        f"--api-url={api_url}",
+        f"--home={home}",
+    )
 
 
 def demo_token(home: Path) -> str:

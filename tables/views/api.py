@@ -12,6 +12,7 @@ from tables.views.decisions import DECISION, DECISIONS
 from tables.views.desk import Desk
 from tables.views.endpoint import Endpoints, add_headers, strays
 from tables.views.features import FEATURES, feature_endpoints
+from tables.views.forensics import FORENSICS
 from tables.views.health import HEALTH, health_endpoints
 from tables.views.models import MODELS, model_endpoints
 from tables.views.openapi import document
@@ -24,7 +25,7 @@ from tables.views.routes import Bound, Call, Reply, Route
 # Answered by a worker, from its folds.
 OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
 # Answered by the process of the pages, from the log.
-OF_PAGES = (DECISIONS, DECISION)
+OF_PAGES = (DECISIONS, DECISION, FORENSICS)
 ROUTES = (*OF_WORKERS, *OF_PAGES)
 
 

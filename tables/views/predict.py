@@ -4,6 +4,7 @@ What the last bar said of the symbol goes through the ensemble again, becomes a 
 log, and is answered with the decision that the log made of it: equal to the event on Kafka.
 """
 
+import asyncio
 import math
 from typing import Annotated, Literal
 
@@ -15,11 +16,13 @@ from models.arrays import Floats
 from models.prediction.ensemble import predict
 from streams import clock
 from streams.errors import RecordError
+from streams.explanation import Explanation
 from streams.instructions import Specialist, TargetIntent
 from streams.records import Decision, Digests, RegimeProbs, Rejection, StrategyWeights
 from streams.timestamps import format_ns, parse_ns
 from tables.recent import SeenRow
 from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
+from tables.views.predict_reason import explained
 from tables.views.problems import ProblemError, wrong
 from tables.views.risk import Id
 from tables.views.routes import Bound, Call, Reply, Route
@@ -74,6 +77,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     digests: Digests
     epoch: int
     latency_ms: float
+    explanation: Explanation | None = None
 
 
 PREDICT = Route(
@@ -105,7 +109,13 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         said = target_of(desk, book, row, asked, call.key)
         decision = _DECISION.decode(await desk.decide(said, call.headers))
         _check_same(decision, said)
-        return Reply(_answer(decision, row, 1e3 * (clock.monotonic_s() - call.started_s)))
+        why = None
+        if asked.explain:
+            models = desk.epoch(row.epoch_digest).models
+            rows = book.recent.rows(row.symbol, row.close_ns)
+            # Ten milliseconds of arithmetic, for which no bar should wait.
+            why = await asyncio.to_thread(explained, decision, models, rows)
+        return Reply(_answer(decision, row, why, 1e3 * (clock.monotonic_s() - call.started_s)))
 
     return (Bound(PREDICT, prediction, owner_by(desk)),)
 
@@ -159,7 +169,9 @@ def _check_same(decision: Decision, said: TargetIntent) -> None:
         )
 
 
-def _answer(decision: Decision, row: SeenRow, latency_ms: float) -> Prediction:
+def _answer(
+    decision: Decision, row: SeenRow, why: Explanation | None, latency_ms: float
+) -> Prediction:
     return Prediction(
         decision_id=decision.decision_id,
         symbol=decision.symbol,
@@ -184,6 +196,7 @@ def _answer(decision: Decision, row: SeenRow, latency_ms: float) -> Prediction:
         digests=decision.digests,
         epoch=decision.epoch,
         latency_ms=round(latency_ms, 3),
+        explanation=why,
     )
 
 

@@ -1,17 +1,33 @@
 """The site: addresses, pages and the guard, as one aiohttp application."""
 
+from pathlib import Path
+from typing import NamedTuple
+
 from aiohttp import web
 
+from tables.stores.audit_reader import AuditReader
 from tables.views.api import OF_WORKERS, add_api, elsewhere
 from tables.views.bodies import MOST_BYTES
 from tables.views.decisions import decision_endpoints
 from tables.views.endpoint import Endpoints
+from tables.views.forensics import forensics_endpoints
 from tables.views.guard import add_headers, guard
 from tables.views.pages import Pages
 
 
+class Behind(NamedTuple):
+    """What programs are answered from: a worker, the database of the run, and its models."""
+
+    worker_url: str = ""
+    reader: AuditReader | None = None
+    artifacts: Path = Path()
+
+
+NOTHING = Behind()
+
+
 def site(
-    pages: Pages, bound_host: str, endpoints: Endpoints | None = None, worker_url: str = ""
+    pages: Pages, bound_host: str, endpoints: Endpoints | None = None, behind: Behind = NOTHING
 ) -> web.Application:
     """Return the application.
 
@@ -24,8 +40,8 @@ def site(
     endpoints
         How programs are answered: with the run's decisions here, with the rest by a worker; None
         to answer people only.
-    worker_url
-        Where a worker is; empty if none is known.
+    behind
+        What programs are answered from besides the log.
     """
     app = web.Application(
         middlewares=[guard(bound_host, pages.message)], client_max_size=MOST_BYTES
@@ -39,5 +55,7 @@ def site(
     app.router.add_get("/page.css", pages.style)
     if endpoints is not None:
         own = decision_endpoints(pages.memory, pages.log)
-        add_api(app, (*own, *elsewhere(OF_WORKERS, worker_url, "a worker")), endpoints)
+        why = forensics_endpoints(pages.memory, behind.reader, behind.artifacts)
+        others = elsewhere(OF_WORKERS, behind.worker_url, "a worker")
+        add_api(app, (*own, *why, *others), endpoints)
     return app

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from aiokafka import ConsumerRecord
@@ -16,9 +17,13 @@ from agents.cli import program
 from agents.cli.explain import Answer, lines
 from agents.run.archived import archived, audited
 from agents.run.drive import start_archive, start_explainer, start_forensics
+from agents.run.serving import pages_options
 from agents.run.stores import database
 from agents.run.workers import free_port
+from streams.brokers import stack_id
 from tables.explanations import read_explanation
+from tables.stores.token_keys import TokenKeys
+from tables.views.auth import issue
 from tests.e2e.test_archive import database_killed
 from tests.runs import TAPE, Outcome, Trial, trial
 
@@ -100,6 +105,7 @@ async def test_explain_when_roles_were_killed_then_every_answer_is_whole_and_ide
         bought = [d for d in said.values() if d["action"] == "BUY" and d["approved"]]
         last = max(bought, key=lambda d: d["timestamp"])
         answers = await asyncio.to_thread(questions, home, last["decision_id"])
+        over_http = await asked_over_http(run, last["decision_id"])
     models = [each for each in why.values() if each.explained == "model"]
     assert len(models) > 20
     assert {each.confidence_difference for each in models} == {0.0}
@@ -108,7 +114,43 @@ async def test_explain_when_roles_were_killed_then_every_answer_is_whole_and_ide
     assert verified.exit_code == 0, verified.output
     assert told.exit_code == 0, told.output
     check(told.stdout, last)
+    by_command = json.loads(told.stdout)
+    assert over_http["decision"] == last
+    for part in ("explanation", "is_stored", "audit"):
+        assert over_http[part] == by_command[part]
     assert (unknown.exit_code, "has no decision" in unknown.output) == (1, True)
+
+
+async def asked_over_http(run: Trial, decision_id: str) -> Any:  # noqa: ANN401  JSON
+    """Ask the process of the pages, as a trader; a stranger's id and no id are refused."""
+    home, port = run.run.home, free_port("127.0.0.1")
+    keys = TokenKeys(home / "auth")
+    token, _ = issue(keys, stack_id(home), "ann", "trader", ["main"], 1)
+    run.children.start(
+        "web",
+        "web",
+        f"--bootstrap={run.run.bootstrap_servers}",
+        f"--run={run.run.name}",
+        f"--port={port}",
+        *pages_options(home, ""),
+    )
+    url, headers = f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def is_up() -> bool:
+            try:
+                async with session.get(f"{url}/health") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await run.until(is_up, "the pages")
+        for asked_for, status in ((decision_id[:-4], 422), (f"{decision_id[:-4]}0000", 404)):
+            async with session.get(f"{url}/api/v1/forensics/{asked_for}") as answer:
+                assert answer.status == status
+        async with session.get(f"{url}/api/v1/forensics/{decision_id}") as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
 
 
 def check(answered: str, decision: dict[str, Any]) -> None:

@@ -45,12 +45,12 @@ def test_newest_when_a_symbol_did_not_trade_then_is_of_an_older_bar() -> None:
     assert recent.newest("CCC", MIDNIGHT + 5 * MINUTE) is None
 
 
-@pytest.mark.parametrize("minutes", [range(1, 9), [8, 7, 6, 5, 4, 3, 2, 1]])
+@pytest.mark.parametrize("minutes", [range(1, 30), range(29, 0, -1)])
 def test_take_when_there_are_many_then_keeps_the_newest(minutes: list[int]) -> None:
     """Bounded, whatever the order in which partitions are read."""
     recent = filled(*minutes)
-    closes = [MIDNIGHT + minute * MINUTE for minute in (8, 7, 6, 5)]
-    assert len(closes) == BARS_KEPT
+    closes = [MIDNIGHT + minute * MINUTE for minute in range(29, 29 - BARS_KEPT, -1)]
+    assert len(closes) == 16
     assert recent.closes_ns(MIDNIGHT + 99 * MINUTE) == closes
 
 

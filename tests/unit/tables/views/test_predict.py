@@ -8,6 +8,7 @@ import pytest
 
 from models.prediction.ensemble import predict
 from streams.timestamps import format_ns
+from tables.recent import BARS_KEPT
 from tests.builders import MIDNIGHT, MINUTE
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
@@ -81,6 +82,17 @@ async def test_predict_when_a_specialist_is_wanted_then_it_alone_has_weight(
     assert asking.desk.appended[0].strategy == "bear_specialist"
 
 
+async def test_predict_when_asked_why_then_the_answer_explains_itself(asking: Asking) -> None:
+    """The families of features add up to the log odds; unasked there is nothing."""
+    status, said, _ = await asking.ask(PATH, {"symbol": ONE, "explain": True})
+    why = said["explanation"]
+    assert (status, why["decision_id"], why["explained"]) == (200, said["decision_id"], "model")
+    total = why["base_logit"] + sum(why["families"].values())
+    assert total == pytest.approx(why["logit"], abs=1e-9)
+    _, said, _ = await asking.ask(PATH, {"symbol": ONE})
+    assert said["explanation"] is None
+
+
 async def test_predict_when_risk_is_left_out_then_only_for_researchers(asking: Asking) -> None:
     """A trader is refused; for a researcher it is marked and can never be executed."""
     body = {"symbol": ONE, "risk_check": False}
@@ -139,7 +151,7 @@ async def test_predict_when_nothing_is_known_of_the_symbol_then_says_what(asking
     status, said, _ = await asking.ask(PATH, {"symbol": "NOBODY"})
     assert (status, said["code"]) == (404, "UNKNOWN_SYMBOL")
     rows = {TWO: (100.0, 0.6, 0.1)}
-    for minute in range(2, 8):
+    for minute in range(2, 2 + BARS_KEPT):
         asking.desk.log.run.take(asking.desk.log.bar(minute, rows))
     status, said, _ = await asking.ask(PATH, {"symbol": ONE})
     assert (status, said["code"]) == (409, "NO_RECENT_BAR")

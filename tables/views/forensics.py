@@ -1,0 +1,151 @@
+"""``GET /api/v1/forensics/{decision_id}``: why it was decided, and where the audit trail has it.
+
+Explanations are made beside trading and come a moment after their decision: until then 202. What
+was not drawn into the sample is explained on demand.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from models.model_set import ModelSet
+from streams.explanation import Explanation
+from streams.records import Decision
+from tables.audit_rows import AuditRow
+from tables.explanations import explanation, read_decision
+from tables.stores.artifacts import ArtifactMissing, Artifacts
+from tables.stores.audit_reader import AuditReader, Proof
+from tables.stores.errors import StoreUnavailable
+from tables.views.decision_row import is_decision_id
+from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.routes import Bound, Call, Nothing, Reply, Route
+from tables.views.run_memory import RunMemory
+
+
+class AuditPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the audit trail has a decision; with a proof, the head that signs for it."""
+
+    partition: int
+    offset: int
+    row: int
+    chain: str
+    is_proved: bool
+    head: int | None = None
+    root: str | None = None
+    path: list[str] = []
+
+
+class ForensicsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision with its reasons; while they are pending there are none yet."""
+
+    decision_id: str
+    pending: str = ""
+    decision: Decision | None = None
+    explanation: Explanation | None = None
+    is_stored: bool = False
+    audit: AuditPlace | None = None
+
+
+class Known(NamedTuple):
+    """What is known of a decision: its row, its reasons, whether they are stored, its proof."""
+
+    row: AuditRow
+    decision: Decision
+    explanation: Explanation
+    is_stored: bool
+    audit: AuditPlace
+
+
+FORENSICS = Route(
+    "GET",
+    "/api/v1/forensics/{decision_id}",
+    "getForensics",
+    "Why was it decided?",
+    "The model taken apart, the controls that refused and what would have passed, and the place in "
+    "the signed audit trail. 202 with `Retry-After` until the trail has the decision.",
+    Nothing,
+    ForensicsAnswer,
+    limited="features",
+    codes=(404,),
+)
+
+
+def forensics_endpoints(
+    memory: RunMemory, reader: AuditReader | None, artifacts: Path
+) -> tuple[Bound, ...]:
+    """Return the endpoint about reasons; without a database it is not ready."""
+
+    async def forensics(call: Call) -> Reply:
+        decision_id = call.path["decision_id"].lower()
+        if not is_decision_id(decision_id):
+            raise wrong("BAD_ID", "decision_id", decision_id, "a UUID")
+        if reader is None:
+            raise not_ready("NO_DATABASE", "this process knows no database; DATABASE_URL names one")
+        try:
+            known = await known_of(reader, artifacts, decision_id)
+        except StoreUnavailable as error:
+            raise not_ready("DATABASE_AWAY", str(error)) from error
+        if known is None and memory.decisions.find(decision_id) is not None:
+            pending = ForensicsAnswer(decision_id=decision_id, pending="not in the trail yet")
+            return Reply(pending, 202, {"Retry-After": "1"})
+        if known is None or not call.caller.may_see(known.decision.portfolio):
+            text = f"no decision {decision_id} in SQL; older ones: tradewind audit restore DAY"
+            raise ProblemError(404, "UNKNOWN_DECISION", text)
+        return Reply(
+            ForensicsAnswer(
+                decision_id=decision_id,
+                decision=known.decision,
+                explanation=known.explanation,
+                is_stored=known.is_stored,
+                audit=known.audit,
+            )
+        )
+
+    return (Bound(FORENSICS, forensics),)
+
+
+async def known_of(reader: AuditReader, artifacts: Path, decision_id: str) -> Known | None:
+    """Return what is known of a decision, explained now if it was not before; None if nothing is.
+
+    Raises
+    ------
+    ValueError
+        If the id is no UUID.
+    StoreUnavailable
+        If the database does not answer in time.
+    """
+    row = await reader.row(decision_id)
+    if row is None or row.value is None:
+        return None
+    decision = read_decision(row.value)
+    stored = await reader.explanation(decision_id)
+    past = await reader.past(row)
+    made = await asyncio.to_thread(
+        lambda: explanation(decision, "demand", _models(artifacts, decision), past)
+    )
+    if made.explained == "controls" and stored is not None:
+        made = stored
+    audit = _place(row, await reader.proof(row))
+    return Known(row, decision, made, stored is not None, audit)
+
+
+def _models(artifacts: Path, decision: Decision) -> ModelSet | None:
+    try:
+        return Artifacts(artifacts).load_models(decision.digests.models)
+    except ArtifactMissing:
+        return None
+
+
+def _place(row: AuditRow, proof: Proof | None) -> AuditPlace:
+    return AuditPlace(
+        partition=row.log_partition,
+        offset=row.log_offset,
+        row=row.seq,
+        chain=row.chain.hex(),
+        is_proved=proof is not None and proof.holds,
+        head=None if proof is None else proof.head.number,
+        root=None if proof is None else proof.head.root,
+        path=[] if proof is None else proof.path,
+    )

@@ -1,5 +1,6 @@
 """Faults beside kills, outages and rebalances: what is promised, and how often each is played."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -10,7 +11,15 @@ from tests.chaos.recorded import PORTFOLIOS, execution
 from tests.chaos.row_faults import ROWS
 from tests.chaos.tick_faults import damaged, disordered
 from tests.chaos.worker_faults import JUMP, REFUSE, ROLL, SLEEP
-from tests.runs import TAPE
+from tests.runs import TAPE, Moment, Trial
+
+# The stage keeps its progress and no state, so it writes no table.
+_POINTS = tuple(point for point in STEP if point != "after-table")
+
+# Bars before the first report: the book shall know what time it is.
+_FIRST_REPORT = 20
+# Of each bar: the stage keeps its progress after 256.
+_REPORTS = 12
 
 
 class Promise(NamedTuple):
@@ -30,11 +39,20 @@ def _of(fault: Fault) -> Callable[[Place, int], Awaitable[Played]]:
     return run
 
 
+def _reported(bar: int) -> Moment:
+    async def act(run: Trial) -> None:
+        reports = (execution(bar, f"v{bar}-{n}", "partial_fill", 1) for n in range(_REPORTS))
+        await asyncio.gather(*(report(run) for report in reports))
+
+    return act
+
+
 async def _die_in_execution(place: Place, seed: int) -> Played:
     """Die at every point of the stage that takes executions, while a venue reports some."""
     venue = tuple(one for one in PORTFOLIOS if one.venue == "external")
-    reports = {n: execution(n, f"v{n}", "partial_fill", 1) for n in range(2, len(TAPE.closes_ns()))}
-    deaths = [("execution", point, 1) for point in STEP]
+    bars = range(_FIRST_REPORT, len(TAPE.closes_ns()))
+    reports = {bar: _reported(bar) for bar in bars}
+    deaths = [("execution", point, 1) for point in _POINTS]
     how = How(equal=False, portfolios=venue, tape=TAPE)
     return await die(place, deaths, seed, how, reports)
 
@@ -89,7 +107,7 @@ PROMISES = (
         "execution",
         "a death at each failpoint of the stage that takes executions",
         "every report is booked once",
-        21,
+        18,
         _die_in_execution,
     ),
     Promise(

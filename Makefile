@@ -1,5 +1,6 @@
 # The commands of the project, for people and for CI; `make help` lists them.
 # ARGS reaches the program of demo, test, up, down and evidence.
+# WORKERS is how many tests run at once; each of them has a broker of its own.
 # LOCK=worker sets up what the serving roles need, without PyTorch and the development tools.
 # A CPU-only PyTorch has other hashes: UV_TORCH_BACKEND=cpu make lock setup
 
@@ -8,6 +9,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 LOCK ?= all
+WORKERS ?= 2
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,7 +55,7 @@ demo: $(STAMP) ## Ticks to decisions on a real broker, with the page open at the
 .PHONY: test
 test: $(STAMP) ## Run all tests with coverage, as HTML in build/coverage
 	@.ci/packages java mvn chromium
-	$(BIN)/pytest --cov --cov-report=term --cov-report=html $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term --cov-report=html $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting, types and the order of the rooms

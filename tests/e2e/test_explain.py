@@ -24,7 +24,7 @@ from streams.brokers import stack_id
 from tables.explanations import read_explanation
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import issue
-from tests.e2e.test_archive import database_killed
+from tests.e2e.test_archive import database_back, database_killed
 from tests.runs import TAPE, Outcome, Trial, trial
 
 pytestmark = [pytest.mark.broker, pytest.mark.postgres]
@@ -90,7 +90,12 @@ async def test_explain_when_roles_were_killed_then_every_answer_is_whole_and_ide
         start_archive(run.run, run.children)
         start_forensics(run.run, run.children)
         start_explainer(run.run, run.children, free_port("127.0.0.1"))
-        moments = {150: forensics_killed, 210: database_killed, 270: explainer_killed}
+        moments = {
+            150: forensics_killed,
+            210: database_killed,
+            230: database_back,
+            270: explainer_killed,
+        }
         await run.feed(moments)
         assert await audited(run.run, server, patience_s=_PATIENCE_S) == _N_ROWS
         outcome = await run.outcome()

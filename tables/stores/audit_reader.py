@@ -27,12 +27,12 @@ from tables.explanations import (
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import SCHEMA
+from tables.stores.postgres_away import AWAY
 from tables.stores.servers.postgres import PostgresServer
 
 _CONNECT_S = 5.0
 _ANSWER_S = 30.0
 _FETCH_ROWS = 1_000
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
 
@@ -223,7 +223,7 @@ class AuditReader:
             connection = await asyncpg.connect(
                 self.server.url, timeout=_CONNECT_S, command_timeout=_ANSWER_S
             )
-        except _AWAY as error:
+        except AWAY as error:
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} does not answer: {error!r}"
             ) from error
@@ -232,7 +232,7 @@ class AuditReader:
                 "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
             )
             yield connection
-        except _AWAY as error:
+        except AWAY as error:
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} did not answer: {error!r}"
             ) from error

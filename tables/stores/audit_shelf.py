@@ -24,6 +24,7 @@ from tables.stores.audit_key import audit_folder
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import SCHEMA
+from tables.stores.postgres_away import AWAY
 from tables.stores.servers.postgres import PostgresServer
 
 HOT_DAYS = 7
@@ -32,7 +33,6 @@ KEPT_YEARS = 7
 _CONNECT_S = 5.0
 _GROUP_ROWS = 10_000
 _DAYS_PER_YEAR = 365.25
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _TIME = pa.timestamp("us", "UTC")
 _FORM = pa.schema(
@@ -255,7 +255,7 @@ def _compare(draft: Path, sha256: str, n_rows: int) -> None:
 async def _speaking(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
     try:
         connection = await asyncpg.connect(server.url, timeout=_CONNECT_S)
-    except _AWAY as error:
+    except AWAY as error:
         raise StoreUnavailable(
             f"PostgreSQL at {server.spoken} does not answer: {error!r}"
         ) from error

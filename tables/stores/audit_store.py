@@ -20,6 +20,7 @@ from tables.audit_chain import Kept, Tip
 from tables.audit_rows import COLUMNS, AuditRow
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import SCHEMA, migrate
+from tables.stores.postgres_away import AWAY
 from tables.stores.servers.postgres import PostgresServer
 
 log = logging.getLogger("tradewind.audit")
@@ -29,7 +30,6 @@ TABLE = "audit_records"
 
 _CONNECT_S = 5.0
 _PUT_S = 30.0
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _BAD_ROWS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -164,7 +164,7 @@ class AuditStore:
             raise ChainMoved(f"the audit trail has these rows already: {error}") from error
         except _BAD_ROWS as error:
             raise StoreConflict(f"PostgreSQL refused rows of the audit trail: {error}") from error
-        except _AWAY as error:
+        except AWAY as error:
             self._drop()
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} did not do it: {error!r}"

@@ -10,6 +10,7 @@ from streams.failpoints import reach
 from tables.archive import Rows, RunKey, TableSpec
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import SCHEMA, migrate
+from tables.stores.postgres_away import AWAY
 from tables.stores.servers.postgres import PostgresServer
 
 _CONNECT_S = 5.0
@@ -25,7 +26,6 @@ _BAD_ROWS = (
     OverflowError,
     ValueError,
 )
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Conflict(NamedTuple):
@@ -120,7 +120,7 @@ class RowStore:
             yield self._connection
         except _BAD_ROWS as error:
             raise StoreConflict(f"PostgreSQL refused rows: {error}") from error
-        except _AWAY as error:
+        except AWAY as error:
             await self._drop()
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} did not do it: {error!r}"

@@ -263,6 +263,28 @@ async def test_put_when_the_database_is_in_trouble_then_good_rows_wait(
         await admin.close()
 
 
+async def test_put_when_the_server_spoke_on_an_idle_connection_then_it_is_away(
+    postgres: PostgresServer,
+) -> None:
+    """What the driver then raises is no error of ours: the next call has a new connection."""
+    rows = regimes("idle", MIDNIGHT)
+
+    class Interrupted:
+        """A connection that is in the middle of an answer."""
+
+        def transaction(self) -> None:
+            raise asyncpg.InternalClientError("another operation is in progress")
+
+        def terminate(self) -> None:
+            """End it."""
+
+    async with RowStore(postgres) as store:
+        store._connection = Interrupted()
+        with pytest.raises(StoreUnavailable, match="another operation"):
+            await store.put([rows])
+        assert (await store.put([rows])).new == {"regime_history": 1}
+
+
 async def test_put_when_hostile_text_comes_then_it_is_only_text(postgres: PostgresServer) -> None:
     """Names are data, never SQL."""
     run = "r'); DROP TABLE tradewind.epochs; --"

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from agents.archive_gaps import Fetched, Reach, tell
@@ -84,6 +85,7 @@ class Batch(NamedTuple):
     heads: list[AuditHead]
     letters: list[DeadLetter]
     fetched: Fetched
+    offsets: dict[TopicPartition, OffsetAndMetadata]
 
 
 class Forensics:
@@ -166,7 +168,8 @@ class Forensics:
         consumer.seek(place, tip.next_offset)
 
     def _linked(self, fetched: Fetched) -> Batch:
-        batch = Batch([], [], [], fetched)
+        # Noted now: the next batch is fetched before this one is written.
+        batch = Batch([], [], [], fetched, self._parts.reach.after(fetched))
         self._n_ahead += 1
         for place, records in fetched.items():
             chain = self._chains[place]
@@ -204,7 +207,7 @@ class Forensics:
         await self._publish(batch.heads)
         await self._bury(batch.letters)
         try:
-            await self._parts.consumer.commit(self._parts.reach.after(batch.fetched))
+            await self._parts.consumer.commit(batch.offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # Another process has the partition: it reads on from what is in SQL.
             log.warning("offsets were not committed: %r", error)

@@ -7,6 +7,7 @@ specialists, weights, target, a limit on one asset, orders.
 
 import contextlib
 import io
+import time
 import warnings
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from models.prediction.ensemble import predict
 from models.regime import posterior
 from models.specialists import serving, window
 from models.weights import controller
-from streams.clock import monotonic_s
 
 _ROW = np.array([0])
 _CASH = 1_000_000.0
@@ -29,9 +29,9 @@ _MAX_ASSET_FRACTION = 0.25
 
 
 class Peer(NamedTuple):
-    """What the peer took for each bar that it decided, and the targets that it came to."""
+    """What a bar took on the processor, and the targets that the peer came to."""
 
-    us_per_bar: float
+    processor_us_per_bar: float
     targets: np.ndarray
 
 
@@ -108,7 +108,7 @@ def backtesting_py(models: ModelSet, bars: Bars) -> Peer:
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         test: Any = Backtest(frame, Written, cash=_CASH, commission=0.0, exclusive_orders=False)
-        started = monotonic_s()
+        started = time.process_time()
         test.run()
-        took_s = monotonic_s() - started
+        took_s = time.process_time() - started
     return Peer(1e6 * took_s / len(bars.close), np.array(targets))

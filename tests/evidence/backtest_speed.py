@@ -2,16 +2,20 @@
 
 Bars of a simulated market are read from a file and folded as ``tradewind backtest`` does, with
 decisions hashed and written; bars that warm up are not timed. Beside it, in turns, the same models
-decide one symbol after another in backtesting.py, and must come to the same targets.
+decide one symbol after another in backtesting.py, and must come to the same targets. Time on the
+processor stands beside the time on the wall: where other programs run, too, the difference is
+their work.
 """
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -42,7 +46,7 @@ TARGET_RATIO = 50.0
 _BARS = {200: 200, 2_000: 40}
 
 # Symbols, and bars beyond those that warm up: what a row costs must not grow with either.
-_SCALING = ((20, 1_000), (20, 10_000), *(((20, 100_000),) if IS_NIGHTLY else ()))
+_SCALING = ((20, 1_000), (20, 4_000), *(((20, 10_000), (20, 100_000)) if IS_NIGHTLY else ()))
 _ROUNDS = 3
 _PEER_SYMBOLS = 2
 _SECOND_NS = 1_000_000_000
@@ -53,6 +57,7 @@ class Folded(NamedTuple):
     """What a fold took for a warm row, and what came of it."""
 
     us_per_row: float
+    processor_us_per_row: float
     n_rows: int
     n_orders: int
     growth_mb: float
@@ -93,16 +98,8 @@ def fold(home: Path, digest: str, path: Path, folder: Path) -> Folded:
     """Fold a file whole, on one core; only bars behind the warm-up are timed."""
     tape = open_tape(path, timeframe="1s")
     epochs = Epochs(Artifacts(home / "artifacts"))
-    document = epoch(tape.symbols, digest)
-    one_partition = type(document)(
-        **{
-            name: getattr(document, name)
-            for name in document.__struct_fields__
-            if name != "n_partitions"
-        },
-        n_partitions=1,
-    )
-    loaded = epochs.load(epochs.put(one_partition))
+    document = msgspec.structs.replace(epoch(tape.symbols, digest), n_partitions=1)
+    loaded = epochs.load(epochs.put(document))
     books = Books(epochs, 1)
     spent: dict[str, float] = {}
     since = [monotonic_s()]
@@ -126,7 +123,7 @@ def fold(home: Path, digest: str, path: Path, folder: Path) -> Folded:
     recorder = Recorder(keep)
     closes = tape.closes_ns()
     cold = len(tape.symbols) * WARMUP_BARS
-    started_s, memory = 0.0, 0
+    started_s, worked_s, memory = 0.0, 0.0, 0
     process = psutil.Process()
     with one_core(), collected():
         for said in play(chain, loaded, tape, Stretch(closes[0], closes[-1])):
@@ -135,15 +132,24 @@ def fold(home: Path, digest: str, path: Path, folder: Path) -> Folded:
             lap("results")
             if not started_s and recorder.n_rows >= cold:
                 memory, started_s = process.memory_info().rss, monotonic_s()
+                worked_s = time.process_time()
                 spent.clear()
-        took_s = monotonic_s() - started_s
+        took_s, worked_s = monotonic_s() - started_s, time.process_time() - worked_s
     growth_mb = (process.memory_info().rss - memory) / _MB
     results.discard()
     verdicts = recorder.kept["main"].verdicts
     n_orders = sum(n for name, n in verdicts.items() if name.startswith(("buy", "sell")))
     n_rows = recorder.n_rows - cold
     shares = {stage: round(each / took_s, 3) for stage, each in spent.items()}
-    return Folded(1e6 * took_s / n_rows, n_rows, n_orders, growth_mb, shares, targets)
+    return Folded(
+        1e6 * took_s / n_rows,
+        1e6 * worked_s / n_rows,
+        n_rows,
+        n_orders,
+        growth_mb,
+        shares,
+        targets,
+    )
 
 
 def cases() -> Iterator[tuple[int, int]]:
@@ -161,6 +167,7 @@ def measure() -> Result:
         root = Path(name)
         rates: dict[str, Any] = {}
         folded: dict[tuple[int, int], list[Folded]] = {}
+        ratios: list[float] = []
         peers: list[float] = []
         is_equal = True
         for n_symbols, n_bars in cases():
@@ -175,25 +182,26 @@ def measure() -> Result:
                 for at, symbol in enumerate(sorted(mine.targets)):
                     column = Bars(*(np.ascontiguousarray(each[:, at]) for each in bars))
                     peer = backtesting_py(loaded, column)
-                    peers.append(peer.us_per_bar)
+                    peers.append(peer.processor_us_per_bar)
+                    ratios.append(peers[-1] / mine.processor_us_per_row)
                     theirs = np.nan_to_num(peer.targets)
                     is_equal &= bool(np.array_equal(theirs, np.array(mine.targets[symbol])))
     for (n_symbols, n_bars), found in folded.items():
         case = f"{n_symbols}_symbols_{n_bars}_bars"
-        best = min(each.us_per_row for each in found)
+        best = median(each.processor_us_per_row for each in found)
         rates |= {
             f"{case}_rows_per_s": round(1e6 / median(each.us_per_row for each in found)),
             f"{case}_us_per_row": [round(each.us_per_row, 1) for each in found],
+            f"{case}_processor_us_per_row": [round(each.processor_us_per_row, 1) for each in found],
             f"{case}_orders_share": round(found[0].n_orders / found[0].n_rows, 3),
             f"{case}_memory_growth_mb": round(max(each.growth_mb for each in found), 1),
-            f"{case}_fastest_rows_per_s": round(1e6 / best),
+            f"{case}_processor_rows_per_s": round(1e6 / best),
             f"{case}_shares": found[-1].shares,
         }
     smallest, largest = (
         1e6 / median(each.us_per_row for each in folded[n, _BARS[n]]) for n in TARGETS
     )
-    slowest_mine = max(each.us_per_row for each in folded[min(_BARS), _BARS[min(_BARS)]])
-    ratio = min(peers) / slowest_mine
+    ratio = min(ratios)
     met = smallest >= TARGETS[200] and largest >= TARGETS[2_000] and ratio >= TARGET_RATIO
     return Result(
         value=round(smallest),
@@ -201,13 +209,13 @@ def measure() -> Result:
         n=sum(each.n_rows for found in folded.values() for each in found),
         parts=rates
         | {
-            "peer_us_per_bar": [round(each, 1) for each in peers],
+            "peer_processor_us_per_bar": [round(each, 1) for each in peers],
             "targets_equal": is_equal,
             "ratio_worst": round(ratio, 1),
             "models": digest[:12],
         },
         peer="backtesting.py with the same features and models, symbol by symbol",
-        ratio=round(median(peers) / median(e.us_per_row for e in folded[200, _BARS[200]]), 1),
+        ratio=round(median(ratios), 1),
     )
 
 

@@ -11,6 +11,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from agents.cli import program as whole_program
+from agents.run import backtest
+from streams.sources.replay import Stretch
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tests.builders import MIDNIGHT, MINUTE, models
@@ -185,3 +187,25 @@ def test_notebook_when_run_on_results_then_every_cell_works(
             exec("".join(cell["source"]), names)  # noqa: S102  our own example
     assert len(names["decisions"]) == 2 * N_BARS  # type: ignore[arg-type]  a table
     assert str(names["portfolio"]) == "main"
+
+
+def test_backtest_when_no_models_are_named_then_fits_on_what_came_before(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts begins where the fit ends; the stack keeps what was fitted by its digest."""
+    assert program("--from=2025-01-01T00:00:00Z").exit_code == 1
+    (digest,) = Artifacts(tmp_path / "default" / "artifacts").list_models()
+    fitted: list[int] = []
+
+    def fit(_tape: object, stretch: Stretch, *_: object) -> tuple[str, bool]:
+        fitted.append(stretch.last_close_ns)
+        return digest, True
+
+    monkeypatch.setattr(backtest, "models_for", fit)
+    file = write(tmp_path / "long.csv", n_bars=1_640)
+    begin_ns = MIDNIGHT + 1_600 * MINUTE
+    options = (f"--out={tmp_path / 'out'}", f"--from={format_ns(begin_ns)}", "--json")
+    done = CliRunner().invoke(app, ["backtest", f"--file={file}", *options, "--no-report"])
+    assert done.exit_code == 0, done.output
+    assert set(fitted) == {begin_ns - 1}
+    assert json.loads(done.stdout)["portfolios"]["main"]["sheet"]["first_ns"] == begin_ns

@@ -205,7 +205,9 @@ def test_backtest_when_no_models_are_named_then_fits_on_what_came_before(
     file = write(tmp_path / "long.csv", n_bars=1_640)
     begin_ns = MIDNIGHT + 1_600 * MINUTE
     options = (f"--out={tmp_path / 'out'}", f"--from={format_ns(begin_ns)}", "--json")
-    done = CliRunner().invoke(whole_program(), ["backtest", f"--file={file}", *options, "--no-report"])
+    done = CliRunner().invoke(
+        whole_program(), ["backtest", f"--file={file}", *options, "--no-report"]
+    )
     assert done.exit_code == 0, done.output
     assert set(fitted) == {begin_ns - 1}
     assert json.loads(done.stdout)["portfolios"]["main"]["sheet"]["first_ns"] == begin_ns

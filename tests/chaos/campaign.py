@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from agents.run.archived import archived
-from agents.run.drive import start_archive
+from agents.run.archived import archived, audited
+from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
 from tables.stores.servers.postgres import PostgresServer
 from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
@@ -147,6 +147,7 @@ async def _judged(
             struck.violations.append(f"{name}: {differs}")
         if server is not None:
             await archived(alone.run, server, patience_s=PATIENCE_S)
+            await audited(alone.run, server, patience_s=PATIENCE_S)
         if said := await asyncio.to_thread(_judge, place, name, server):
             struck.violations.append(f"{name}: {said}")
         return Played(
@@ -169,6 +170,7 @@ async def _rows(run: Trial, *, wanted: bool) -> AsyncIterator[PostgresServer | N
     if server is None:
         raise RuntimeError("no PostgreSQL: `make setup` installs the embedded one")
     start_archive(run.run, run.children)
+    start_forensics(run.run, run.children)
     yield server
 
 

@@ -10,8 +10,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from agents.run.archived import archived
-from agents.run.drive import start_archive
+from agents.run.archived import archived, audited
+from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
 from streams.epochs import Limits, Portfolio
 from streams.partitions import partition_of
@@ -231,8 +231,10 @@ async def record(servers: str, home: Path, models: str, name: str, path: Path) -
             raise RuntimeError("no PostgreSQL: `make setup` installs the embedded one")
         run.start()
         start_archive(run.run, run.children)
+        start_forensics(run.run, run.children)
         await run.feed({bar: _together(moments) for bar, moments in PLAN.items()})
         await archived(run.run, server, patience_s=_PATIENCE_S)
+        await audited(run.run, server, patience_s=_PATIENCE_S)
         source = Together(
             BrokerSource(servers, run.run.prefix, TOPICS),
             RowSource(server.url, name),

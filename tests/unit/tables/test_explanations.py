@@ -144,7 +144,7 @@ def test_explanation_when_the_model_is_there_then_reproduces_and_adds_up() -> No
 @pytest.mark.parametrize(
     ("made", "has_models", "n_bars", "detail"),
     [
-        (at_bar(19, intent_id="mine"), True, 20, "came from outside"),
+        (at_bar(19, intent_id="mine", features={}), True, 20, "came from outside"),
         (at_bar(19, features={}), True, 20, "warming up"),
         (at_bar(19), False, 20, "are not in the artifacts folder"),
         (at_bar(19), True, 0, "not known any more"),

@@ -17,7 +17,8 @@ changes"):
 6. *Outputs in built batches.* What a step sends to one partition is one hand-over to the sender.
 7. *A broker that is away is waited for.* Batches never expire, and what cannot be handed over is
    offered again; a refused record is an error.
-8. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
+8. *A group that rebalances again* while it commits or seeks is not an error of the worker.
+9. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
 """
 
 import asyncio
@@ -87,6 +88,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
         return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Between two assignments there is nobody to commit for, and Faust takes that for a crash.
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001  no public name
+        if subscription is None or subscription.assignment is None:
+            return False
+        return bool(await super()._commit(offsets))
+
+    async def _seek_wait(self, consumer: AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        # What has moved away meanwhile is read by another; what comes back is sought again.
+        assigned = self.assignment()
+        here = {tp: offset for tp, offset in partitions.items() if tp in assigned}
+        await super()._seek_wait(consumer, here)
 
     async def on_start(self) -> None:
         """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""

@@ -196,10 +196,13 @@ def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack
             await connection.close()
 
     asyncio.run(wait())
-    metrics = f"{live.parts()['archive']['address']}metrics"
+    archive = live.parts()["archive"]
+    metrics = f"{archive['address']}metrics"
     with urllib.request.urlopen(metrics, timeout=10) as answer:  # noqa: S310  loopback
-        # A process that began behind these rows has counted none of them.
-        assert b"tradewind_archived_rows_total" in answer.read()
+        said = answer.read()
+    # Only a process that was started again behind these rows has counted none of them.
+    counted = b'tradewind_archived_rows_total{table="regime_history"}' in said
+    assert counted or archive["restarts"]
 
 
 def test_models_when_listed_then_the_trained_set_is_champion(live: Stack) -> None:

@@ -106,7 +106,7 @@ class BrokerHeldError(BrokerError):
 
 
 class WorkerFailedError(StreamError):
-    """A process of the run ended by itself.
+    """A process of the run ended by itself, or stands still.
 
     Operator action: read the end of its log in the message; the run can be started again.
     """

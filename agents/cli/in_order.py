@@ -24,8 +24,3 @@ def in_order(*, stderr: bool = False, interrupted: str = STOPPED) -> Iterator[Co
     except KeyboardInterrupt:
         console.print(interrupted)
         raise typer.Exit(130) from None
-    except TimeoutError as error:
-        console.print(
-            "[red]No decision came for a minute: see the worker's log in the run's folder."
-        )
-        raise typer.Exit(1) from error

@@ -11,6 +11,7 @@ from agents import archive, forensics
 from agents.run.drive import Run
 from streams.brokers import stack_id
 from streams.clock import monotonic_s
+from streams.errors import WorkerFailedError
 from tables import account_rows
 from tables.archive import TABLES, run_key
 from tables.audit_rows import AUDIT_RECORDS
@@ -27,7 +28,7 @@ async def archived(run: Run, server: PostgresServer, *, patience_s: float) -> di
 
     Raises
     ------
-    TimeoutError
+    WorkerFailedError
         If the archive made no progress for ``patience_s``.
     """
     await _read(run, archive.SOURCES, archive.group_of(run.name), patience_s)
@@ -43,7 +44,7 @@ async def audited(run: Run, server: PostgresServer, *, patience_s: float) -> int
 
     Raises
     ------
-    TimeoutError
+    WorkerFailedError
         If it made no progress for ``patience_s``.
     """
     await _read(run, (forensics.SOURCE,), forensics.group_of(run.name), patience_s)
@@ -82,7 +83,7 @@ async def _caught_up(
         if now < left:
             left, since_s = now, monotonic_s()
         elif monotonic_s() - since_s > patience_s:
-            raise TimeoutError(f"{group} stands still with {left} records to keep")
+            raise WorkerFailedError(f"{group} stands still with {left} records to keep")
         await asyncio.sleep(_POLL_S)
 
 
@@ -93,5 +94,5 @@ async def _synchronised(folder: Path, patience_s: float) -> None:
         if now != left:
             left, since_s = now, monotonic_s()
         elif monotonic_s() - since_s > patience_s:
-            raise TimeoutError(f"{left} records wait in {folder}, and the database takes none")
+            raise WorkerFailedError(f"{left} records wait in {folder}, and the database takes none")
         await asyncio.sleep(_POLL_S)

@@ -15,6 +15,7 @@ from agents.run.workers import Children
 from agents.topology import all_changelogs, prefix_of
 from streams import topics
 from streams.epochs import Epoch
+from streams.errors import WorkerFailedError
 from streams.settings import Settings
 from streams.sources.replay import Clock, replay, ticks_topic
 from streams.sources.tape import Interval, Tape
@@ -24,10 +25,16 @@ from tables.stores.artifacts import Artifacts
 # Bars on their way at full speed: enough to keep every stage busy, few enough for bounded memory.
 WINDOW_BARS = 8
 
-# A worker that decides nothing for this long is stuck; its first decision comes after recovery.
+# A worker that decides nothing for this long is stuck.
 PATIENCE_S = 60.0
 
+# Its first decision comes after start and recovery, beside all that starts with it: 34 s were seen
+# on two cores that eight programs wanted.
+START_PATIENCE_S = 180.0
+
 _COUNT_EVERY_S = 0.5
+_LOOK_S = 0.5
+_WORKER = "worker-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ def start_worker(
 ) -> None:
     """Start one trading worker of the run; ``serving`` are the options of its API."""
     arguments = worker_arguments(run, web_port, instance)
-    children.start(f"worker-{instance}", *arguments, *serving)
+    children.start(f"{_WORKER}{instance}", *arguments, *serving)
 
 
 def worker_arguments(run: Run, web_port: int, instance: str) -> tuple[str, ...]:
@@ -152,9 +159,7 @@ async def drive(
     Raises
     ------
     WorkerFailedError
-        If a worker ended by itself.
-    TimeoutError
-        If nothing was decided for ``PATIENCE_S``.
+        If a worker ended by itself, or decided nothing for ``PATIENCE_S``.
     """
     digest = Epochs(Artifacts(run.artifacts)).put(run.epoch)
     closes = [c for c in tape.closes_ns() if plan.replay[0] <= c <= plan.replay[1]]
@@ -163,7 +168,7 @@ async def drive(
     async def gate(close_ns: int) -> None:
         children.check()
         if close_ns in behind:
-            await watch.decided(behind[close_ns], patience_s=PATIENCE_S)
+            await decided(watch, behind[close_ns], children, children.check)
 
     async with producing(run.bootstrap_servers) as producer, _watching(run, watch):
         clock = Clock(producer, ticks_topic(run.prefix), run.epoch.n_partitions, run.epoch.clock_id)
@@ -171,8 +176,36 @@ async def drive(
         await replay(
             tape, clock, plan.replay, lateness_ms=run.epoch.lateness_ms, gate=gate, sent=sent
         )
-        await watch.decided(closes[-1], patience_s=PATIENCE_S)
+        await decided(watch, closes[-1], children, children.check)
         children.check()
+
+
+async def decided(
+    watch: Observer, close_ns: int, children: Children, look: Callable[[], None]
+) -> None:
+    """Wait until a bar is decided; ``look`` sees again and again that somebody is there to do it.
+
+    Raises
+    ------
+    WorkerFailedError
+        If nothing was decided for ``PATIENCE_S``, or ``START_PATIENCE_S`` before the first; the
+        message has the end of the workers' logs.
+    """
+    patience_s = START_PATIENCE_S if watch.seen.first_decision_s is None else PATIENCE_S
+    waiting = asyncio.create_task(watch.decided(close_ns, patience_s=patience_s))
+    try:
+        while not waiting.done():
+            look()
+            await asyncio.wait([waiting], timeout=_LOOK_S)
+        await waiting
+    except TimeoutError as error:
+        workers = [name for name in children.running if name.startswith(_WORKER)]
+        raise WorkerFailedError(
+            f"No decision came for {patience_s:g} s, and every process of the run is there. "
+            + "\n".join(map(children.end_of, workers))
+        ) from error
+    finally:
+        waiting.cancel()
 
 
 @asynccontextmanager

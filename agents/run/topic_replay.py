@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from agents.run.decided import identity_of
-from agents.run.drive import PATIENCE_S, WINDOW_BARS, Run, declare, producing, start_worker
+from agents.run.drive import WINDOW_BARS, Run, decided, declare, producing, start_worker
 from agents.run.observer import Observer
 from agents.run.spoken_records import Spoken, spoken_records
 from agents.run.topic_backtest import TopicBacktest
@@ -34,7 +34,6 @@ from streams.transport import Record
 from tables.identity import Identity
 
 _HOST = "127.0.0.1"
-_LOOK_S = 1.0
 _QUIET_S = 2.0
 
 # Of the workers of one replay together; while a group settles one may lose its partitions.
@@ -103,9 +102,7 @@ class TopicReplay:
         Raises
         ------
         WorkerFailedError
-            If workers ended by themselves again and again.
-        TimeoutError
-            If nothing was decided for a minute.
+            If workers ended by themselves again and again, or nothing was decided for a minute.
         """
         if self.source.is_recorded:
             source = self.source
@@ -139,6 +136,10 @@ class TopicReplay:
                     self.children.check()
                 self.n_restarts += 1
                 self.start(instance)
+
+    async def decided(self, close_ns: int) -> None:
+        """Wait until a bar is decided, and see that there is somebody who decides it."""
+        await decided(self.watch, close_ns, self.children, self.mend)
 
     async def remove(self) -> None:
         """Delete the run's topics and its folder."""
@@ -181,7 +182,7 @@ class _Sender:
                 if spoken[number] == n_source:
                     await self._clock(record)
         await self.producer.flush()
-        await self._decided(self.closes[-1])
+        await replay.decided(self.closes[-1])
         if self.is_spoken_last:
             # No bar comes behind them, whose account would say that they have acted.
             await asyncio.sleep(_QUIET_S)
@@ -236,21 +237,10 @@ class _Sender:
             await replay.before(close_ns)
         replay.mend()
         if len(self.closes) >= WINDOW_BARS:
-            await self._decided(self.closes[-WINDOW_BARS])
+            await replay.decided(self.closes[-WINDOW_BARS])
         if replay.pace and self.closes:
             happened_s = (close_ns - self.closes[0]) / _NS_PER_S / replay.pace
             await asyncio.sleep(max(0.0, self.began_s + happened_s - monotonic_s()))
-
-    async def _decided(self, close_ns: int) -> None:
-        """Wait until a bar is decided, and see that there is somebody who decides it."""
-        waiting = asyncio.create_task(self.replay.watch.decided(close_ns, patience_s=PATIENCE_S))
-        try:
-            while not waiting.done():
-                self.replay.mend()
-                await asyncio.wait([waiting], timeout=_LOOK_S)
-            await waiting
-        finally:
-            waiting.cancel()
 
     async def _people(self, after_ns: int, until_ns: int) -> None:
         """Send what people and venues said behind the bars since ``after_ns``."""
@@ -261,7 +251,7 @@ class _Sender:
             return
         if until_ns >= 0:
             await self.producer.flush()
-            await self._decided(until_ns)
+            await replay.decided(until_ns)
         for close_ns in wanted:
             for record in spoken.pop(close_ns):
                 await self.producer.send_and_wait(

@@ -58,11 +58,14 @@ class Children:
         """
         for name, process in self.running.items():
             if not process.alive():
-                tail = self.log_of(name).read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
                 raise WorkerFailedError(
-                    f"{name} (pid {process.pid}) ended by itself; its log is "
-                    f"{self.log_of(name)} and ends with:\n{tail}"
+                    f"{name} (pid {process.pid}) ended by itself. {self.end_of(name)}"
                 )
+
+    def end_of(self, name: str) -> str:
+        """Return where a child's log is and how it ends, for a message."""
+        tail = self.log_of(name).read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+        return f"The log of {name} is {self.log_of(name)} and ends with:\n{tail}"
 
     def finish(self, name: str, *, timeout_s: float) -> None:
         """Wait for a child that ends by itself.

@@ -13,6 +13,7 @@ from tests.evidence.chaos import (
     RECOVERY_TIME,
 )
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
+from tests.evidence.emit_overhead import EMIT_OVERHEAD
 from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
@@ -72,6 +73,7 @@ CATALOGUE = {
         CHAOS_REBALANCE,
         CHAOS_FAULTS,
         JUDGE_MUTANTS,
+        EMIT_OVERHEAD,
         SPILL_DRAIN,
         RISK_HTTP,
         PREDICT_LATENCY,

@@ -25,7 +25,7 @@ from tables.stores.artifacts import Artifacts
 from tests.chaos.campaign import Played, die, play
 from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.chaos.promises import PROMISES
-from tests.evidence.kept import kept_path
+from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.runs import FIT_TAPE, Outcome, trial
 
@@ -69,7 +69,7 @@ async def _run(run: Run, seed: int) -> Played:
 
 def campaign(name: str, n: int, run: Run) -> Played:
     """Play runs until there were ``n`` strikes or a violation."""
-    path, played = kept_path(name, "tests/chaos"), Played()
+    path, played = kept_path(name, chain_sources(), "tests/chaos"), Played()
     if path.exists():
         played = msgspec.json.decode(path.read_bytes(), type=Played)
     while played.n_strikes < n and not played.violations:

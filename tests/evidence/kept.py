@@ -1,15 +1,36 @@
 """Results of long measurements, kept so that an interrupted one goes on: n adds up."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
-PRODUCT = ("streams", "models", "tables", "agents")
+import grimp
+
+ROOMS = ("streams", "models", "tables", "agents")
+
+# The chain, and those who keep in SQL what it says. The API is a part of the worker that no
+# campaign switches on: what only it imports may change without beginning anew.
+CHAIN = ("agents.topology", "agents.archive", "agents.forensics")
+_API = "agents.serving"
 
 
-def kept_path(name: str, *rooms: str) -> Path:
-    """Return where a measurement notes how far it is; other sources of the product begin anew."""
+def chain_sources() -> list[Path]:
+    """Return the files of the product that decide what a run of the chain says."""
+    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    graph.remove_module(_API)
+    modules = set(CHAIN).union(*(graph.find_upstream_modules(module) for module in CHAIN))
+    return [_file_of(module) for module in sorted(modules)]
+
+
+def _file_of(module: str) -> Path:
+    folder = Path(*module.split("."))
+    return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+
+
+def kept_path(name: str, sources: Iterable[Path], *folders: str) -> Path:
+    """Return where a measurement notes how far it is; other sources begin anew."""
     digest = hashlib.sha256()
-    for room in (*PRODUCT, *rooms):
-        for source in sorted(Path(room).rglob("*.py")):
-            digest.update(source.read_bytes())
+    of_tests = (file for folder in folders for file in sorted(Path(folder).rglob("*.py")))
+    for file in (*sources, *of_tests):
+        digest.update(file.read_bytes())
     return Path("build", "evidence", f"{name}-{digest.hexdigest()[:16]}.json")

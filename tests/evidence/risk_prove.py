@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from tests.evidence.kept import kept_path
+from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result
 from tests.simulation.bulk import play_many
 from tests.simulation.judge import Violation
@@ -31,7 +31,7 @@ LEAST_DEFECTS = 30
 def stories() -> tuple[dict[str, Any], list[str]]:
     """Play; return what was done, and the violation that ended it, if any."""
     try:
-        kept = kept_path("risk-prove", "tests/simulation") if IS_NIGHTLY else None
+        kept = kept_path("risk-prove", chain_sources(), "tests/simulation") if IS_NIGHTLY else None
         tally = play_many(N_STEPS, FIRST_SEED, kept)
     except Violation as violation:
         return {"profile": "failed"}, [str(violation)]

@@ -142,7 +142,8 @@ async def _digest(servers: str, topic: str) -> tuple[int, str]:
     return n, digest.hexdigest()
 
 
-async def _declare(servers: str, names: Sequence[str]) -> None:
+async def declare(servers: str, names: Sequence[str]) -> None:
+    """Create topics with as many partitions as the product's."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     await admin.create_topics([NewTopic(name, bench.N_PARTITIONS, 1) for name in names])
@@ -150,9 +151,7 @@ async def _declare(servers: str, names: Sequence[str]) -> None:
 
 
 @asynccontextmanager
-async def _producers(
-    servers: str, folder: Path
-) -> AsyncIterator[tuple[Producer, AIOKafkaProducer]]:
+async def producers(servers: str, folder: Path) -> AsyncIterator[tuple[Producer, AIOKafkaProducer]]:
     """Yield the producer of a worker and one of aiokafka with the same bounds."""
     port = free_port("127.0.0.1")
     place = Place(servers, "", bench.N_PARTITIONS, folder, folder, "127.0.0.1", port, "0")
@@ -176,8 +175,8 @@ async def _producers(
 
 async def _measure(servers: str, folder: Path) -> Result:
     names = [f"spill-{run_stamp()}.{kind}" for kind in ("drained", "sent", "filled")]
-    await _declare(servers, names)
-    async with _producers(servers, folder) as (ours, theirs), Spill(folder / "spill") as spill:
+    await declare(servers, names)
+    async with producers(servers, folder) as (ours, theirs), Spill(folder / "spill") as spill:
         filled_per_s = await _fill(spill, _records(names[0]))
         megabytes = round(spill.n_bytes / 1e6)
         takers = (_Drain(spill, ours), _Sends(theirs, names[1]), _Fills(theirs, names[2]))

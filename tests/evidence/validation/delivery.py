@@ -14,6 +14,7 @@ from tests.evidence.chaos import (
     CHAOS_REBALANCE,
     RECOVERY_TIME,
 )
+from tests.evidence.emit_overhead import EMIT_OVERHEAD
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.measurement import Result
 from tests.evidence.price_of_once import PRICE_OF_ONCE
@@ -79,6 +80,7 @@ def main() -> None:
             CHAOS_REBALANCE,
             CHAOS_FAULTS,
             JUDGE_MUTANTS,
+            EMIT_OVERHEAD,
             SPILL_DRAIN,
             PRICE_OF_ONCE,
         )

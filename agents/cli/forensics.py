@@ -1,28 +1,15 @@
 """``tradewind forensics``: one process that keeps every decision in the audit trail."""
 
-import asyncio
-import contextlib
-import logging
-import signal
 from typing import Annotated
 
 import typer
-import uvloop
-from aiokafka import (
-    AIOKafkaConsumer,
-    AIOKafkaProducer,
-    ConsumerRebalanceListener,
-    TopicPartition,
-)
-from aiokafka.admin import AIOKafkaAdminClient
-from prometheus_client import start_http_server
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from agents.archive_gaps import Reach
-from agents.cli.spoken import spoken_errors
+from agents.cli.role_process import run_role, started
 from agents.forensics import FETCH_BYTES, SOURCE, Forensics, Parts, group_of
 from agents.topology import prefix_of
 from streams.brokers import stack_home, stack_id
-from streams.settings import Settings
 from tables.archive import run_key
 from tables.stores.audit_key import AuditKey
 from tables.stores.audit_store import AuditStore
@@ -44,19 +31,7 @@ def forensics(
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep every decision of a run in the signed audit trail until told to stop."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    settings = Settings.read()
-    logging.getLogger("tradewind").setLevel(settings.log_level)
-    with (
-        spoken_errors(),
-        contextlib.suppress(asyncio.CancelledError),
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        if metrics_port:
-            start_http_server(metrics_port, settings.web_host)
-        runner.run(serve(bootstrap, run, name))
+    run_role(lambda: serve(bootstrap, run, name), metrics_port)
 
 
 class _Letting(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -74,10 +49,7 @@ class _Letting(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 async def serve(bootstrap: str, run: str, name: str) -> None:
-    """Run the role until cancelled; SIGTERM cancels it."""
-    me = asyncio.current_task()
-    if me is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+    """Run the role until cancelled."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group_of(run),
@@ -87,23 +59,19 @@ async def serve(bootstrap: str, run: str, name: str) -> None:
     )
     letting = _Letting()
     consumer.subscribe([prefix_of(run) + SOURCE], listener=letting)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    async with contextlib.AsyncExitStack() as stack:
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        await consumer.start()
-        stack.push_async_callback(consumer.stop)
-        await admin.start()
-        stack.push_async_callback(admin.close)
-        home = stack_home(name)
-        of = run_key(stack_id(home), run)
+    home = stack_home(name)
+    of = run_key(stack_id(home), run)
+    async with (
+        started(bootstrap, consumer) as clients,
+        AuditStore(server_of(home), of) as store,
+        RowStore(server_of(home)) as gaps,
+    ):
         parts = Parts(
             consumer=consumer,
-            producer=producer,
-            reach=Reach(consumer, admin, group_of(run), prefix_of(run)),
-            store=await stack.enter_async_context(AuditStore(server_of(home), of)),
-            gaps=await stack.enter_async_context(RowStore(server_of(home))),
+            producer=clients.producer,
+            reach=Reach(consumer, clients.admin, group_of(run), prefix_of(run)),
+            store=store,
+            gaps=gaps,
             key=AuditKey.of(home),
             home=home,
         )

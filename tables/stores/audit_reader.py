@@ -25,13 +25,10 @@ from tables.explanations import (
     with_bar,
 )
 from tables.stores.audit_store import TABLE
-from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import SCHEMA
-from tables.stores.postgres_away import AWAY
+from tables.stores.postgres_connection import reading
 from tables.stores.servers.postgres import PostgresServer
 
-_CONNECT_S = 5.0
-_ANSWER_S = 30.0
 _FETCH_ROWS = 1_000
 _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
@@ -219,25 +216,11 @@ class AuditReader:
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            connection = await asyncpg.connect(
-                self.server.url, timeout=_CONNECT_S, command_timeout=_ANSWER_S
-            )
-        except AWAY as error:
-            raise StoreUnavailable(
-                f"PostgreSQL at {self.server.spoken} does not answer: {error!r}"
-            ) from error
-        try:
+        async with reading(self.server) as connection:
             await connection.set_type_codec(
                 "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
             )
             yield connection
-        except AWAY as error:
-            raise StoreUnavailable(
-                f"PostgreSQL at {self.server.spoken} did not answer: {error!r}"
-            ) from error
-        finally:
-            connection.terminate()
 
 
 def _proof(row: AuditRow, head: AuditHead, rows: list[AuditRow]) -> Proof:

@@ -5,8 +5,7 @@ A file is written beside its place, read back, compared with SQL, and only then 
 
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -22,15 +21,14 @@ from tables.archive import RunKey
 from tables.audit_rows import COLUMNS, AuditRow
 from tables.stores.audit_key import audit_folder
 from tables.stores.audit_store import TABLE
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.errors import StoreConflict
 from tables.stores.migrations import SCHEMA
-from tables.stores.postgres_away import AWAY
+from tables.stores.postgres_connection import reading
 from tables.stores.servers.postgres import PostgresServer
 
 HOT_DAYS = 7
 KEPT_YEARS = 7
 
-_CONNECT_S = 5.0
 _GROUP_ROWS = 10_000
 _DAYS_PER_YEAR = 365.25
 
@@ -122,7 +120,7 @@ class AuditShelf:
         StoreUnavailable
             If the server does not answer.
         """
-        async with _speaking(server) as connection:
+        async with reading(server, answer_s=None) as connection:
             found = await connection.fetch(
                 "SELECT DISTINCT (logged_at AT TIME ZONE 'UTC')::date AS day "  # noqa: S608  constants
                 f"FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND logged_at < $2 ORDER BY day",
@@ -185,7 +183,7 @@ class AuditShelf:
             told = ", ".join(path.stem[:_DAY] for path in self.files()) or "none"
             raise StoreConflict(f"{day.isoformat()} is not in {self.folder}; there are: {told}")
         target = f"{SCHEMA}.{TABLE}"
-        async with _speaking(server) as connection, connection.transaction():
+        async with reading(server, answer_s=None) as connection, connection.transaction():
             await connection.execute(f"SELECT {SCHEMA}.ensure_audit_day($1)", day)
             await connection.execute(f"CREATE TEMP TABLE restored (LIKE {target}) ON COMMIT DROP")
             for batch in (batch for path in files for batch in _batches(path)):
@@ -249,17 +247,3 @@ def _compare(draft: Path, sha256: str, n_rows: int) -> None:
     links = pq.read_table(draft, columns=["chain"]).column("chain").to_pylist()
     if len(links) != n_rows or hashlib.sha256(b"".join(links)).hexdigest() != sha256:
         raise StoreConflict(f"{draft} does not hold what SQL has; nothing was taken out")
-
-
-@asynccontextmanager
-async def _speaking(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
-    try:
-        connection = await asyncpg.connect(server.url, timeout=_CONNECT_S)
-    except AWAY as error:
-        raise StoreUnavailable(
-            f"PostgreSQL at {server.spoken} does not answer: {error!r}"
-        ) from error
-    try:
-        yield connection
-    finally:
-        await connection.close()

@@ -18,24 +18,15 @@ from streams.audit import AuditHead, read_head
 from tables.archive import RunKey
 from tables.audit_chain import Kept, Tip
 from tables.audit_rows import COLUMNS, AuditRow
-from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.migrations import SCHEMA, migrate
-from tables.stores.postgres_away import AWAY
+from tables.stores.errors import StoreConflict
+from tables.stores.migrations import SCHEMA
+from tables.stores.postgres_connection import LastingConnection
 from tables.stores.servers.postgres import PostgresServer
 
 log = logging.getLogger("tradewind.audit")
 
 WRITER = "tradewind_audit_writer"
 TABLE = "audit_records"
-
-_CONNECT_S = 5.0
-_PUT_S = 30.0
-_BAD_ROWS = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    OverflowError,
-    ValueError,
-)
 
 
 class ChainMoved(StoreConflict):
@@ -57,9 +48,8 @@ class AuditStore:
     """
 
     def __init__(self, server: PostgresServer, of: RunKey) -> None:
-        self.server = server
         self.of = of
-        self._connection: asyncpg.Connection | None = None
+        self.sql = LastingConnection(server, self._prepare)
         self._days: set[date] = set()
         # A partition is opened while the rows of another are on their way.
         self._alone = asyncio.Lock()
@@ -68,7 +58,7 @@ class AuditStore:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._drop()
+        self.sql.drop()
 
     async def put(self, rows: Sequence[AuditRow], heads: Sequence[AuditHead]) -> None:
         """Write rows and heads in one transaction, durable when this returns.
@@ -154,43 +144,18 @@ class AuditStore:
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
-        """Give the connection; what breaks on it becomes an error of the store."""
+        """Give the connection; rows that are there already mean that somebody else writes them."""
         try:
-            async with self._alone:
-                if self._connection is None:
-                    self._connection = await self._connected()
-                yield self._connection
-        except asyncpg.UniqueViolationError as error:
-            raise ChainMoved(f"the audit trail has these rows already: {error}") from error
-        except _BAD_ROWS as error:
-            raise StoreConflict(f"PostgreSQL refused rows of the audit trail: {error}") from error
-        except AWAY as error:
-            self._drop()
-            raise StoreUnavailable(
-                f"PostgreSQL at {self.server.spoken} did not do it: {error!r}"
-            ) from error
-
-    async def _connected(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            self.server.url, timeout=_CONNECT_S, command_timeout=_PUT_S
-        )
-        try:
-            await migrate(connection)
-            await _give_up_rights(connection)
+            async with self._alone, self.sql.speaking() as connection:
+                yield connection
         except StoreConflict as error:
-            connection.terminate()
-            # The rows are not to blame: they wait until somebody has looked at the schema.
-            raise StoreUnavailable(str(error)) from error
-        except BaseException:
-            connection.terminate()
+            if isinstance(error.__cause__, asyncpg.UniqueViolationError):
+                raise ChainMoved(f"the audit trail has these rows already: {error}") from error
             raise
-        self._days = set()
-        return connection
 
-    def _drop(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.terminate()
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        self._days = set()
+        await _give_up_rights(connection)
 
 
 async def _give_up_rights(connection: asyncpg.Connection) -> None:

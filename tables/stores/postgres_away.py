@@ -1,4 +1,4 @@
-"""What PostgreSQL's driver raises while the server is away: one answer for all stores."""
+"""What PostgreSQL's driver raises, sorted: the server is away, or the rows are bad."""
 
 import asyncpg
 
@@ -10,4 +10,14 @@ AWAY = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+)
+
+# What says that the rows are bad: data that the columns do not take (SQLSTATE class 22), checks and
+# keys that they break (23), and numbers that the driver cannot encode. All else is the store's own
+# trouble, a missing role or a standby as much as a lost connection: rows wait for it.
+BAD_ROWS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    OverflowError,
+    ValueError,
 )

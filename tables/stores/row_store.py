@@ -1,31 +1,15 @@
 """The SQL store of rows: binary COPY into a staging table, then an insert of what is new."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import asyncpg
 
 from streams.failpoints import reach
 from tables.archive import Rows, RunKey, TableSpec
-from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.migrations import SCHEMA, migrate
-from tables.stores.postgres_away import AWAY
+from tables.stores.migrations import SCHEMA
+from tables.stores.postgres_connection import LastingConnection
 from tables.stores.servers.postgres import PostgresServer
-
-_CONNECT_S = 5.0
-# A batch takes milliseconds; a table that is locked for longer is a store that is away.
-_PUT_S = 30.0
-
-# What says that the rows are bad: data that the columns do not take (SQLSTATE class 22), checks and
-# keys that they break (23), and numbers that the driver cannot encode. All else is the store's own
-# trouble, a missing role or a standby as much as a lost connection: rows wait for it.
-_BAD_ROWS = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    OverflowError,
-    ValueError,
-)
 
 
 class Conflict(NamedTuple):
@@ -60,14 +44,13 @@ class RowStore:
     """
 
     def __init__(self, server: PostgresServer) -> None:
-        self.server = server
-        self._connection: asyncpg.Connection | None = None
+        self.sql = LastingConnection(server)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._drop()
+        self.sql.drop()
 
     async def put(self, batches: Sequence[Rows]) -> Written:
         """Write all rows in one transaction, durable when this returns.
@@ -88,7 +71,7 @@ class RowStore:
             numbered = [(number, *values) for values in rows.values]
             by_table.setdefault(rows.table, []).extend(numbered)
         written = Written({}, [])
-        async with self._speaking() as connection, connection.transaction():
+        async with self.sql.speaking() as connection, connection.transaction():
             for table, records in by_table.items():
                 if records:
                     written.new[table.name] = await _insert(connection, table, records)
@@ -104,47 +87,12 @@ class RowStore:
         StoreUnavailable
             If the server does not answer in time.
         """
-        async with self._speaking() as connection:
+        async with self.sql.speaking() as connection:
             found = await connection.fetchval(
                 f"SELECT count(*) FROM {SCHEMA}.{table.name} WHERE stack = $1 AND run = $2",  # noqa: S608  our own names
                 *of,
             )
         return int(found)
-
-    @asynccontextmanager
-    async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
-        """Give the connection; what breaks on it becomes an error of the store."""
-        try:
-            if self._connection is None:
-                self._connection = await self._connected()
-            yield self._connection
-        except _BAD_ROWS as error:
-            raise StoreConflict(f"PostgreSQL refused rows: {error}") from error
-        except AWAY as error:
-            await self._drop()
-            raise StoreUnavailable(
-                f"PostgreSQL at {self.server.spoken} did not do it: {error!r}"
-            ) from error
-
-    async def _connected(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            self.server.url, timeout=_CONNECT_S, command_timeout=_PUT_S
-        )
-        try:
-            await migrate(connection)
-        except StoreConflict as error:
-            connection.terminate()
-            # The rows are not to blame: they wait until somebody has looked at the schema.
-            raise StoreUnavailable(str(error)) from error
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
-
-    async def _drop(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.terminate()
 
 
 async def _insert(

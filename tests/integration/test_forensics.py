@@ -23,7 +23,7 @@ from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
 from tables.audit_rows import linked
 from tables.audit_verifier import verify
-from tables.stores import audit_store
+from tables.stores import audit_store, postgres_connection
 from tables.stores.audit_bundle import export
 from tables.stores.audit_key import public_key
 from tables.stores.audit_reader import AuditReader
@@ -193,8 +193,8 @@ async def test_writer_when_it_tries_to_change_or_delete_then_may_not(
     of = of_stack("rights")
     async with AuditStore(postgres, of) as store:
         await store.put([linked(of, record(0), 0, bytes(32)).row], [])
-        assert store._connection is not None
-        assert await store._connection.fetchval("SELECT current_user") == WRITER
+        assert store.sql._connection is not None
+        assert await store.sql._connection.fetchval("SELECT current_user") == WRITER
         for forbidden in (
             "UPDATE tradewind.audit_records SET symbol = 'X'",
             "DELETE FROM tradewind.audit_records",
@@ -204,7 +204,7 @@ async def test_writer_when_it_tries_to_change_or_delete_then_may_not(
             "SELECT tradewind.drop_audit_day('rights', '2026-01-02')",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await store._connection.execute(forbidden)
+                await store.sql._connection.execute(forbidden)
 
 
 async def test_put_when_the_server_is_away_then_says_so_and_connects_anew(
@@ -217,8 +217,8 @@ async def test_put_when_the_server_is_away_then_says_so_and_connects_anew(
             await store.tip(0)
     async with AuditStore(postgres, of) as store:
         assert await store.tip(0) == Tip(None, {})
-        assert store._connection is not None
-        store._connection.terminate()
+        assert store.sql._connection is not None
+        store.sql._connection.terminate()
         with pytest.raises(StoreUnavailable):
             await store.tip(0)
         assert await store.tip(0) == Tip(None, {})
@@ -279,7 +279,7 @@ async def test_store_when_the_schema_is_another_versions_then_rows_wait(
     async def refusing(_: asyncpg.Connection) -> list[str]:
         raise StoreConflict("another version")
 
-    monkeypatch.setattr(audit_store, "migrate", refusing)
+    monkeypatch.setattr(postgres_connection, "migrate", refusing)
     async with AuditStore(postgres, of_stack("version")) as store:
         with pytest.raises(StoreUnavailable, match="another version"):
             await store.tip(0)

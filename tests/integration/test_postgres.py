@@ -279,7 +279,7 @@ async def test_put_when_the_server_spoke_on_an_idle_connection_then_it_is_away(
             """End it."""
 
     async with RowStore(postgres) as store:
-        store._connection = Interrupted()
+        store.sql._connection = Interrupted()
         with pytest.raises(StoreUnavailable, match="another operation"):
             await store.put([rows])
         assert (await store.put([rows])).new == {"regime_history": 1}

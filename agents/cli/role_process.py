@@ -1,0 +1,70 @@
+"""The process of a role that keeps what topics say: logs, metrics, its end, its clients."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, NamedTuple
+
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from prometheus_client import start_http_server
+
+from agents.cli.spoken import spoken_errors
+from streams.settings import Settings
+
+
+class Clients(NamedTuple):
+    """What such a process speaks to the broker with."""
+
+    consumer: AIOKafkaConsumer
+    producer: AIOKafkaProducer
+    admin: AIOKafkaAdminClient
+
+
+@contextlib.asynccontextmanager
+async def started(bootstrap: str, consumer: AIOKafkaConsumer) -> AsyncIterator[Clients]:
+    """Start a consumer with a producer and an admin client beside it; stop all at the end."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    async with contextlib.AsyncExitStack() as stack:
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop)
+        await admin.start()
+        stack.push_async_callback(admin.close)
+        yield Clients(consumer, producer, admin)
+
+
+def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) -> None:
+    """Do the work of a role until it ends or SIGTERM cancels it.
+
+    Parameters
+    ----------
+    serve
+        Its work; cancelled by SIGTERM, it stops what it started.
+    metrics_port
+        Port of /metrics; 0 for none.
+    """
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    settings = Settings.read()
+    logging.getLogger("tradewind").setLevel(settings.log_level)
+    with (
+        spoken_errors(),
+        contextlib.suppress(asyncio.CancelledError),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        if metrics_port:
+            start_http_server(metrics_port, settings.web_host)
+        runner.run(_until_told(serve()))
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task

@@ -9,12 +9,16 @@ import typer
 
 from agents.cli import book_access
 from agents.cli.audit import running_database
+from agents.cli.book_log import BookLog
 from agents.cli.recompute import Recomputed, limits_of, recompute
 from agents.cli.spoken import spoken_errors
+from agents.run.divergence import Slot, compared
+from agents.run.rebuilt import rebuild
 from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from streams.explanation import Explanation
 from streams.records import Decision
+from streams.timestamps import parse_ns
 from tables.archive import run_key
 from tables.audit_rows import AuditRow
 from tables.explanations import read_decision
@@ -25,13 +29,17 @@ _SHOWN_FEATURES = 8
 
 
 class Answer(msgspec.Struct):
-    """What is known of a decision; ``recomputed`` and ``what_if`` where they were asked for."""
+    """What is known of a decision; the rest where it was asked for.
+
+    ``recomputed`` is the book's part, from its log; ``rebuilt`` the whole chain's, from the ticks.
+    """
 
     decision: dict[str, Any]
     explanation: Explanation
     is_stored: bool
     audit: dict[str, Any]
     recomputed: dict[str, Any] | None = None
+    rebuilt: dict[str, Any] | None = None
     what_if: dict[str, Any] | None = None
 
 
@@ -50,7 +58,7 @@ def explain(
     run: book_access.Run = "",
     *,
     again: Annotated[
-        bool, typer.Option("--recompute", help="Fold the book's log again and compare the bytes.")
+        bool, typer.Option("--recompute", help="Make it again from ticks and log; compare bytes.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
@@ -63,6 +71,7 @@ def explain(
         if log is not None and again:
             made = asyncio.run(recompute(log, row.portfolio or "", decision_id))
             said.recomputed = _compared(row, made)
+            said.rebuilt = _rebuilt(row, log, stack_home(stack))
         if log is not None and limits:
             other = asyncio.run(recompute(log, row.portfolio or "", decision_id, limits))
             said.what_if = {"limits": limits, **_verdict(read_decision(other.value))}
@@ -70,7 +79,8 @@ def explain(
         typer.echo(msgspec.json.encode(said).decode())
     else:
         typer.echo("\n".join(lines(said)))
-    if said.recomputed is not None and not said.recomputed["is_identical"]:
+    made_again = [each for each in (said.recomputed, said.rebuilt) if each is not None]
+    if any(each["is_identical"] is False for each in made_again):
         raise typer.Exit(1)
 
 
@@ -97,14 +107,32 @@ async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[Au
 
 
 def _compared(row: AuditRow, made: Recomputed) -> dict[str, Any]:
-    before = msgspec.json.decode(row.value or b"{}")
-    now = msgspec.json.decode(made.value)
     return {
         "is_identical": made.value == row.value,
-        "differs_in": sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k)),
+        "differs_in": [name for name, _, _ in compared(row.value, made.value)],
         "begin": made.begin,
         "from_snapshot": made.from_snapshot,
         "offset": made.offset,
+    }
+
+
+def _rebuilt(row: AuditRow, log: BookLog, home: Path) -> dict[str, Any]:
+    decision = read_decision(row.value or b"")
+    slot = Slot(
+        parse_ns(decision.timestamp), decision.symbol, decision.portfolio, decision.decision_id
+    )
+    made = rebuild(home, log.servers, log.run, slot, row.value or b"")
+    return {
+        # None: nothing is left from which it could be made.
+        "is_identical": made.value == row.value if made.topic else None,
+        "differs_in": [name for name, _, _ in compared(row.value, made.value)]
+        if made.topic
+        else [],
+        "topic": made.topic,
+        "begins": made.begins,
+        "ends": made.ends,
+        "earliest_stage": made.stage,
+        "missing": made.missing,
     }
 
 
@@ -137,6 +165,8 @@ def lines(said: Answer) -> list[str]:
     told.append(f"Audit trail: {place}, {proof}.")
     if said.recomputed is not None:
         told.append(_recomputed_line(said.recomputed))
+    if said.rebuilt is not None:
+        told.append(_rebuilt_line(said.rebuilt))
     if said.what_if is not None:
         told.append(_what_if_line(said.what_if))
     return told
@@ -177,6 +207,21 @@ def _recomputed_line(made: dict[str, Any]) -> str:
     if made["is_identical"]:
         return f"Recomputed: the same bytes; {way}."
     return f"Recomputed: DIFFERENT in {', '.join(made['differs_in'])}; {way}."
+
+
+def _rebuilt_line(made: dict[str, Any]) -> str:
+    if made["is_identical"] is None:
+        return f"Not rebuilt from ticks or bars: {'; '.join(made['missing'])}."
+    places = ", ".join(f"{a}..{b}" for a, b in zip(made["begins"], made["ends"], strict=True))
+    way = f"all stages folded from {made['topic']}, offsets {places}"
+    if made["missing"]:
+        way += f" ({'; '.join(made['missing'])})"
+    if made["is_identical"]:
+        return f"Rebuilt: the same bytes; {way}."
+    return (
+        f"Rebuilt: DIFFERENT in {', '.join(made['differs_in'])}, first in stage "
+        f"{made['earliest_stage'] or 'unknown: its slices are gone'}; {way}."
+    )
 
 
 def _what_if_line(other: dict[str, Any]) -> str:

@@ -112,7 +112,7 @@ async def first_difference(test: TopicBacktest) -> Difference | None:
     test.watch = watch
     await test.fold(here.take)
     fields = compared(there.value, here.value)
-    return Difference(first, fields, await _stage(test, made, first))
+    return Difference(first, fields, await earliest_stage(test, made, first))
 
 
 def compared(there: bytes | None, here: bytes | None) -> list[tuple[str, Any, Any]]:
@@ -144,7 +144,9 @@ def _flat(path: str, value: Any) -> list[tuple[str, Any]]:  # noqa: ANN401  any 
     ]
 
 
-async def _stage(test: TopicBacktest, made: dict[tuple[str, int, int], Slice], slot: Slot) -> str:
+async def earliest_stage(
+    test: TopicBacktest, made: dict[tuple[str, int, int], Slice], slot: Slot
+) -> str:
     """Return the earliest stage whose recorded slice differs from the one made here."""
     names = ("bars", *(spec.name for _, spec in SLICE_STAGES))
     topics = [source.name for source, _ in SLICE_STAGES] + [PORTFOLIO_EVENTS.name]

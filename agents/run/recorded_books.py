@@ -1,17 +1,35 @@
 """The book's log of a recorded run, walked again: its records act behind the very slices they did.
 
 Slices come from the chain, not from the log: the log only says in which order a portfolio took
-them, and which records of people and venues stood between.
+them, and which records of people and venues stood between. Where a range ends before the log does,
+one partition's slices beyond the end may stand before another's last: they are passed over, and a
+portfolio's part of the log is over where all partitions are beyond, because there it decided a bar
+of which the range knows nothing.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
 
 from agents.run.in_process import Books, Said
 from streams.errors import RecordError
 from streams.slices import Slice, SliceKey
 from streams.transport import Record
 
-_Place = tuple[str, int, SliceKey]
+
+class _Place(NamedTuple):
+    """Which slice of a portfolio a record is, and how it stands in its bar."""
+
+    name: str
+    partition: int
+    key: SliceKey
+
+
+class _Found(NamedTuple):
+    """A slice in the log; ``is_last`` of its bar and partition, of so many partitions."""
+
+    place: _Place
+    is_last: bool
+    n_partitions: int
 
 
 class RecordedBooks:
@@ -23,21 +41,26 @@ class RecordedBooks:
         Those that act.
     logs
         The partitions of the recorded log, each in order.
+    last_ns
+        Close of the last bar that the chain makes.
     """
 
-    def __init__(self, books: Books, logs: list[AsyncIterator[Record]]) -> None:
+    def __init__(self, books: Books, logs: list[AsyncIterator[Record]], last_ns: int) -> None:
         self._books = books
         self._logs = dict(enumerate(logs))
-        self._next: dict[int, tuple[Record, _Place | None]] = {}
+        self._last_ns = last_ns
+        self._next: dict[int, tuple[Record, _Found | None]] = {}
         self._made: dict[_Place, Slice] = {}
         self._taken: dict[tuple[str, int], SliceKey] = {}
+        self._beyond: dict[str, set[int]] = {}
+        self._over: set[str] = set()
         self.has_news = False
         self.n_records = 0
 
     def take(self, slice_: Slice) -> Iterator[Said]:
         """Keep what prediction made until the log asks for it."""
         for name, rows in self._books.split(slice_):
-            self._made[name, slice_.meta.partition, slice_.key] = rows
+            self._made[_Place(name, slice_.meta.partition, slice_.key)] = rows
         self.has_news = True
         return iter(())
 
@@ -53,32 +76,49 @@ class RecordedBooks:
                 for each in said:
                     yield each
 
-    async def _peek(self, number: int) -> tuple[Record, _Place | None] | None:
-        """Return the next record of a partition, and its place if it is a slice."""
+    async def _peek(self, number: int) -> tuple[Record, _Found | None] | None:
+        """Return the next record of a partition, and what slice it is, if it is one."""
         if number not in self._next:
             record = await anext(self._logs[number], None)
             if record is None:
                 return None
-            self._next[number] = record, _place_of(record)
+            self._next[number] = record, _found_in(record)
         return self._next[number]
 
-    def _said(self, record: Record, place: _Place | None) -> Iterator[Said] | None:
+    def _said(self, record: Record, found: _Found | None) -> Iterator[Said] | None:
         """Return what a record causes, None if its slice is not made yet."""
-        if place is None:
+        if _name_of(record) in self._over:
+            return iter(())
+        if found is None:
             self.n_records += 1
             return self._books.read(record)
-        name, partition, key = place
-        last = self._taken.get((name, partition))
-        if last is not None and key <= last:
+        place = found.place
+        if place.key.close_ns > self._last_ns:
+            self._pass_over(found)
+            return iter(())
+        taken_by = place.name, place.partition
+        last = self._taken.get(taken_by)
+        if last is not None and place.key <= last:
             return iter(())  # sent again after a restart
         made = self._made.pop(place, None)
         if made is None:
             return None
-        self._taken[name, partition] = key
-        return self._books.give(name, made)
+        self._taken[taken_by] = place.key
+        return self._books.give(place.name, made)
+
+    def _pass_over(self, found: _Found) -> None:
+        if found.is_last:
+            beyond = self._beyond.setdefault(found.place.name, set())
+            beyond.add(found.place.partition)
+            if len(beyond) == found.n_partitions:
+                self._over.add(found.place.name)
 
 
-def _place_of(record: Record) -> _Place | None:
+def _name_of(record: Record) -> str:
+    return (record.key or b"").decode(errors="replace")
+
+
+def _found_in(record: Record) -> _Found | None:
     """Return which slice a record is; None for all that are none."""
     if (record.value or b"").startswith(b"{"):
         return None
@@ -86,4 +126,6 @@ def _place_of(record: Record) -> _Place | None:
         slice_ = Slice.decode(record.value or b"")
     except RecordError:
         return None
-    return (record.key or b"").decode(errors="replace"), slice_.meta.partition, slice_.key
+    meta = slice_.meta
+    place = _Place(_name_of(record), meta.partition, slice_.key)
+    return _Found(place, meta.chunk == meta.n_chunks - 1, meta.n_partitions)

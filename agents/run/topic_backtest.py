@@ -155,7 +155,7 @@ class TopicBacktest:
         books = Books(self.epochs, n_partitions)
         async with AsyncExitStack() as stack:
             logs = await self._book_logs(stack) if self.is_recorded else []
-            recorded = RecordedBooks(books, logs)
+            recorded = RecordedBooks(books, logs, self.range.last_ns)
             to_books = recorded.take if self.is_recorded else books.take
             chain = InProcess(self.epochs, n_partitions, to_books, self.watch)
             async for said in self._steps(chain):

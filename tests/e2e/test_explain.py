@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from typer.testing import CliRunner, Result
 
 from agents.cli import program
@@ -110,6 +111,7 @@ async def test_explain_when_roles_were_killed_then_every_answer_is_whole_and_ide
         bought = [d for d in said.values() if d["action"] == "BUY" and d["approved"]]
         last = max(bought, key=lambda d: d["timestamp"])
         answers = await asyncio.to_thread(questions, home, last["decision_id"])
+        await check_later(run, last["decision_id"])
         over_http = await asked_over_http(run, last["decision_id"])
     models = [each for each in why.values() if each.explained == "model"]
     assert len(models) > 20
@@ -167,12 +169,41 @@ def check(answered: str, decision: dict[str, Any]) -> None:
     assert (answer["is_stored"], answer["audit"]["is_proved"]) == (True, True)
     assert answer["recomputed"]["is_identical"]
     assert not answer["recomputed"]["from_snapshot"]
+    rebuilt = answer["rebuilt"]
+    assert (rebuilt["is_identical"], rebuilt["topic"]) == (True, "market-ticks")
+    assert rebuilt["begins"] == [0] * len(rebuilt["ends"])
     assert not answer["what_if"]["approved"]
     assert "MAX_GROSS_EXPOSURE" in answer["what_if"]["refused_by"]
     spoken = "\n".join(lines(msgspec.json.decode(answered, type=Answer)))
     assert "Recomputed: the same bytes" in spoken
+    assert "Rebuilt: the same bytes; all stages folded from market-ticks" in spoken
     assert "proved by signed head" in spoken
     assert "With max_gross_fraction 1e-06 from this bar on: BUY" in spoken
+
+
+async def check_later(run: Trial, decision_id: str) -> None:
+    """Let time delete the ticks, then the bars: the rest is folded, and what is gone is said."""
+    from_bars = await without(run, "market-ticks", decision_id)
+    assert (from_bars["is_identical"], from_bars["topic"]) == (True, "market-bars"), from_bars
+    assert "what came before was deleted" in from_bars["missing"][0]
+    from_nothing = await without(run, "market-bars", decision_id)
+    assert (from_nothing["is_identical"], len(from_nothing["missing"])) == (None, 2)
+
+
+async def without(run: Trial, topic: str, decision_id: str) -> Any:  # noqa: ANN401  JSON
+    """Let a topic lose its first record, as time does, and ask for the decision again."""
+    place = TopicPartition(run.run.prefix + topic, 0)
+    admin = AIOKafkaAdminClient(bootstrap_servers=run.run.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_records({place: RecordsToDelete(before_offset=1)})
+    finally:
+        await admin.close()
+    told = await asyncio.to_thread(
+        asked, run.run.home, "explain", decision_id, "--recompute", "--json"
+    )
+    assert told.exit_code == 0, told.output
+    return json.loads(told.stdout)["rebuilt"]
 
 
 def questions(home: Path, decision_id: str) -> list[Result]:

@@ -23,10 +23,12 @@ async def log_of(*records: Record) -> AsyncIterator[Record]:
         yield record
 
 
-async def walked(world: World, log: list[Record], made: list[Slice]) -> tuple[list[Said], int]:
+async def walked(
+    world: World, log: list[Record], made: list[Slice], last_ns: int = 1 << 62
+) -> tuple[list[Said], int]:
     """Let the books take slices in their own order, and walk the log behind each."""
     logs = [log_of(*log) if partition == HOME else log_of() for partition in (0, 1)]
-    books = RecordedBooks(Books(world.epochs, 2), logs)
+    books = RecordedBooks(Books(world.epochs, 2), logs, last_ns)
     said = []
     for slice_ in made:
         assert list(books.take(slice_)) == []
@@ -77,3 +79,16 @@ async def test_books_when_the_log_ends_then_slices_beyond_it_wait(tmp_path: Path
     slices = [world.slice(m, p, all_at(100.0)) for m in (1, 2) for p in (0, 1)]
     said, _ = await walked(world, [world.record(s) for s in slices[:2]], slices)
     assert len(said) == 1
+
+
+async def test_books_when_the_range_ends_before_the_log_then_its_last_bar_is_decided(
+    tmp_path: Path,
+) -> None:
+    """One partition was a bar ahead; the halt behind the next decision acts on nothing here."""
+    world = World(tmp_path)
+    slices = [world.slice(m, p, all_at(100.0, target=0.1)) for m in (1, 2) for p in (0, 1)]
+    ahead = [world.record(slices[n]) for n in (1, 3, 0)]
+    log = [*ahead, halt(world), world.record(slices[2]), halt(world)]
+    said, n_records = await walked(world, log, slices[:2], slices[0].meta.close_ns)
+    # Two accounts: the bar's, and that of the halt which stood before the next bar's decision.
+    assert (verdicts(said), n_records) == ([["CORRELATION_WARMUP"], []], 1)

@@ -23,12 +23,13 @@ from tables.stores.decision_log import DecisionLog
 from tables.stores.servers import postgres
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
+from tables.views.behind import NOTHING, Behind
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
 from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
-from tables.views.site import NOTHING, Behind, site
+from tables.views.site import site
 
 DEFAULT_PORT = 8090
 
@@ -83,10 +84,12 @@ class Served(NamedTuple):
 
 
 def _behind(api_url: str, home: Path | None, stack: str, run: str) -> Behind:
-    if home is None or not postgres.is_usable(home):
+    if home is None:
         return Behind(api_url)
+    if not postgres.is_usable(home):
+        return Behind(api_url, None, home)
     reader = AuditReader(postgres.server_of(home), run_key(stack, run))
-    return Behind(api_url, reader, home / "artifacts")
+    return Behind(api_url, reader, home)
 
 
 @asynccontextmanager
@@ -102,7 +105,7 @@ async def serving(
         callers = Callers(TokenKeys(served.auth), served.stack)
         endpoints = Endpoints(callers, CallLimits(), forwarder)
     behind = NOTHING if served is None else served.behind
-    app = site(Pages(about, memory, log), host, endpoints, behind)
+    app = site(Pages(about, memory, log, behind), host, endpoints)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:

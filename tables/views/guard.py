@@ -4,9 +4,11 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
+from tables.views.decision_row import DecisionRow
 from tables.views.endpoint import strays
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,12 +57,18 @@ class Message:
 class MessageError(Exception):
     """Raised by a handler to answer with a message."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, row: DecisionRow | None = None) -> None:
         super().__init__(message.title)
         self.message = message
+        self.row = row
 
 
-MessagePage = Callable[[Message], web.Response]
+class MessagePage(Protocol):
+    """Makes a page of a message, with the line that it is about."""
+
+    def __call__(self, message: Message, row: DecisionRow | None = None) -> web.Response:
+        """Return the page."""
+
 
 _FOREIGN_HOST = Message(
     421,
@@ -112,7 +120,7 @@ def guard(bound_host: str, page_of: MessagePage) -> Callable[..., Awaitable[web.
         try:
             return await handler(request)
         except MessageError as error:
-            return page_of(error.message)
+            return page_of(error.message, error.row)
         except web.HTTPException:
             # Ours raise none: what is left is the router's, which found nothing.
             return page_of(_NO_SUCH_PAGE)

@@ -4,27 +4,26 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
 from aiohttp import web
 
-from models.features.catalogue import CATALOGUE
 from streams.epochs import Limits
 from streams.errors import RecordError
 from streams.records import Decision
-from streams.timestamps import format_ns, parse_ns
+from streams.timestamps import format_ns
 from tables.stores.decision_log import LogAway, LogRecord, LogStatus, RecordGone
+from tables.views.behind import NOTHING, Behind
+from tables.views.decision_detail import detail
 from tables.views.decision_index import IDS_MAX, ROWS_MAX
 from tables.views.decision_row import (
-    UNREADABLE,
     VERDICTS,
     DecisionRow,
     decode_decision,
     is_decision_id,
-    verdict_of,
 )
 from tables.views.figures import line_curve
 from tables.views.guard import Message, MessageError
 from tables.views.query import FILTERS, QueryError, parse_query
+from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
 from tables.views.templates import render, style_sheet
 
@@ -39,8 +38,6 @@ _SHOWN_CONFLICTS = 5
 _VALUE_CHARACTERS = 100
 # Limits live in epochs, not in snapshots: shown is the one that every portfolio starts with.
 _ASSET_LIMIT = Limits().max_asset_fraction
-
-_FEATURES = {feature.name: feature for feature in CATALOGUE}
 
 
 class Log(Protocol):
@@ -75,6 +72,7 @@ class Pages:
     about: About
     memory: RunMemory
     log: Log
+    behind: Behind = NOTHING
 
     async def decisions(self, request: web.Request) -> web.Response:
         """Answer ``/``."""
@@ -97,22 +95,16 @@ class Pages:
 
     async def decision(self, request: web.Request) -> web.Response:
         """Answer ``/decisions/{id}``."""
-        decision_id = request.match_info["id"].lower()
-        if not is_decision_id(decision_id):
-            raise MessageError(_bad_id(decision_id))
-        place = self.memory.decisions.find(decision_id)
-        if place is None:
-            raise MessageError(self._unknown(decision_id))
-        try:
-            record = await self.log.fetch(self.memory.decisions_topic, *place)
-            decision = decode_decision(record.value)
-        except LogAway:
-            return self._remembered(decision_id, _RECORD_AWAY)
-        except (RecordGone, RecordError):
-            return self._remembered(decision_id, _RECORD_GONE)
-        if decision.decision_id != decision_id:
-            return self._remembered(decision_id, _RECORD_GONE)
-        return self._page("decision.html", **self._detail(decision, record))
+        decision, record = await self._found(request)
+        why = await Reasons(self.behind.reader, self.behind.home).of(decision, record)
+        conflicts = self.memory.decisions.conflicts_of(decision.decision_id)
+        shown = detail(decision, record, why)
+        return self._page("decision.html", own_conflicts=conflicts, **shown)
+
+    async def event(self, request: web.Request) -> web.Response:
+        """Answer ``/decisions/{id}/event``: the bytes of the event as they are on Kafka."""
+        _, record = await self._found(request)
+        return web.Response(body=record.value, content_type="application/json")
 
     async def portfolio(self, _request: web.Request) -> web.Response:
         """Answer ``/portfolio``."""
@@ -187,29 +179,27 @@ class Pages:
             ("portfolio", "Portfolio", values(lambda row: (row.portfolio,))[:_SUGGESTIONS_MAX]),
         ]
 
-    def _detail(self, decision: Decision, record: LogRecord) -> dict[str, Any]:
-        families: dict[str, list[tuple[str, float, str]]] = {}
-        for name, value in decision.features.items():
-            known = _FEATURES.get(name)
-            family, unit = (known.family, known.unit) if known else ("other", "")
-            families.setdefault(family, []).append((name, value, unit))
-        return {
-            "decision": decision,
-            "record": record,
-            "close": format_ns(parse_ns(decision.timestamp)),
-            "verdict": verdict_of(decision),
-            "regime": msgspec.structs.astuple(decision.regime_probs),
-            "weights": msgspec.structs.astuple(decision.strategy_weights),
-            "checks": msgspec.structs.asdict(decision.risk_checks),
-            "digests": msgspec.structs.asdict(decision.digests),
-            "families": families,
-            "own_conflicts": self.memory.decisions.conflicts_of(decision.decision_id),
-            "raw_json": _indented(record.value or b""),
-        }
+    async def _found(self, request: web.Request) -> tuple[Decision, LogRecord]:
+        decision_id = request.match_info["id"].lower()
+        if not is_decision_id(decision_id):
+            raise MessageError(_bad_id(decision_id))
+        place = self.memory.decisions.find(decision_id)
+        if place is None:
+            raise MessageError(self._unknown(decision_id))
+        try:
+            record = await self.log.fetch(self.memory.decisions_topic, *place)
+            decision = decode_decision(record.value)
+        except LogAway as error:
+            raise self._remembered(decision_id, _RECORD_AWAY) from error
+        except (RecordGone, RecordError) as error:
+            raise self._remembered(decision_id, _RECORD_GONE) from error
+        if decision.decision_id != decision_id:
+            raise self._remembered(decision_id, _RECORD_GONE)
+        return decision, record
 
-    def _remembered(self, decision_id: str, message: Message) -> web.Response:
+    def _remembered(self, decision_id: str, message: Message) -> MessageError:
         page = self.memory.decisions.page(lambda row: row.decision_id == decision_id, None, 1)
-        return self.message(message, page.rows[0] if page.rows else None)
+        return MessageError(message, page.rows[0] if page.rows else None)
 
     def _unknown(self, decision_id: str) -> Message:
         waiting = self.log.status.state != "ok"
@@ -255,10 +245,3 @@ def _bad_id(text: str) -> Message:
         "7d444840-9dc0-51d1-b245-5ffdce74fad2.",
         "Copy the field decision_id of a decision.",
     )
-
-
-def _indented(value: bytes) -> str:
-    try:
-        return msgspec.json.format(value, indent=2).decode(errors="replace")
-    except UNREADABLE:
-        return value.decode(errors="replace")

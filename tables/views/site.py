@@ -1,11 +1,7 @@
 """The site: addresses, pages and the guard, as one aiohttp application."""
 
-from pathlib import Path
-from typing import NamedTuple
-
 from aiohttp import web
 
-from tables.stores.audit_reader import AuditReader
 from tables.views.api import OF_WORKERS, add_api, elsewhere
 from tables.views.bodies import MOST_BYTES
 from tables.views.decisions import decision_endpoints
@@ -15,20 +11,7 @@ from tables.views.guard import add_headers, guard
 from tables.views.pages import Pages
 
 
-class Behind(NamedTuple):
-    """What programs are answered from: a worker, the database of the run, and its models."""
-
-    worker_url: str = ""
-    reader: AuditReader | None = None
-    artifacts: Path = Path()
-
-
-NOTHING = Behind()
-
-
-def site(
-    pages: Pages, bound_host: str, endpoints: Endpoints | None = None, behind: Behind = NOTHING
-) -> web.Application:
+def site(pages: Pages, bound_host: str, endpoints: Endpoints | None = None) -> web.Application:
     """Return the application.
 
     Parameters
@@ -40,8 +23,6 @@ def site(
     endpoints
         How programs are answered: with the run's decisions here, with the rest by a worker; None
         to answer people only.
-    behind
-        What programs are answered from besides the log.
     """
     app = web.Application(
         middlewares=[guard(bound_host, pages.message)], client_max_size=MOST_BYTES
@@ -49,13 +30,15 @@ def site(
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/", pages.decisions)
     app.router.add_get("/decisions/{id}", pages.decision)
+    app.router.add_get("/decisions/{id}/event", pages.event)
     app.router.add_get("/portfolio", pages.portfolio)
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)
     app.router.add_get("/page.css", pages.style)
     if endpoints is not None:
+        behind = pages.behind
         own = decision_endpoints(pages.memory, pages.log)
-        why = forensics_endpoints(pages.memory, behind.reader, behind.artifacts)
+        why = forensics_endpoints(pages.memory, behind.reader, behind.home / "artifacts")
         others = elsewhere(OF_WORKERS, behind.worker_url, "a worker")
         add_api(app, (*own, *why, *others), endpoints)
     return app

@@ -20,6 +20,7 @@ _ENVIRONMENT.filters |= {
     "percent": number_text.percent_text,
     "money": number_text.money_text,
     "quantity": number_text.quantity_text,
+    "signed_quantity": number_text.signed_quantity_text,
     "feature": number_text.feature_text,
     "time": number_text.time_text,
     "kafka_time": number_text.kafka_time_text,

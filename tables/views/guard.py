@@ -79,7 +79,7 @@ _FOREIGN_HOST = Message(
 _NO_SUCH_PAGE = Message(
     404,
     "No such page",
-    "There are /, /decisions/{id}, /portfolio, /dead-letters and /health.",
+    "There are /, /decisions/{id}, /market, /portfolio, /dead-letters and /health.",
     "Check the address.",
 )
 _READ_ONLY = Message(

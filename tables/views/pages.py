@@ -22,7 +22,9 @@ from tables.views.decision_row import (
 )
 from tables.views.figures import line_curve
 from tables.views.guard import Message, MessageError
-from tables.views.query import FILTERS, QueryError, parse_query
+from tables.views.market_chart import market_chart
+from tables.views.market_history import Market
+from tables.views.query import FILTERS, QueryError, parse_market, parse_query
 from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
 from tables.views.templates import render, style_sheet
@@ -106,6 +108,28 @@ class Pages:
         _, record = await self._found(request)
         return web.Response(body=record.value, content_type="application/json")
 
+    async def market(self, request: web.Request) -> web.Response:
+        """Answer ``/market``."""
+        try:
+            symbol, portfolio = parse_market(list(request.query.items()))
+        except QueryError as error:
+            raise MessageError(_bad_query(error)) from error
+        markets = self.memory.markets.markets()
+        if not markets:
+            return self._page("market.html", here="/market", chart=None)
+        market = self._market(markets, symbol, portfolio)
+        rows = self.memory.markets.rows(market)
+        return self._page(
+            "market.html",
+            here="/market",
+            market=market,
+            symbols=sorted({each.symbol for each in markets}),
+            portfolios=sorted({each.portfolio for each in markets}),
+            n_left_out=len(self.memory.markets.left_out),
+            rows=rows[::-1],
+            chart=market_chart(rows),
+        )
+
     async def portfolio(self, _request: web.Request) -> web.Response:
         """Answer ``/portfolio``."""
         accounts = []
@@ -168,6 +192,19 @@ class Pages:
             "refresh_s": 0,
         }
         return web.Response(text=render(name, **(shared | context)), content_type="text/html")
+
+    def _market(self, markets: list[Market], symbol: str, portfolio: str) -> Market:
+        """Return the market that was asked for; of what was left open, that decided about last."""
+        newest = self.memory.decisions.newest
+        last = None if newest is None else Market(newest.symbol, newest.portfolio)
+        fitting = [
+            each
+            for each in markets
+            if symbol in ("", each.symbol) and portfolio in ("", each.portfolio)
+        ]
+        if not fitting:
+            raise MessageError(_no_market(symbol, portfolio))
+        return last if last in fitting else fitting[0]
 
     def _choices(self) -> list[tuple[str, str, list[str]]]:
         values = self.memory.decisions.values
@@ -234,6 +271,16 @@ def _bad_query(error: QueryError) -> Message:
         f"{error.parameter[:_VALUE_CHARACTERS]} was {error.value[:_VALUE_CHARACTERS]!r}; "
         f"expected {error.expected}.",
         "Correct the address, or start from the list without filters.",
+    )
+
+
+def _no_market(symbol: str, portfolio: str) -> Message:
+    asked = f"symbol {symbol!r}" + (f" in portfolio {portfolio!r}" if portfolio else "")
+    return Message(
+        404,
+        "No such market",
+        f"Nothing was decided about {asked}, as far as the log was read.",
+        "Choose one of the list on the page of the markets.",
     )
 
 

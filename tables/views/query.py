@@ -101,6 +101,21 @@ def parse_query(given: list[tuple[str, str]]) -> DecisionQuery:
     )
 
 
+def parse_market(given: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return symbol and portfolio of a market, each empty if not given.
+
+    Raises
+    ------
+    QueryError
+        As :func:`parse_query`.
+    """
+    for name, value in given:
+        if name not in ("symbol", "portfolio"):
+            raise QueryError(name, value, "symbol and portfolio alone")
+    asked = parse_query(given)
+    return asked.symbol, asked.portfolio
+
+
 def _one_of(*allowed: str) -> Callable[[str, str], str]:
     def parse(name: str, value: str) -> str:
         if value and value not in allowed:

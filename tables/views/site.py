@@ -31,6 +31,7 @@ def site(pages: Pages, bound_host: str, endpoints: Endpoints | None = None) -> w
     app.router.add_get("/", pages.decisions)
     app.router.add_get("/decisions/{id}", pages.decision)
     app.router.add_get("/decisions/{id}/event", pages.event)
+    app.router.add_get("/market", pages.market)
     app.router.add_get("/portfolio", pages.portfolio)
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)

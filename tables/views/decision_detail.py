@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from models.features.catalogue import CATALOGUE
+from models.regime.posterior import REGIMES
 from streams.explanation import Explanation
 from streams.records import Decision
 from streams.timestamps import format_ns, parse_ns
@@ -44,6 +45,9 @@ def detail(decision: Decision, record: LogRecord, why: Why) -> dict[str, Any]:
         "badge": why.badge,
         "drawn": _drawn(said),
         "drawn_width": WATERFALL_WIDTH,
+        "specialists": {
+            name: said.specialists[name] for name in REGIMES if name in said.specialists
+        },
         "looked": _looked(said),
         "raw_json": _indented(record.value or b""),
     }

@@ -1,5 +1,6 @@
 """The pages: each reads the run's memory, one of them also one record of the log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from streams.errors import RecordError
 from streams.records import Decision
 from streams.timestamps import format_ns
 from tables.stores.decision_log import LogAway, LogRecord, LogStatus, RecordGone
+from tables.views.auth import Caller
 from tables.views.behind import NOTHING, Behind
 from tables.views.decision_detail import detail
 from tables.views.decision_index import IDS_MAX, ROWS_MAX
@@ -21,12 +23,13 @@ from tables.views.decision_row import (
     is_decision_id,
 )
 from tables.views.figures import line_curve
-from tables.views.guard import Message, MessageError
+from tables.views.guard import VIEWER, WITH_A_FORM, Message, MessageError
 from tables.views.market_chart import market_chart
 from tables.views.market_history import Market
 from tables.views.query import FILTERS, QueryError, parse_market, parse_query
 from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
+from tables.views.sessions import sees_all
 from tables.views.templates import render, style_sheet
 
 # About two screens.
@@ -82,14 +85,20 @@ class Pages:
             asked = parse_query(list(request.query.items()))
         except QueryError as error:
             raise MessageError(_bad_query(error)) from error
-        page = self.memory.decisions.page(asked.wants, asked.before, PAGE_ROWS)
-        return self._page(
+        viewer = request[VIEWER]
+
+        def wanted(row: DecisionRow) -> bool:
+            return asked.wants(row) and viewer.may_see(row.portfolio)
+
+        page = self.memory.decisions.page(wanted, asked.before, PAGE_ROWS)
+        return self.page(
+            request,
             "decisions.html",
             here="/",
             page=page,
             asked=asked,
             query={name: getattr(asked, name) for name in FILTERS},
-            choices=self._choices(),
+            choices=self._choices(viewer),
             rows_max=ROWS_MAX,
             live_s=LIVE_S,
             refresh_s=LIVE_S if asked.live else 0,
@@ -101,7 +110,7 @@ class Pages:
         why = await Reasons(self.behind.reader, self.behind.home).of(decision, record)
         conflicts = self.memory.decisions.conflicts_of(decision.decision_id)
         shown = detail(decision, record, why)
-        return self._page("decision.html", own_conflicts=conflicts, **shown)
+        return self.page(request, "decision.html", own_conflicts=conflicts, **shown)
 
     async def event(self, request: web.Request) -> web.Response:
         """Answer ``/decisions/{id}/event``: the bytes of the event as they are on Kafka."""
@@ -114,12 +123,14 @@ class Pages:
             symbol, portfolio = parse_market(list(request.query.items()))
         except QueryError as error:
             raise MessageError(_bad_query(error)) from error
-        markets = self.memory.markets.markets()
+        viewer = request[VIEWER]
+        markets = [each for each in self.memory.markets.markets() if viewer.may_see(each.portfolio)]
         if not markets:
-            return self._page("market.html", here="/market", chart=None)
+            return self.page(request, "market.html", here="/market", chart=None)
         market = self._market(markets, symbol, portfolio)
         rows = self.memory.markets.rows(market)
-        return self._page(
+        return self.page(
+            request,
             "market.html",
             here="/market",
             market=market,
@@ -130,10 +141,12 @@ class Pages:
             chart=market_chart(rows),
         )
 
-    async def portfolio(self, _request: web.Request) -> web.Response:
+    async def portfolio(self, request: web.Request) -> web.Response:
         """Answer ``/portfolio``."""
         accounts = []
         for account in self.memory.accounts.curves():
+            if not request[VIEWER].may_see(account.latest.portfolio):
+                continue
             points = account.points()
             accounts.append(
                 {
@@ -145,14 +158,16 @@ class Pages:
                     "n_seen": account.n_seen,
                 }
             )
-        return self._page(
-            "portfolio.html", here="/portfolio", accounts=accounts, limit=_ASSET_LIMIT
+        return self.page(
+            request, "portfolio.html", here="/portfolio", accounts=accounts, limit=_ASSET_LIMIT
         )
 
-    async def dead_letters(self, _request: web.Request) -> web.Response:
+    async def dead_letters(self, request: web.Request) -> web.Response:
         """Answer ``/dead-letters``."""
+        if not sees_all(request[VIEWER]):
+            raise MessageError(_NOT_YOURS)
         letters = self.memory.dead_letters.newest()
-        return self._page("dead_letters.html", here="/dead-letters", letters=letters)
+        return self.page(request, "dead_letters.html", here="/dead-letters", letters=letters)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Answer ``/health``: 200 if the pages are up to date, else 503 with the reason."""
@@ -170,9 +185,12 @@ class Pages:
         """Answer ``/page.css``."""
         return web.Response(text=style_sheet(), content_type="text/css")
 
-    def message(self, message: Message, row: DecisionRow | None = None) -> web.Response:
+    def message(
+        self, request: web.Request, message: Message, row: DecisionRow | None = None
+    ) -> web.Response:
         """Return a page that only says something, and the line it is about."""
-        response = self._page(
+        response = self.page(
+            request,
             "message.html",
             title=message.title,
             message=message.message,
@@ -182,16 +200,24 @@ class Pages:
         response.set_status(message.status)
         return response
 
-    def _page(self, name: str, **context: Any) -> web.Response:  # noqa: ANN401  values of any template
+    def page(self, request: web.Request, name: str, **context: Any) -> web.Response:  # noqa: ANN401  values of any template
+        """Return a page, made of a template for whoever looks."""
+        viewer = request.get(VIEWER)
         shared: dict[str, Any] = {
             "about": self.about,
             "memory": self.memory,
             "status": self.log.status,
             "conflicts": list(islice(reversed(self.memory.decisions.conflicts), _SHOWN_CONFLICTS)),
+            "viewer": viewer,
+            "sees_all": viewer is not None and sees_all(viewer),
             "here": "",
             "refresh_s": 0,
         }
-        return web.Response(text=render(name, **(shared | context)), content_type="text/html")
+        signs_out = viewer is None or bool(viewer.subject)
+        headers = WITH_A_FORM if signs_out else {}
+        return web.Response(
+            text=render(name, **(shared | context)), content_type="text/html", headers=headers
+        )
 
     def _market(self, markets: list[Market], symbol: str, portfolio: str) -> Market:
         """Return the market that was asked for; of what was left open, that decided about last."""
@@ -206,8 +232,12 @@ class Pages:
             raise MessageError(_no_market(symbol, portfolio))
         return last if last in fitting else fitting[0]
 
-    def _choices(self) -> list[tuple[str, str, list[str]]]:
-        values = self.memory.decisions.values
+    def _choices(self, viewer: Caller) -> list[tuple[str, str, list[str]]]:
+        def values(of: Callable[[DecisionRow], tuple[str, ...]]) -> list[str]:
+            return self.memory.decisions.values(
+                lambda row: of(row) if viewer.may_see(row.portfolio) else ()
+            )
+
         return [
             ("symbol", "Symbol", values(lambda row: (row.symbol,))[:_SUGGESTIONS_MAX]),
             ("action", "Action", ["BUY", "SELL", "HOLD"]),
@@ -227,15 +257,22 @@ class Pages:
             record = await self.log.fetch(self.memory.decisions_topic, *place)
             decision = decode_decision(record.value)
         except LogAway as error:
-            raise self._remembered(decision_id, _RECORD_AWAY) from error
+            raise self._remembered(request, decision_id, _RECORD_AWAY) from error
         except (RecordGone, RecordError) as error:
-            raise self._remembered(decision_id, _RECORD_GONE) from error
+            raise self._remembered(request, decision_id, _RECORD_GONE) from error
         if decision.decision_id != decision_id:
-            raise self._remembered(decision_id, _RECORD_GONE)
+            raise self._remembered(request, decision_id, _RECORD_GONE)
+        if not request[VIEWER].may_see(decision.portfolio):
+            raise MessageError(self._unknown(decision_id))
         return decision, record
 
-    def _remembered(self, decision_id: str, message: Message) -> MessageError:
-        page = self.memory.decisions.page(lambda row: row.decision_id == decision_id, None, 1)
+    def _remembered(self, request: web.Request, decision_id: str, message: Message) -> MessageError:
+        viewer = request[VIEWER]
+
+        def wanted(row: DecisionRow) -> bool:
+            return row.decision_id == decision_id and viewer.may_see(row.portfolio)
+
+        page = self.memory.decisions.page(wanted, None, 1)
         return MessageError(message, page.rows[0] if page.rows else None)
 
     def _unknown(self, decision_id: str) -> Message:
@@ -261,6 +298,14 @@ _RECORD_GONE = Message(
     "The record is gone",
     "The topic no longer holds this decision: its retention is over, or the topic was made anew.",
     "The archive has it.",
+)
+
+
+_NOT_YOURS = Message(
+    403,
+    "Not for this token",
+    "What could not be used belongs to no portfolio, so it is for tokens of all portfolios.",
+    "Ask for a token with --portfolio '*'.",
 )
 
 

@@ -1,17 +1,30 @@
 """The site: addresses, pages and the guard, as one aiohttp application."""
 
+from typing import NamedTuple
+
 from aiohttp import web
 
+from tables.stores.entry_codes import EntryCodes
 from tables.views.api import OF_WORKERS, add_api, elsewhere
 from tables.views.bodies import MOST_BYTES
 from tables.views.decisions import decision_endpoints
 from tables.views.endpoint import Endpoints
+from tables.views.entrance import Entrance
 from tables.views.forensics import forensics_endpoints
 from tables.views.guard import add_headers, guard
 from tables.views.pages import Pages
+from tables.views.sessions import Sessions
 
 
-def site(pages: Pages, bound_host: str, endpoints: Endpoints | None = None) -> web.Application:
+class Served(NamedTuple):
+    """How programs are answered, and how people come in: both by tokens of the same keys."""
+
+    endpoints: Endpoints
+    sessions: Sessions
+    codes: EntryCodes
+
+
+def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.Application:
     """Return the application.
 
     Parameters
@@ -20,12 +33,13 @@ def site(pages: Pages, bound_host: str, endpoints: Endpoints | None = None) -> w
         What people see.
     bound_host
         One more name under which it may be asked.
-    endpoints
+    served
         How programs are answered: with the run's decisions here, with the rest by a worker; None
-        to answer people only.
+        to answer people only, and to ask nobody who looks.
     """
+    door = None if served is None else Entrance(served.sessions, served.codes, pages.page)
     app = web.Application(
-        middlewares=[guard(bound_host, pages.message)], client_max_size=MOST_BYTES
+        middlewares=[guard(bound_host, pages.message, door)], client_max_size=MOST_BYTES
     )
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/", pages.decisions)
@@ -36,10 +50,13 @@ def site(pages: Pages, bound_host: str, endpoints: Endpoints | None = None) -> w
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)
     app.router.add_get("/page.css", pages.style)
-    if endpoints is not None:
+    if served is not None and door is not None:
+        app.router.add_get("/enter/{code}", door.enter)
+        app.router.add_post("/session", door.begin)
+        app.router.add_post("/session/end", door.end)
         behind = pages.behind
         own = decision_endpoints(pages.memory, pages.log)
         why = forensics_endpoints(pages.memory, behind.reader, behind.home / "artifacts")
         others = elsewhere(OF_WORKERS, behind.worker_url, "a worker")
-        add_api(app, (*own, *why, *others), endpoints)
+        add_api(app, (*own, *why, *others), served.endpoints)
     return app

@@ -199,7 +199,7 @@ async def test_decision_page_when_it_is_explained_then_waterfall_and_attention_a
         '<rect x="240.0" y="2" width="120.0" height="10"/>',
         "+0.6000",
         "-0.2000",
-        "They add up to 2.0e-16",
+        "They add up, to within 2.0e-16",
         "the decision's to the last bit",
         "62.25",
         "2 bars ago, 50",

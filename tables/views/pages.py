@@ -23,14 +23,14 @@ from tables.views.decision_row import (
     is_decision_id,
 )
 from tables.views.figures import line_curve
-from tables.views.guard import VIEWER, WITH_A_FORM, Message, MessageError
+from tables.views.guard import FOLLOWING, VIEWER, WITH_A_FORM, Message, MessageError
 from tables.views.market_chart import market_chart
 from tables.views.market_history import Market
 from tables.views.query import FILTERS, QueryError, parse_market, parse_query
 from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import sees_all
-from tables.views.templates import render, style_sheet
+from tables.views.templates import render, script, style_sheet
 
 # About two screens.
 PAGE_ROWS = 50
@@ -101,7 +101,9 @@ class Pages:
             choices=self._choices(viewer),
             rows_max=ROWS_MAX,
             live_s=LIVE_S,
-            refresh_s=LIVE_S if asked.live else 0,
+            page_rows=PAGE_ROWS,
+            follow_link=asked.follow_link(self.memory.tail.position()),
+            follows=asked.live,
         )
 
     async def decision(self, request: web.Request) -> web.Response:
@@ -185,6 +187,10 @@ class Pages:
         """Answer ``/page.css``."""
         return web.Response(text=style_sheet(), content_type="text/css")
 
+    async def script(self, _request: web.Request) -> web.Response:
+        """Answer ``/live.js``."""
+        return web.Response(text=script(), content_type="text/javascript")
+
     def message(
         self, request: web.Request, message: Message, row: DecisionRow | None = None
     ) -> web.Response:
@@ -211,13 +217,12 @@ class Pages:
             "viewer": viewer,
             "sees_all": viewer is not None and sees_all(viewer),
             "here": "",
-            "refresh_s": 0,
+            "follows": False,
         }
         signs_out = viewer is None or bool(viewer.subject)
-        headers = WITH_A_FORM if signs_out else {}
-        return web.Response(
-            text=render(name, **(shared | context)), content_type="text/html", headers=headers
-        )
+        shown = shared | context
+        headers = (WITH_A_FORM if signs_out else {}) | (FOLLOWING if shown["follows"] else {})
+        return web.Response(text=render(name, **shown), content_type="text/html", headers=headers)
 
     def _market(self, markets: list[Market], symbol: str, portfolio: str) -> Market:
         """Return the market that was asked for; of what was left open, that decided about last."""

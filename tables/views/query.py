@@ -67,6 +67,11 @@ class DecisionQuery:
             asked["live"] = "1"
         return f"/?{urlencode(asked)}" if asked else "/"
 
+    def follow_link(self, since: str) -> str:
+        """Return the address at which new decisions with these filters are followed."""
+        asked = self.filters() | ({"since": since} if since else {})
+        return f"/live?{urlencode(asked)}" if asked else "/live"
+
 
 def format_cursor(key: RowKey) -> str:
     """Return a key as text for a query string.

@@ -7,6 +7,7 @@ from tables.views.account_history import AccountHistory
 from tables.views.dead_letter_list import DeadLetterList
 from tables.views.decision_index import DecisionIndex
 from tables.views.decision_row import decode_decision, row_of
+from tables.views.live_tail import LiveTail
 from tables.views.market_history import MarketHistory
 
 
@@ -22,6 +23,7 @@ class RunMemory:
     def __init__(self, prefix: str) -> None:
         self.decisions = DecisionIndex()
         self.markets = MarketHistory()
+        self.tail = LiveTail()
         self.accounts = AccountHistory()
         self.dead_letters = DeadLetterList()
         self.n_unreadable = 0
@@ -51,6 +53,7 @@ class RunMemory:
         row = row_of(decision, record)
         if self.decisions.add(row, record.value or b""):
             self.markets.add(row)
+            self.tail.add(row)
 
     def _take_snapshot(self, record: LogRecord) -> None:
         self.accounts.add(record.value)

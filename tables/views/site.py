@@ -12,6 +12,7 @@ from tables.views.endpoint import Endpoints
 from tables.views.entrance import Entrance
 from tables.views.forensics import forensics_endpoints
 from tables.views.guard import add_headers, guard
+from tables.views.live import LiveStream
 from tables.views.pages import Pages
 from tables.views.sessions import Sessions
 
@@ -50,6 +51,10 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)
     app.router.add_get("/page.css", pages.style)
+    app.router.add_get("/live.js", pages.script)
+    live = LiveStream(pages.memory.tail, door)
+    app.router.add_get("/live", live.follow)
+    app.on_shutdown.append(live.end)
     if served is not None and door is not None:
         app.router.add_get("/enter/{code}", door.enter)
         app.router.add_post("/session", door.begin)

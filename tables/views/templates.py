@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tables.views import figures, number_text
+from tables.views.decision_row import DecisionRow
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("tables.views", "page"),
@@ -33,6 +34,18 @@ _ENVIRONMENT.filters |= {
 def render(name: str, **context: Any) -> str:  # noqa: ANN401  values of any template
     """Return a page."""
     return _ENVIRONMENT.get_template(name).render(context)
+
+
+@lru_cache(maxsize=2_000)
+def line_html(row: DecisionRow) -> str:
+    """Return a line of the list; those who follow are all given the same one, made once."""
+    return render("line.html", row=row)
+
+
+@lru_cache(maxsize=1)
+def script() -> str:
+    """Return the one script."""
+    return resources.files("tables.views").joinpath("page/live.js").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)

@@ -31,6 +31,7 @@ from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import sees_all
 from tables.views.templates import render, script, style_sheet
+from tables.views.utilisation import asset_limit, utilisation
 
 # About two screens.
 PAGE_ROWS = 50
@@ -41,7 +42,7 @@ _CURVE_SIZE = (720.0, 120.0)
 _SUGGESTIONS_MAX = 200
 _SHOWN_CONFLICTS = 5
 _VALUE_CHARACTERS = 100
-# Limits live in epochs, not in snapshots: shown is the one that every portfolio starts with.
+# A snapshot of before limits were told in them: the one that every portfolio starts with.
 _ASSET_LIMIT = Limits().max_asset_fraction
 
 
@@ -153,6 +154,8 @@ class Pages:
             accounts.append(
                 {
                     "latest": account.latest,
+                    "used": utilisation(account.latest),
+                    "limit": asset_limit(account.latest) or _ASSET_LIMIT,
                     "close": format_ns(account.latest_point.close_ns),
                     "curve": line_curve(points, *_CURVE_SIZE),
                     "first_close": format_ns(account.first_close_ns),
@@ -160,9 +163,7 @@ class Pages:
                     "n_seen": account.n_seen,
                 }
             )
-        return self.page(
-            request, "portfolio.html", here="/portfolio", accounts=accounts, limit=_ASSET_LIMIT
-        )
+        return self.page(request, "portfolio.html", here="/portfolio", accounts=accounts)
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """Answer ``/dead-letters``."""

@@ -9,6 +9,7 @@ from tables.views.decision_index import DecisionIndex
 from tables.views.decision_row import decode_decision, row_of
 from tables.views.live_tail import LiveTail
 from tables.views.market_history import MarketHistory
+from tables.views.served_models import ModelsInUse
 
 
 class RunMemory:
@@ -24,6 +25,7 @@ class RunMemory:
         self.decisions = DecisionIndex()
         self.markets = MarketHistory()
         self.tail = LiveTail()
+        self.models = ModelsInUse()
         self.accounts = AccountHistory()
         self.dead_letters = DeadLetterList()
         self.n_unreadable = 0
@@ -54,6 +56,7 @@ class RunMemory:
         if self.decisions.add(row, record.value or b""):
             self.markets.add(row)
             self.tail.add(row)
+            self.models.add(decision, row)
 
     def _take_snapshot(self, record: LogRecord) -> None:
         self.accounts.add(record.value)

@@ -15,6 +15,7 @@ from tables.views.guard import add_headers, guard
 from tables.views.live import LiveStream
 from tables.views.pages import Pages
 from tables.views.sessions import Sessions
+from tables.views.status_page import StatusPage
 
 
 class Served(NamedTuple):
@@ -48,6 +49,7 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
     app.router.add_get("/decisions/{id}/event", pages.event)
     app.router.add_get("/market", pages.market)
     app.router.add_get("/portfolio", pages.portfolio)
+    app.router.add_get("/status", StatusPage(pages).status)
     app.router.add_get("/dead-letters", pages.dead_letters)
     app.router.add_get("/health", pages.health)
     app.router.add_get("/page.css", pages.style)

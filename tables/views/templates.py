@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from streams.timestamps import format_ns
 from tables.views import figures, number_text
 from tables.views.decision_row import DecisionRow
 
@@ -24,6 +25,7 @@ _ENVIRONMENT.filters |= {
     "signed_quantity": number_text.signed_quantity_text,
     "feature": number_text.feature_text,
     "time": number_text.time_text,
+    "close": format_ns,
     "kafka_time": number_text.kafka_time_text,
     "header": number_text.header_text,
     "stacked": figures.stacked_bar,

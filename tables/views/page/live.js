@@ -3,7 +3,7 @@
 
 const list = document.querySelector("[data-live]");
 const said = document.getElementById("live-said");
-const ANNOUNCE_MS = 5000;
+const ANNOUNCE_MS = 3000;
 let fresh = 0;
 let leftOut = 0;
 

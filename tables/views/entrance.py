@@ -96,11 +96,13 @@ class Entrance:
     async def begin(self, request: web.Request) -> web.StreamResponse:
         """Answer ``POST /session``: a token for a session."""
         self._check_own(request)
-        form = await request.post()
-        token, following = form.get("token", ""), form.get("next", "/")
-        following = following if isinstance(following, str) else "/"
-        if not _OWN_PATH.fullmatch(following):
-            following = "/"
+        try:
+            form = await request.post()
+        except (ValueError, LookupError):
+            return self._asking(request, "the form could not be read", "/")
+        token, given = form.get("token", ""), form.get("next")
+        is_own = isinstance(given, str) and _OWN_PATH.fullmatch(given)
+        following = str(given) if is_own else "/"
         try:
             caller = self._sessions.callers.caller(f"Bearer {str(token).strip()}")
         except ProblemError as error:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from models.features.catalogue import NAMES
+from streams.clock import wall_ns
 from streams.explanation import Explanation
 from streams.records import Decision
 from tables.audit_rows import AuditRow
@@ -22,6 +23,8 @@ from tables.views.audit_badge import Badge, badge_of
 from tables.views.forensics import models_of
 
 _PATIENCE_S = 3.0
+# The trail is seconds behind the log; one that is so far behind does not run.
+_LATE_S = 120
 _NO_DATABASE = "this process knows no database, so nothing of the role forensics can be read"
 _IN_TIME = f"the database did not answer within {_PATIENCE_S:g} s; reload this page"
 
@@ -57,8 +60,7 @@ class Reasons:
             async with asyncio.timeout(_PATIENCE_S):
                 row = await self._reader.row(decision.decision_id)
                 if row is None:
-                    waiting = "the trail does not have it yet; it comes within seconds, reload"
-                    return _alone(decision, Badge("pending", waiting))
+                    return _alone(decision, _missing(record))
                 made, badge = await asyncio.gather(
                     self._explained(self._reader, decision, row),
                     self._badge(self._reader, row, record),
@@ -87,6 +89,18 @@ class Reasons:
     async def _badge(self, reader: AuditReader, row: AuditRow, record: LogRecord) -> Badge:
         proof = await reader.proof(row)
         return badge_of(row, record.value, proof, self._home)
+
+
+def _missing(record: LogRecord) -> Badge:
+    """Return the badge of a decision that the trail has no row of."""
+    age_s = wall_ns() // 1_000_000_000 - record.timestamp_ms // 1_000
+    if age_s < _LATE_S:
+        return Badge("pending", "the trail does not have it yet; it comes within seconds, reload")
+    return Badge(
+        "not checked",
+        f"SQL does not have it {age_s // 60:,} minutes after Kafka: does the role forensics run? A "
+        "day that was shelved comes back with `tradewind audit restore`",
+    )
 
 
 def _alone(decision: Decision, badge: Badge) -> Why:

@@ -146,6 +146,19 @@ async def test_token_when_it_is_none_then_the_form_says_why(guarded: Guarded, to
 
 
 @pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded; charset=nonsense", "multipart/form-data"]
+)
+async def test_form_when_it_cannot_be_read_then_the_person_is_asked_again(
+    guarded: Guarded, kind: str
+) -> None:
+    """Bytes from outside are no error of ours."""
+    headers = {"Content-Type": kind}
+    async with guarded.client.post("/session", data=b"\xff=\xff", headers=headers) as answer:
+        assert answer.status == 401
+        assert "Not accepted:" in await answer.text()
+
+
+@pytest.mark.parametrize(
     "following",
     ["//evil.example/", "/\\evil.example", "https://evil.example/", "evil", "/a\r\nX: y", ""],
 )

@@ -25,6 +25,7 @@ from tables.views.site import site
 from tests.unit.tables.views.played import (
     LEVERAGED,
     TOPIC,
+    WRITTEN_MS,
     PlayedLog,
     decision,
     decision_id,
@@ -116,11 +117,19 @@ async def test_reasons_when_features_were_warming_up_then_that_is_why_it_is_not_
     assert "warming up" in why.explanation.detail
 
 
-async def test_reasons_when_the_trail_has_no_row_yet_then_it_is_pending(tmp_path: Path) -> None:
-    """The trail follows the log."""
+@pytest.mark.parametrize(
+    ("age_s", "state", "said"),
+    [(3, "pending", "does not have it yet"), (600, "not checked", "10 minutes after Kafka")],
+)
+async def test_reasons_when_the_trail_has_no_row_then_it_is_pending_for_two_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: int, state: str, said: str
+) -> None:
+    """The trail follows the log; one that does not is not called on its way."""
+    now_ns = (WRITTEN_MS + age_s * 1_000) * 1_000_000
+    monkeypatch.setattr(reasons, "wall_ns", lambda: now_ns)
     why = await found(PlayedTrail(None), tmp_path, features=_WARM)
-    assert why.badge.state == "pending"
-    assert "does not have it yet" in why.explanation.detail
+    assert why.badge.state == state
+    assert said in why.explanation.detail
 
 
 async def test_reasons_when_the_database_is_away_then_the_page_says_which(tmp_path: Path) -> None:

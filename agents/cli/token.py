@@ -14,17 +14,28 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.book_access import Stack, one_of
+from agents.cli.roles import LivePlan
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home, stack_id
 from streams.clock import wall_ns
+from streams.errors import SettingsError
+from streams.settings import Settings
 from streams.timestamps import format_ns
+from tables.stores.entry_codes import EntryCodes
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import ALL_PORTFOLIOS, issue
+from tables.views.entrance import entry_path
 
 _NS_PER_S = 1_000_000_000
 
 Role = Annotated[str, typer.Option("--role", help="trader, researcher or admin.")]
+Portfolios = Annotated[
+    list[str] | None, typer.Option("--portfolio", help="May be given several times; * is all.")
+]
+Days = Annotated[float, typer.Option("--days", help="How long it is good; at most 366.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+ROLES = ("trader", "researcher", "admin")
 
 commands = typer.Typer(help="Issue, list and revoke tokens of the API; change the signing key.")
 
@@ -38,10 +49,8 @@ def register(app: typer.Typer) -> None:
 def issue_one(
     subject: Annotated[str, typer.Option("--subject", help="Who will use it.")],
     role: Role = "trader",
-    portfolio: Annotated[
-        list[str] | None, typer.Option("--portfolio", help="May be given several times; * is all.")
-    ] = None,
-    days: Annotated[float, typer.Option("--days", help="How long it is good; at most 366.")] = 30.0,
+    portfolio: Portfolios = None,
+    days: Days = 30.0,
     stack: Stack = "default",
     *,
     as_json: Json = False,
@@ -49,7 +58,7 @@ def issue_one(
     """Print a new token; it is shown this once."""
     with spoken_errors():
         home = stack_home(stack)
-        wanted = one_of("role", role, ("trader", "researcher", "admin"))
+        wanted = one_of("role", role, ROLES)
         token, issued = issue(
             TokenKeys(home / "auth"),
             stack_id(home),
@@ -64,6 +73,31 @@ def issue_one(
     typer.echo(token)
     until = format_ns(issued.expires_s * _NS_PER_S)
     typer.echo(f"Token {issued.jti} of {subject}, {role}, good until {until}.", err=True)
+
+
+@commands.command()
+def link(
+    subject: Annotated[str, typer.Option("--subject", help="Who will look.")],
+    role: Role = "researcher",
+    portfolio: Portfolios = None,
+    days: Days = 1.0,
+    stack: Stack = "default",
+) -> None:
+    """Print a link to the pages of a live stack that lets in once, within an hour."""
+    with spoken_errors():
+        home, host = stack_home(stack), Settings.read().web_host
+        plan = LivePlan.of(home)
+        if plan is None:
+            raise SettingsError(f"stack {stack} was never started live: tradewind up")
+        wanted = one_of("role", role, ROLES)
+        folder = home / "auth"
+        given = portfolio or [ALL_PORTFOLIOS]
+        _, issued = issue(TokenKeys(folder), stack_id(home), subject, wanted, given, days)
+        path = entry_path(EntryCodes(folder).issue(issued))
+    typer.echo(f"http://{host}:{plan.web_port}{path}")
+    typer.echo(
+        f"It lets {subject} in once; `tradewind token revoke {issued.jti}` ends it.", err=True
+    )
 
 
 @commands.command("list")

@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -20,15 +21,18 @@ from streams.settings import Settings
 from tables.archive import run_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
+from tables.stores.entry_codes import EntryCodes
 from tables.stores.servers import postgres
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
+from tables.views.behind import NOTHING, Behind
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
 from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
-from tables.views.site import NOTHING, Behind, site
+from tables.views.sessions import Sessions
+from tables.views.site import Served, site
 
 DEFAULT_PORT = 8090
 
@@ -62,11 +66,15 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     for name, url in (("stats", stats_url), ("API", api_url)):
         if url and not url.startswith(_URL_SCHEMES):
             raise typer.BadParameter(f"{name} URL was {url!r}; expected http:// or https://")
-    served = None if auth is None else Served(auth, stack, _behind(api_url, home, stack, run))
+    if auth is None and not _is_loopback(host):
+        raise typer.BadParameter(
+            f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
+        )
+    whose = None if auth is None else Stack(auth, stack, _behind(api_url, home, stack, run))
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port, served))
+            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port, whose))
     except asyncio.CancelledError:
         typer.echo("Stopped.")
     except OSError as error:
@@ -74,35 +82,34 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
         raise typer.Exit(1) from error
 
 
-class Served(NamedTuple):
-    """What programs are answered with: keys of callers, whose they are, and what is behind."""
+class Stack(NamedTuple):
+    """Whose keys callers have, and what is behind."""
 
     auth: Path
-    stack: str
+    id: str
     behind: Behind
 
 
 def _behind(api_url: str, home: Path | None, stack: str, run: str) -> Behind:
-    if home is None or not postgres.is_usable(home):
+    if home is None:
         return Behind(api_url)
+    if not postgres.is_usable(home):
+        return Behind(api_url, None, home)
     reader = AuditReader(postgres.server_of(home), run_key(stack, run))
-    return Behind(api_url, reader, home / "artifacts")
+    return Behind(api_url, reader, home)
 
 
 @asynccontextmanager
 async def serving(
-    bootstrap: str, about: About, host: str, port: int, served: Served | None = None
+    bootstrap: str, about: About, host: str, port: int, stack: Stack | None = None
 ) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
     memory = RunMemory(prefix_of(about.run))
     log = DecisionLog(bootstrap, memory.topics, memory.take)
     forwarder = Forwarder()
-    endpoints = None
-    if served is not None:
-        callers = Callers(TokenKeys(served.auth), served.stack)
-        endpoints = Endpoints(callers, CallLimits(), forwarder)
-    behind = NOTHING if served is None else served.behind
-    app = site(Pages(about, memory, log), host, endpoints, behind)
+    served = None if stack is None else _served(stack, forwarder)
+    behind = NOTHING if stack is None else stack.behind
+    app = site(Pages(about, memory, log, behind), host, served)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
@@ -118,13 +125,29 @@ async def serving(
         await forwarder.close()
 
 
-async def _serve(bootstrap: str, about: About, host: str, port: int, served: Served | None) -> None:
+def _served(stack: Stack, forwarder: Forwarder) -> Served:
+    callers = Callers(TokenKeys(stack.auth), stack.id)
+    return Served(
+        Endpoints(callers, CallLimits(), forwarder),
+        Sessions(callers, f"tradewind-{stack.id}"),
+        EntryCodes(stack.auth),
+    )
+
+
+async def _serve(bootstrap: str, about: About, host: str, port: int, stack: Stack | None) -> None:
     loop = asyncio.get_running_loop()
-    async with serving(bootstrap, about, host, port, served) as (url, reading):
+    async with serving(bootstrap, about, host, port, stack) as (url, reading):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, reading.cancel)
         typer.echo(f"Decisions of run {about.run_name}: {url}")
         await reading
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _url(address: tuple[str, int]) -> str:

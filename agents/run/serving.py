@@ -1,11 +1,14 @@
 """What a worker is told to serve with: its port, the keys of its callers, and Redis."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from streams.brokers import stack_id
+from tables.stores.entry_codes import EntryCodes
 from tables.stores.servers import redis
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import ALL_PORTFOLIOS, issue
+from tables.views.entrance import entry_path
 
 
 def auth_folder(home: Path) -> Path:
@@ -23,10 +26,19 @@ def pages_options(home: Path, api_url: str) -> tuple[str, ...]:
     )
 
 
-def demo_token(home: Path) -> str:
-    """Issue a token for whoever looks at a demo: a day, all portfolios, no administrator."""
-    keys = TokenKeys(auth_folder(home))
-    return issue(keys, stack_id(home), "demo", "researcher", [ALL_PORTFOLIOS], days=1)[0]
+class DemoAccess(NamedTuple):
+    """What a demo prints: a token for programs, and the path that lets its reader in once."""
+
+    token: str
+    path: str
+
+
+def demo_access(home: Path) -> DemoAccess:
+    """Let in whoever looks at a demo: for a day, all portfolios, no administrator."""
+    folder = auth_folder(home)
+    of_all = [ALL_PORTFOLIOS]
+    token, issued = issue(TokenKeys(folder), stack_id(home), "demo", "researcher", of_all, days=1)
+    return DemoAccess(token, entry_path(EntryCodes(folder).issue(issued)))
 
 
 def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from agents.run.observer import Observer
 from agents.run.parity import remarks
 from agents.run.progress import shown
 from agents.run.screen import Screen, summary, verification
-from agents.run.serving import demo_token, pages_options, serving_options
+from agents.run.serving import demo_access, pages_options, serving_options
 from agents.run.stores import database, start_redis
 from agents.run.terms import epoch_of
 from agents.run.workers import Children, free_port, memory_mb
@@ -212,10 +212,12 @@ class Session:
             f"--stats-url={stats}",
             *pages_options(self.home, api),
         )
-        self.console.print(f"Decisions   http://{self._host}:{ports.pages}/")
+        access = demo_access(self.home)
+        pages = f"http://{self._host}:{ports.pages}"
+        self.console.print(f"Decisions   {pages}{access.path} (lets in once)", soft_wrap=True)
         self.console.print(f"Faust stats {stats}")
         self.console.print(f"API         {api}/api/v1/openapi.json")
-        self.console.print(f"Token       {demo_token(self.home)}", soft_wrap=True)
+        self.console.print(f"Token       {access.token}", soft_wrap=True)
         self.console.print("Ctrl-C ends the workers and the broker.")
         try:
             while True:

@@ -2,19 +2,21 @@
 
 import hashlib
 import os
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from streams.audit import AuditHead, read_head
@@ -106,6 +108,28 @@ def public_key(home: Path) -> bytes:
     if not path.exists():
         raise StoreConflict(f"{path} is missing: the role forensics makes it where it runs")
     return path.read_bytes()
+
+
+def is_signed(head: AuditHead, public_pem: bytes) -> bool:
+    """Tell whether a head bears the signature of a key.
+
+    Raises
+    ------
+    StoreConflict
+        If the PEM is no Ed25519 key.
+    """
+    try:
+        key = load_pem_public_key(public_pem)
+    except ValueError as error:
+        raise StoreConflict(f"the public key of the trail cannot be read: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise StoreConflict("the public key of the trail is of another kind; expected Ed25519")
+    unsigned = msgspec.structs.replace(head, signature="")
+    try:
+        key.verify(b64decode(head.signature), unsigned.canonical())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 class HeadFile:

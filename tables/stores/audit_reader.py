@@ -71,6 +71,17 @@ class AuditReader:
         self.server = server
         self.of = of
 
+    async def ask(self) -> None:
+        """Return if the database answers.
+
+        Raises
+        ------
+        StoreUnavailable
+            If it does not.
+        """
+        async with self._speaking() as connection:
+            await connection.execute("SELECT 1")
+
     async def row(self, decision_id: str) -> AuditRow | None:
         """Return a decision's first row, None if the trail has none (yet, or any more in SQL).
 

@@ -98,6 +98,8 @@ def _decode(value: bytes | None) -> PortfolioSnapshot:
     if len(snapshot.holdings) > _HOLDINGS_MAX:
         raise RecordError("TOO_LONG", f"more than {_HOLDINGS_MAX} holdings")
     money = [snapshot.cash, snapshot.equity, snapshot.gross, snapshot.realised, snapshot.fees]
+    if snapshot.risk is not None:
+        money += (snapshot.risk.day_open_equity, snapshot.risk.peak_equity)
     for holding in snapshot.holdings:
         money += (holding.price, holding.notional)
     wrong = next((text for text in money if not _MONEY.fullmatch(text)), None)

@@ -133,6 +133,11 @@ class Callers:
             raise _unknown("the token was revoked")
         return caller
 
+    def is_good(self, caller: Caller) -> bool:
+        """Tell whether a caller's token has neither expired since nor been revoked."""
+        expired = wall_ns() // 1_000_000_000 > caller.expires_s + _LEEWAY_S
+        return not expired and not self._keys.is_revoked(caller.jti)
+
     def _known(self, token: str) -> Caller:
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
         caller = self._checked.get(digest)

@@ -75,8 +75,8 @@ class DecisionIndex:
         """The line that is first on the page."""
         return self._rows[-1] if self._rows else None
 
-    def add(self, row: DecisionRow, value: bytes) -> None:
-        """Take a decision and the bytes it came in."""
+    def add(self, row: DecisionRow, value: bytes) -> bool:
+        """Take a decision and the bytes it came in; tell whether its id is new."""
         place = Place(-row.key.minus_partition, -row.key.minus_offset)
         digest = blake2b(value, digest_size=_DIGEST_BYTES).digest()
         id_bytes = _id_bytes(row.decision_id)
@@ -89,6 +89,7 @@ class DecisionIndex:
             self.n_conflicts += 1
             kept = Place(known.partition, known.offset)
             self.conflicts.append(Conflict(row.decision_id, kept, place))
+        return known is None
 
     def find(self, decision_id: str) -> Place | None:
         """Return where a decision stands, None if it is not known (any more)."""

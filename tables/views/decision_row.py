@@ -55,6 +55,7 @@ class DecisionRow(NamedTuple):
     regime: tuple[float, float, float]
     weights: tuple[float, float, float]
     price: float
+    is_of_bar: bool
 
 
 def is_decision_id(text: str) -> bool:
@@ -117,4 +118,5 @@ def row_of(decision: Decision, record: LogRecord) -> DecisionRow:
         (regime.bull, regime.bear, regime.sideways),
         (weights.bull_specialist, weights.bear_specialist, weights.sideways_specialist),
         decision.price,
+        not decision.intent_id,
     )

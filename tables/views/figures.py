@@ -1,7 +1,8 @@
 """Geometry of the small figures; a page draws them as inline SVG, without styles or scripts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from tables.views.account_history import Point
@@ -12,6 +13,33 @@ class Segment(NamedTuple):
 
     x: float
     width: float
+
+
+class Step(NamedTuple):
+    """One part of a waterfall: from where the parts before it led, by its own value."""
+
+    name: str
+    value: float
+    x: float
+    width: float
+
+
+class Waterfall(NamedTuple):
+    """Parts that lead from a base to an end, the largest first, and where the two ends lie."""
+
+    steps: list[Step]
+    base_x: float
+    end: float
+    end_x: float
+
+
+class Column(NamedTuple):
+    """One column that stands on the lower edge of its box, y downwards."""
+
+    x: float
+    y: float
+    width: float
+    height: float
 
 
 class Curve(NamedTuple):
@@ -43,6 +71,48 @@ def stacked_bar(values: Sequence[float], width: float) -> list[Segment]:
         segments.append(Segment(round(x, 2), round(length, 2)))
         x += length
     return segments
+
+
+def waterfall(base: float, parts: Mapping[str, float], width: float) -> Waterfall:
+    """Return the parts one after the other in a box that just holds all they reach.
+
+    Examples
+    --------
+    >>> drawn = waterfall(0.0, {"small": -0.5, "large": 1.0}, 100.0)
+    >>> [(step.name, step.x, step.width) for step in drawn.steps], drawn.end_x
+    ([('large', 0.0, 100.0), ('small', 50.0, 50.0)], 50.0)
+    """
+    ordered = sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))
+    reached = list(accumulate((value for _, value in ordered), initial=base))
+    lowest, highest = min(reached), max(reached)
+
+    def x(value: float) -> float:
+        return width * (value - lowest) / (highest - lowest) if highest > lowest else width / 2
+
+    steps = [
+        Step(name, value, round(x(min(ends)), 2), round(abs(x(ends[1]) - x(ends[0])), 2))
+        for (name, value), ends in zip(ordered, pairwise(reached), strict=True)
+    ]
+    return Waterfall(steps, round(x(base), 2), reached[-1], round(x(reached[-1]), 2))
+
+
+def columns(values: Sequence[float], highest: float, width: float, height: float) -> list[Column]:
+    """Return a column for each value, side by side, a tenth of each place left free.
+
+    Examples
+    --------
+    >>> columns((0.25, 0.5), 0.5, 20.0, 8.0)
+    [Column(x=0.0, y=4.0, width=9.0, height=4.0), Column(x=10.0, y=0.0, width=9.0, height=8.0)]
+    """
+    place = width / len(values) if values else 0.0
+    drawn = []
+    for at, value in enumerate(values):
+        share = min(max(value / highest, 0.0), 1.0) if highest > 0 and math.isfinite(value) else 0.0
+        tall = round(height * share, 2)
+        drawn.append(
+            Column(round(at * place, 2), round(height - tall, 2), round(0.9 * place, 2), tall)
+        )
+    return drawn
 
 
 def line_curve(points: Sequence[Point], width: float, height: float) -> Curve:

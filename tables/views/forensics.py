@@ -123,7 +123,7 @@ async def known_of(reader: AuditReader, artifacts: Path, decision_id: str) -> Kn
     stored = await reader.explanation(decision_id)
     past = await reader.past(row)
     made = await asyncio.to_thread(
-        lambda: explanation(decision, "demand", _models(artifacts, decision), past)
+        lambda: explanation(decision, "demand", models_of(artifacts, decision), past)
     )
     if made.explained == "controls" and stored is not None:
         made = stored
@@ -131,7 +131,8 @@ async def known_of(reader: AuditReader, artifacts: Path, decision_id: str) -> Kn
     return Known(row, decision, made, stored is not None, audit)
 
 
-def _models(artifacts: Path, decision: Decision) -> ModelSet | None:
+def models_of(artifacts: Path, decision: Decision) -> ModelSet | None:
+    """Return the models that decided; None if their file is not there."""
     try:
         return Artifacts(artifacts).load_models(decision.digests.models)
     except ArtifactMissing:

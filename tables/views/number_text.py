@@ -34,6 +34,17 @@ def quantity_text(quantity: float) -> str:
     return text.rstrip(".")
 
 
+def signed_quantity_text(quantity: float) -> str:
+    """Return a change of a quantity with its sign.
+
+    Examples
+    --------
+    >>> signed_quantity_text(-40.0), signed_quantity_text(0.5)
+    ('-40', '+0.5')
+    """
+    return f"{'+' if quantity > 0 else ''}{quantity_text(quantity)}"
+
+
 def percent_text(fraction: float, decimals: int = 1) -> str:
     """Return a fraction in hundredths.
 

@@ -1,32 +1,37 @@
 """The pages: each reads the run's memory, one of them also one record of the log."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
 from aiohttp import web
 
-from models.features.catalogue import CATALOGUE
 from streams.epochs import Limits
 from streams.errors import RecordError
 from streams.records import Decision
-from streams.timestamps import format_ns, parse_ns
+from streams.timestamps import format_ns
 from tables.stores.decision_log import LogAway, LogRecord, LogStatus, RecordGone
+from tables.views.auth import Caller
+from tables.views.behind import NOTHING, Behind
+from tables.views.decision_detail import detail
 from tables.views.decision_index import IDS_MAX, ROWS_MAX
 from tables.views.decision_row import (
-    UNREADABLE,
     VERDICTS,
     DecisionRow,
     decode_decision,
     is_decision_id,
-    verdict_of,
 )
 from tables.views.figures import line_curve
-from tables.views.guard import Message, MessageError
-from tables.views.query import FILTERS, QueryError, parse_query
+from tables.views.guard import FOLLOWING, VIEWER, WITH_A_FORM, Message, MessageError
+from tables.views.market_chart import market_chart
+from tables.views.market_history import Market
+from tables.views.query import FILTERS, QueryError, parse_market, parse_query
+from tables.views.reasons import Reasons
 from tables.views.run_memory import RunMemory
-from tables.views.templates import render, style_sheet
+from tables.views.sessions import sees_all
+from tables.views.templates import render, script, style_sheet
+from tables.views.utilisation import asset_limit, utilisation
 
 # About two screens.
 PAGE_ROWS = 50
@@ -37,10 +42,8 @@ _CURVE_SIZE = (720.0, 120.0)
 _SUGGESTIONS_MAX = 200
 _SHOWN_CONFLICTS = 5
 _VALUE_CHARACTERS = 100
-# Limits live in epochs, not in snapshots: shown is the one that every portfolio starts with.
+# A snapshot of before limits were told in them: the one that every portfolio starts with.
 _ASSET_LIMIT = Limits().max_asset_fraction
-
-_FEATURES = {feature.name: feature for feature in CATALOGUE}
 
 
 class Log(Protocol):
@@ -75,6 +78,7 @@ class Pages:
     about: About
     memory: RunMemory
     log: Log
+    behind: Behind = NOTHING
 
     async def decisions(self, request: web.Request) -> web.Response:
         """Answer ``/``."""
@@ -82,46 +86,76 @@ class Pages:
             asked = parse_query(list(request.query.items()))
         except QueryError as error:
             raise MessageError(_bad_query(error)) from error
-        page = self.memory.decisions.page(asked.wants, asked.before, PAGE_ROWS)
-        return self._page(
+        viewer = request[VIEWER]
+
+        def wanted(row: DecisionRow) -> bool:
+            return asked.wants(row) and viewer.may_see(row.portfolio)
+
+        page = self.memory.decisions.page(wanted, asked.before, PAGE_ROWS)
+        return self.page(
+            request,
             "decisions.html",
             here="/",
             page=page,
             asked=asked,
             query={name: getattr(asked, name) for name in FILTERS},
-            choices=self._choices(),
+            choices=self._choices(viewer),
             rows_max=ROWS_MAX,
             live_s=LIVE_S,
-            refresh_s=LIVE_S if asked.live else 0,
+            page_rows=PAGE_ROWS,
+            follow_link=asked.follow_link(self.memory.tail.position()),
+            follows=asked.live,
         )
 
     async def decision(self, request: web.Request) -> web.Response:
         """Answer ``/decisions/{id}``."""
-        decision_id = request.match_info["id"].lower()
-        if not is_decision_id(decision_id):
-            raise MessageError(_bad_id(decision_id))
-        place = self.memory.decisions.find(decision_id)
-        if place is None:
-            raise MessageError(self._unknown(decision_id))
-        try:
-            record = await self.log.fetch(self.memory.decisions_topic, *place)
-            decision = decode_decision(record.value)
-        except LogAway:
-            return self._remembered(decision_id, _RECORD_AWAY)
-        except (RecordGone, RecordError):
-            return self._remembered(decision_id, _RECORD_GONE)
-        if decision.decision_id != decision_id:
-            return self._remembered(decision_id, _RECORD_GONE)
-        return self._page("decision.html", **self._detail(decision, record))
+        decision, record = await self._found(request)
+        why = await Reasons(self.behind.reader, self.behind.home).of(decision, record)
+        conflicts = self.memory.decisions.conflicts_of(decision.decision_id)
+        shown = detail(decision, record, why)
+        return self.page(request, "decision.html", own_conflicts=conflicts, **shown)
 
-    async def portfolio(self, _request: web.Request) -> web.Response:
+    async def event(self, request: web.Request) -> web.Response:
+        """Answer ``/decisions/{id}/event``: the bytes of the event as they are on Kafka."""
+        _, record = await self._found(request)
+        return web.Response(body=record.value, content_type="application/json")
+
+    async def market(self, request: web.Request) -> web.Response:
+        """Answer ``/market``."""
+        try:
+            symbol, portfolio = parse_market(list(request.query.items()))
+        except QueryError as error:
+            raise MessageError(_bad_query(error)) from error
+        viewer = request[VIEWER]
+        markets = [each for each in self.memory.markets.markets() if viewer.may_see(each.portfolio)]
+        if not markets:
+            return self.page(request, "market.html", here="/market", chart=None)
+        market = self._market(markets, symbol, portfolio)
+        rows = self.memory.markets.rows(market)
+        return self.page(
+            request,
+            "market.html",
+            here="/market",
+            market=market,
+            symbols=sorted({each.symbol for each in markets}),
+            portfolios=sorted({each.portfolio for each in markets}),
+            n_left_out=len(self.memory.markets.left_out),
+            rows=rows[::-1],
+            chart=market_chart(rows),
+        )
+
+    async def portfolio(self, request: web.Request) -> web.Response:
         """Answer ``/portfolio``."""
         accounts = []
         for account in self.memory.accounts.curves():
+            if not request[VIEWER].may_see(account.latest.portfolio):
+                continue
             points = account.points()
             accounts.append(
                 {
                     "latest": account.latest,
+                    "used": utilisation(account.latest),
+                    "limit": asset_limit(account.latest) or _ASSET_LIMIT,
                     "close": format_ns(account.latest_point.close_ns),
                     "curve": line_curve(points, *_CURVE_SIZE),
                     "first_close": format_ns(account.first_close_ns),
@@ -129,14 +163,14 @@ class Pages:
                     "n_seen": account.n_seen,
                 }
             )
-        return self._page(
-            "portfolio.html", here="/portfolio", accounts=accounts, limit=_ASSET_LIMIT
-        )
+        return self.page(request, "portfolio.html", here="/portfolio", accounts=accounts)
 
-    async def dead_letters(self, _request: web.Request) -> web.Response:
+    async def dead_letters(self, request: web.Request) -> web.Response:
         """Answer ``/dead-letters``."""
+        if not sees_all(request[VIEWER]):
+            raise MessageError(_NOT_YOURS)
         letters = self.memory.dead_letters.newest()
-        return self._page("dead_letters.html", here="/dead-letters", letters=letters)
+        return self.page(request, "dead_letters.html", here="/dead-letters", letters=letters)
 
     async def health(self, _request: web.Request) -> web.Response:
         """Answer ``/health``: 200 if the pages are up to date, else 503 with the reason."""
@@ -154,9 +188,16 @@ class Pages:
         """Answer ``/page.css``."""
         return web.Response(text=style_sheet(), content_type="text/css")
 
-    def message(self, message: Message, row: DecisionRow | None = None) -> web.Response:
+    async def script(self, _request: web.Request) -> web.Response:
+        """Answer ``/live.js``."""
+        return web.Response(text=script(), content_type="text/javascript")
+
+    def message(
+        self, request: web.Request, message: Message, row: DecisionRow | None = None
+    ) -> web.Response:
         """Return a page that only says something, and the line it is about."""
-        response = self._page(
+        response = self.page(
+            request,
             "message.html",
             title=message.title,
             message=message.message,
@@ -166,19 +207,43 @@ class Pages:
         response.set_status(message.status)
         return response
 
-    def _page(self, name: str, **context: Any) -> web.Response:  # noqa: ANN401  values of any template
+    def page(self, request: web.Request, name: str, **context: Any) -> web.Response:  # noqa: ANN401  values of any template
+        """Return a page, made of a template for whoever looks."""
+        viewer = request.get(VIEWER)
         shared: dict[str, Any] = {
             "about": self.about,
             "memory": self.memory,
             "status": self.log.status,
             "conflicts": list(islice(reversed(self.memory.decisions.conflicts), _SHOWN_CONFLICTS)),
+            "viewer": viewer,
+            "sees_all": viewer is not None and sees_all(viewer),
             "here": "",
-            "refresh_s": 0,
+            "follows": False,
         }
-        return web.Response(text=render(name, **(shared | context)), content_type="text/html")
+        signs_out = viewer is None or bool(viewer.subject)
+        shown = shared | context
+        headers = (WITH_A_FORM if signs_out else {}) | (FOLLOWING if shown["follows"] else {})
+        return web.Response(text=render(name, **shown), content_type="text/html", headers=headers)
 
-    def _choices(self) -> list[tuple[str, str, list[str]]]:
-        values = self.memory.decisions.values
+    def _market(self, markets: list[Market], symbol: str, portfolio: str) -> Market:
+        """Return the market that was asked for; of what was left open, that decided about last."""
+        newest = self.memory.decisions.newest
+        last = None if newest is None else Market(newest.symbol, newest.portfolio)
+        fitting = [
+            each
+            for each in markets
+            if symbol in ("", each.symbol) and portfolio in ("", each.portfolio)
+        ]
+        if not fitting:
+            raise MessageError(_no_market(symbol, portfolio))
+        return last if last in fitting else fitting[0]
+
+    def _choices(self, viewer: Caller) -> list[tuple[str, str, list[str]]]:
+        def values(of: Callable[[DecisionRow], tuple[str, ...]]) -> list[str]:
+            return self.memory.decisions.values(
+                lambda row: of(row) if viewer.may_see(row.portfolio) else ()
+            )
+
         return [
             ("symbol", "Symbol", values(lambda row: (row.symbol,))[:_SUGGESTIONS_MAX]),
             ("action", "Action", ["BUY", "SELL", "HOLD"]),
@@ -187,29 +252,34 @@ class Pages:
             ("portfolio", "Portfolio", values(lambda row: (row.portfolio,))[:_SUGGESTIONS_MAX]),
         ]
 
-    def _detail(self, decision: Decision, record: LogRecord) -> dict[str, Any]:
-        families: dict[str, list[tuple[str, float, str]]] = {}
-        for name, value in decision.features.items():
-            known = _FEATURES.get(name)
-            family, unit = (known.family, known.unit) if known else ("other", "")
-            families.setdefault(family, []).append((name, value, unit))
-        return {
-            "decision": decision,
-            "record": record,
-            "close": format_ns(parse_ns(decision.timestamp)),
-            "verdict": verdict_of(decision),
-            "regime": msgspec.structs.astuple(decision.regime_probs),
-            "weights": msgspec.structs.astuple(decision.strategy_weights),
-            "checks": msgspec.structs.asdict(decision.risk_checks),
-            "digests": msgspec.structs.asdict(decision.digests),
-            "families": families,
-            "own_conflicts": self.memory.decisions.conflicts_of(decision.decision_id),
-            "raw_json": _indented(record.value or b""),
-        }
+    async def _found(self, request: web.Request) -> tuple[Decision, LogRecord]:
+        decision_id = request.match_info["id"].lower()
+        if not is_decision_id(decision_id):
+            raise MessageError(_bad_id(decision_id))
+        place = self.memory.decisions.find(decision_id)
+        if place is None:
+            raise MessageError(self._unknown(decision_id))
+        try:
+            record = await self.log.fetch(self.memory.decisions_topic, *place)
+            decision = decode_decision(record.value)
+        except LogAway as error:
+            raise self._remembered(request, decision_id, _RECORD_AWAY) from error
+        except (RecordGone, RecordError) as error:
+            raise self._remembered(request, decision_id, _RECORD_GONE) from error
+        if decision.decision_id != decision_id:
+            raise self._remembered(request, decision_id, _RECORD_GONE)
+        if not request[VIEWER].may_see(decision.portfolio):
+            raise MessageError(self._unknown(decision_id))
+        return decision, record
 
-    def _remembered(self, decision_id: str, message: Message) -> web.Response:
-        page = self.memory.decisions.page(lambda row: row.decision_id == decision_id, None, 1)
-        return self.message(message, page.rows[0] if page.rows else None)
+    def _remembered(self, request: web.Request, decision_id: str, message: Message) -> MessageError:
+        viewer = request[VIEWER]
+
+        def wanted(row: DecisionRow) -> bool:
+            return row.decision_id == decision_id and viewer.may_see(row.portfolio)
+
+        page = self.memory.decisions.page(wanted, None, 1)
+        return MessageError(message, page.rows[0] if page.rows else None)
 
     def _unknown(self, decision_id: str) -> Message:
         waiting = self.log.status.state != "ok"
@@ -237,6 +307,14 @@ _RECORD_GONE = Message(
 )
 
 
+_NOT_YOURS = Message(
+    403,
+    "Not for this token",
+    "What could not be used belongs to no portfolio, so it is for tokens of all portfolios.",
+    "Ask for a token with --portfolio '*'.",
+)
+
+
 def _bad_query(error: QueryError) -> Message:
     return Message(
         400,
@@ -244,6 +322,16 @@ def _bad_query(error: QueryError) -> Message:
         f"{error.parameter[:_VALUE_CHARACTERS]} was {error.value[:_VALUE_CHARACTERS]!r}; "
         f"expected {error.expected}.",
         "Correct the address, or start from the list without filters.",
+    )
+
+
+def _no_market(symbol: str, portfolio: str) -> Message:
+    asked = f"symbol {symbol!r}" + (f" in portfolio {portfolio!r}" if portfolio else "")
+    return Message(
+        404,
+        "No such market",
+        f"Nothing was decided about {asked}, as far as the log was read.",
+        "Choose one of the list on the page of the markets.",
     )
 
 
@@ -255,10 +343,3 @@ def _bad_id(text: str) -> Message:
         "7d444840-9dc0-51d1-b245-5ffdce74fad2.",
         "Copy the field decision_id of a decision.",
     )
-
-
-def _indented(value: bytes) -> str:
-    try:
-        return msgspec.json.format(value, indent=2).decode(errors="replace")
-    except UNREADABLE:
-        return value.decode(errors="replace")

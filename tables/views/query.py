@@ -67,6 +67,11 @@ class DecisionQuery:
             asked["live"] = "1"
         return f"/?{urlencode(asked)}" if asked else "/"
 
+    def follow_link(self, since: str) -> str:
+        """Return the address at which new decisions with these filters are followed."""
+        asked = self.filters() | ({"since": since} if since else {})
+        return f"/live?{urlencode(asked)}" if asked else "/live"
+
 
 def format_cursor(key: RowKey) -> str:
     """Return a key as text for a query string.
@@ -99,6 +104,21 @@ def parse_query(given: list[tuple[str, str]]) -> DecisionQuery:
     return DecisionQuery(
         **texts, before=parse_cursor("before", before) if before else None, live=live == "1"
     )
+
+
+def parse_market(given: list[tuple[str, str]]) -> tuple[str, str]:
+    """Return symbol and portfolio of a market, each empty if not given.
+
+    Raises
+    ------
+    QueryError
+        As :func:`parse_query`.
+    """
+    for name, value in given:
+        if name not in ("symbol", "portfolio"):
+            raise QueryError(name, value, "symbol and portfolio alone")
+    asked = parse_query(given)
+    return asked.symbol, asked.portfolio
 
 
 def _one_of(*allowed: str) -> Callable[[str, str], str]:

@@ -7,6 +7,9 @@ from tables.views.account_history import AccountHistory
 from tables.views.dead_letter_list import DeadLetterList
 from tables.views.decision_index import DecisionIndex
 from tables.views.decision_row import decode_decision, row_of
+from tables.views.live_tail import LiveTail
+from tables.views.market_history import MarketHistory
+from tables.views.served_models import ModelsInUse
 
 
 class RunMemory:
@@ -20,6 +23,9 @@ class RunMemory:
 
     def __init__(self, prefix: str) -> None:
         self.decisions = DecisionIndex()
+        self.markets = MarketHistory()
+        self.tail = LiveTail()
+        self.models = ModelsInUse()
         self.accounts = AccountHistory()
         self.dead_letters = DeadLetterList()
         self.n_unreadable = 0
@@ -46,7 +52,11 @@ class RunMemory:
 
     def _take_decision(self, record: LogRecord) -> None:
         decision = decode_decision(record.value)
-        self.decisions.add(row_of(decision, record), record.value or b"")
+        row = row_of(decision, record)
+        if self.decisions.add(row, record.value or b""):
+            self.markets.add(row)
+            self.tail.add(row)
+            self.models.add(decision, row)
 
     def _take_snapshot(self, record: LogRecord) -> None:
         self.accounts.add(record.value)

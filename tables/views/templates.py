@@ -6,7 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from streams.timestamps import format_ns
 from tables.views import figures, number_text
+from tables.views.decision_row import DecisionRow
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("tables.views", "page"),
@@ -20,8 +22,10 @@ _ENVIRONMENT.filters |= {
     "percent": number_text.percent_text,
     "money": number_text.money_text,
     "quantity": number_text.quantity_text,
+    "signed_quantity": number_text.signed_quantity_text,
     "feature": number_text.feature_text,
     "time": number_text.time_text,
+    "close": format_ns,
     "kafka_time": number_text.kafka_time_text,
     "header": number_text.header_text,
     "stacked": figures.stacked_bar,
@@ -32,6 +36,18 @@ _ENVIRONMENT.filters |= {
 def render(name: str, **context: Any) -> str:  # noqa: ANN401  values of any template
     """Return a page."""
     return _ENVIRONMENT.get_template(name).render(context)
+
+
+@lru_cache(maxsize=2_000)
+def line_html(row: DecisionRow) -> str:
+    """Return a line of the list; those who follow are all given the same one, made once."""
+    return render("line.html", row=row)
+
+
+@lru_cache(maxsize=1)
+def script() -> str:
+    """Return the one script."""
+    return resources.files("tables.views").joinpath("page/live.js").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)

@@ -9,8 +9,7 @@ from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
 from streams import clock
-from tables.stores import entry_codes
-from tables.stores.entry_codes import GOOD_FOR_S, EntryCodes
+from tables.stores.entry_codes import EntryCodes
 from tables.stores.token_keys import Issued, TokenKeys
 from tables.views import sessions
 from tables.views.auth import Callers, issue
@@ -265,42 +264,6 @@ async def test_link_when_its_token_was_revoked_then_it_lets_nobody_in(guarded: G
     path = entry_path(guarded.codes.issue(issued))
     guarded.keys.revoke(issued.jti, "ops", "mistake")
     await guarded.text(path, 410)
-
-
-def test_code_when_it_is_too_old_then_it_is_worth_nothing_and_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What nobody used leaves the folder when the next one is made."""
-    guarded = Guarded(tmp_path)
-    _, issued = guarded.token()
-    folder = tmp_path / "auth" / "entry"
-    code = guarded.codes.issue(issued)
-    guarded.codes.issue(issued)
-    (left,) = {path.name for path in folder.iterdir()} - {
-        path.name for path in folder.iterdir() if path == guarded.codes._path(code)
-    }
-    now_ns = clock.wall_ns() + (GOOD_FOR_S + 60) * 1_000_000_000
-    monkeypatch.setattr(entry_codes, "wall_ns", lambda: now_ns)
-    assert guarded.codes.redeem(code) is None
-    guarded.codes.issue(issued)
-    assert left not in {path.name for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize("code", ["", "../../issued", "x" * 65, "5f2e", "\ud800"])
-def test_code_when_it_is_none_then_nobody_comes_in(tmp_path: Path, code: str) -> None:
-    """A code is no path."""
-    assert EntryCodes(tmp_path).redeem(code) is None
-
-
-def test_code_when_kept_then_the_folder_tells_nobody(tmp_path: Path) -> None:
-    """Neither names nor contents hold the code; only the owner reads them."""
-    guarded = Guarded(tmp_path)
-    code = guarded.codes.issue(guarded.token()[1])
-    (path,) = (tmp_path / "auth" / "entry").iterdir()
-    assert code not in path.name
-    assert code.encode() not in path.read_bytes()
-    assert path.stat().st_mode & 0o077 == 0
-    assert path.parent.stat().st_mode & 0o077 == 0
 
 
 async def test_pages_when_a_token_is_of_one_portfolio_then_the_other_is_not_there(

@@ -22,6 +22,7 @@ from streams.errors import RecordError
 from streams.ids import intent_decision_id
 from streams.instructions import TargetIntent
 from streams.partitions import partition_of
+from streams.questions import Wrong
 from streams.topics import PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
@@ -29,7 +30,7 @@ from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
 from tables.views.desk import Part, Place
 from tables.views.features import cached
-from tables.views.problems import ProblemError, Wrong, not_ready
+from tables.views.problems import ProblemError, not_ready
 
 log = logging.getLogger("tradewind.desk")
 

@@ -2,34 +2,15 @@
 
 import math
 
-import msgspec
-
 from models.features.catalogue import NAMES
+from streams.questions import FeatureAnswer, OfFeatures
 from streams.timestamps import format_ns
 from tables.recent import SeenRow
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
 from tables.views.desk import Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import wrong
-from tables.views.risk import Id
 from tables.views.routes import Bound, Call, Reply, Route
-
-
-class OfFeatures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose universe; without one the token's portfolio."""
-
-    portfolio: Id | None = None
-
-
-class FeatureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's features after a bar, by name; those that warm up are named apart."""
-
-    symbol: str
-    timeframe: str
-    version: str
-    bar_close: str
-    features: dict[str, float]
-    warming_up: list[str]
 
 
 def cached(row: SeenRow) -> CachedRow:

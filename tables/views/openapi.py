@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from streams.questions import Problem
 from tables.views.call_limits import PER_MINUTE
-from tables.views.problems import Problem
 from tables.views.routes import Nothing, Route
 
 _REFERENCE = "#/components/schemas/{name}"

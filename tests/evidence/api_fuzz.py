@@ -7,6 +7,7 @@ them.
 
 import asyncio
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Any, get_args
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
 
 from agents.run.workers import free_port
-from streams.clock import run_stamp, wall_ns
+from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
 from tables.views.api import ROUTES
+from tables.views.endpoint import DEADLINE_HEADER
 from tests.attacks import Forge
 from tests.e2e.serving import STACK, Served, served
 from tests.evidence.bench import models, stack
@@ -28,6 +31,8 @@ from tests.evidence.serving import TAPE
 
 CASES = 2_000
 _CALLERS = 400
+# Of a deadline that is none.
+_DIGITS = 6
 
 
 Found = dict[str, Any]
@@ -67,13 +72,12 @@ def _fuzz(api: Served) -> Found:
     found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": []}
     for result in schema.get_all_operations():
         operation = result.ok()
-        counted = 0
-        for mode, n in (
-            (GenerationMode.POSITIVE, CASES // 2),
-            (GenerationMode.NEGATIVE, CASES // 2),
-        ):
-            counted += _play(operation, mode, n, callers, found)
+        counted, wrong_before, begun_s = 0, len(found["wrong"]), monotonic_s()
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            counted += _play(operation, mode, callers, found)
         found["cases"][operation.label] = counted
+        said = f"{operation.label}: {counted:,} cases in {monotonic_s() - begun_s:.0f} s"
+        sys.stderr.write(f"{said}, {len(found['wrong']) - wrong_before} wrong\n")
     return found
 
 
@@ -97,22 +101,33 @@ def _play(
     def play(case: schemathesis.Case) -> None:
         nonlocal played
         played += 1
-        answer = case.call(headers=next(callers))
+        answer = case.call(headers={**_patient(case), **next(callers)})
         found["statuses"][str(answer.status_code)] += 1
         try:
             case.validate_response(answer)
-        except Exception as error:  # noqa: BLE001  every kind is a finding
+        except (Exception, FailureGroup) as error:  # noqa: BLE001  every kind is a finding
             found["wrong"].append(f"{operation.label}: {str(error)[:600]}")
 
     play()
     return played
 
 
+def _patient(case: schemathesis.Case) -> dict[str, str]:
+    """Return a deadline that can be kept, where the case has a valid one.
+
+    To say 504 after the one millisecond that a case allows is right, and would hide what else a
+    5xx can be. Deadlines have tests of their own.
+    """
+    given = str((case.headers or {}).get(DEADLINE_HEADER, ""))
+    is_valid = given.isascii() and given.isdigit() and len(given) < _DIGITS and int(given) > 0
+    return {DEADLINE_HEADER: "30000"} if is_valid else {}
+
+
 def measure() -> Result:
     """Play all cases and count answers of 5xx and those that the document does not allow."""
     with stack() as (servers, home):
         found = asyncio.run(_world(servers, home, _fuzz))
-    ours = sum(n for status, n in found["statuses"].items() if status in {"500", "502"})
+    ours = sum(n for status, n in found["statuses"].items() if status >= "500")
     wrong = found["wrong"]
     return Result(
         value=len(wrong),

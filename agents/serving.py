@@ -11,8 +11,7 @@ from aiohttp import web
 from mode import Service
 
 from agents.aside import Aside
-from agents.desk import WorkerDesk
-from agents.stage import Stage
+from agents.desk import Stages, WorkerDesk
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import producer_of
 from tables.epochs import Epochs
@@ -68,11 +67,11 @@ class ServingPlace:
 class Serving(Service):
     """The API as a part of the worker: it listens when the tables are recovered."""
 
-    def __init__(self, place: ServingPlace, app: faust.App, risk: Stage, epochs: Epochs) -> None:
+    def __init__(self, place: ServingPlace, app: faust.App, stages: Stages, epochs: Epochs) -> None:
         super().__init__()
         self._place = place
         self._app = app
-        self._risk = risk
+        self._stages = stages
         self._epochs = epochs
         self._cache = FeatureCache(place.redis_url)
         self._forwarder = Forwarder()
@@ -87,12 +86,12 @@ class Serving(Service):
         aside = Aside(
             spill,
             lambda: producer_of(self._app),
-            self._risk.prefix + PORTFOLIO_EVENTS.name,
+            self._stages.book.prefix + PORTFOLIO_EVENTS.name,
             self._epochs,
             math.inf if self._place.is_alone else self._app.conf.broker_session_timeout,
         )
         await aside.tell()
-        desk = WorkerDesk(self._app, self._risk, self._epochs, self._cache, aside)
+        desk = WorkerDesk(self._app, self._stages, self._epochs, self._cache, aside)
         self.add_future(aside.settle(desk.live))
         runner = web.AppRunner(
             api(self._endpoints(desk), self._answering()),
@@ -119,7 +118,7 @@ class Serving(Service):
         await self._opened.aclose()
 
 
-def serve(app: faust.App, place: ServingPlace, risk: Stage, epochs: Epochs) -> None:
+def serve(app: faust.App, place: ServingPlace, stages: Stages, epochs: Epochs) -> None:
     """Give a worker its API."""
     services: list[Any] = app._extra_services  # noqa: SLF001  @app.service takes classes only
-    services.append(Serving(place, app, risk, epochs))
+    services.append(Serving(place, app, stages, epochs))

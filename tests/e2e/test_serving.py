@@ -67,6 +67,15 @@ async def test_predict_when_the_key_is_the_same_then_so_is_the_decision(api: Ser
     assert (status, said["code"]) == (409, "KEY_REUSED")
 
 
+async def test_features_when_five_minutes_have_closed_then_are_served(api: Served) -> None:
+    """Folded from seconds; one bar is not enough for most of them, and an hour has not passed."""
+    status, said = await api.get(f"/api/v1/features/{ONE}/5min")
+    assert (status, said["bar_close"]) == (200, "2026-01-05T00:05:00Z")
+    assert said["warming_up"]
+    status, said = await api.get(f"/api/v1/features/{ONE}/1hour")
+    assert (status, said["code"]) == (409, "NO_RECENT_BAR")
+
+
 async def test_check_when_many_ask_at_once_then_none_reserves(api: Served) -> None:
     """The same question has the same answer, however often it is asked."""
     body = {"symbol": ONE, "side": "SELL", "quantity": 1}

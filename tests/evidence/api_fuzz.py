@@ -8,6 +8,7 @@ them.
 import asyncio
 import itertools
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, get_args
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import HypothesisDeprecationWarning
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 
@@ -67,6 +69,7 @@ async def _listens(api: Served) -> bool:
 
 def _fuzz(api: Served) -> Found:
     """Play all cases at the pages' address, which passes on what a worker knows."""
+    warnings.simplefilter("ignore", HypothesisDeprecationWarning)  # of its own strategies
     schema = schemathesis.openapi.from_url(api.url("/api/v1/openapi.json", "web"))
     callers = itertools.cycle(api.headers("admin") for _ in range(_CALLERS))
     found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": []}
@@ -77,7 +80,8 @@ def _fuzz(api: Served) -> Found:
             counted += _play(operation, mode, callers, found)
         found["cases"][operation.label] = counted
         said = f"{operation.label}: {counted:,} cases in {monotonic_s() - begun_s:.0f} s"
-        sys.stderr.write(f"{said}, {len(found['wrong']) - wrong_before} wrong\n")
+        wrong = Counter(text.splitlines()[0] for text in found["wrong"][wrong_before:])
+        sys.stderr.write(f"{said}, {wrong.total()} wrong {dict(wrong.most_common(3))}\n")
     return found
 
 
@@ -106,10 +110,16 @@ def _play(
         try:
             case.validate_response(answer)
         except (Exception, FailureGroup) as error:  # noqa: BLE001  every kind is a finding
-            found["wrong"].append(f"{operation.label}: {str(error)[:600]}")
+            found["wrong"].append(f"{_kinds(error)}\n{operation.label}: {str(error)[:900]}")
 
     play()
     return played
+
+
+def _kinds(error: BaseException) -> str:
+    """Name what is wrong: a group has several."""
+    parts = error.exceptions if isinstance(error, FailureGroup) else (error,)
+    return ", ".join(sorted({type(part).__name__ for part in parts}))
 
 
 def _patient(case: schemathesis.Case) -> dict[str, str]:

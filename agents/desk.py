@@ -123,11 +123,10 @@ class WorkerDesk:
         """Return a portfolio of this worker."""
         partition = self._partition(portfolio)
         fold = self._risk.fold_of(partition)
-        if not isinstance(fold, RiskFold):
-            raise not_ready("NO_BOOK", f"nothing of portfolio {portfolio!r} was read yet")
-        book = fold.portfolios.get(portfolio)
-        if book is None or book.account.kept.bar_ns < 0:
-            if fold.latest is not None and portfolio not in _names(fold.latest):
+        book = fold.portfolios.get(portfolio) if isinstance(fold, RiskFold) else None
+        if not isinstance(fold, RiskFold) or book is None or book.account.kept.bar_ns < 0:
+            known = self.portfolios()
+            if known and portfolio not in known:
                 text = f"there is no portfolio {portfolio!r}"
                 raise ProblemError(404, "UNKNOWN_PORTFOLIO", text)
             raise not_ready("NO_BOOK", f"no bar has reached portfolio {portfolio!r} yet")

@@ -12,6 +12,7 @@ from mode import Service
 
 from agents.aside import Aside
 from agents.desk import Stages, WorkerDesk
+from streams.tls import PLAIN, Tls
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import producer_of
 from tables.epochs import Epochs
@@ -51,6 +52,8 @@ class ServingPlace:
     is_alone
         Whether no other worker of the run exists: then it may decide while the broker is away for
         as long as that takes.
+    tls
+        How it listens, and how it checks the other workers.
     """
 
     host: str
@@ -62,6 +65,7 @@ class ServingPlace:
     redis_url: str = ""
     pages_url: str = ""
     is_alone: bool = False
+    tls: Tls = PLAIN
 
 
 class Serving(Service):
@@ -74,7 +78,7 @@ class Serving(Service):
         self._stages = stages
         self._epochs = epochs
         self._cache = FeatureCache(place.redis_url)
-        self._forwarder = Forwarder()
+        self._forwarder = Forwarder(place.tls.client)
         self._opened = AsyncExitStack()
 
     async def on_start(self) -> None:
@@ -100,7 +104,10 @@ class Serving(Service):
         )
         await runner.setup()
         self._opened.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self._place.host, self._place.port).start()
+        site = web.TCPSite(
+            runner, self._place.host, self._place.port, ssl_context=self._place.tls.server
+        )
+        await site.start()
 
     def _endpoints(self, desk: WorkerDesk) -> tuple[Bound, ...]:
         own = worker_endpoints(desk, self._cache)

@@ -27,6 +27,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-
 Quantity = Annotated[float, Meta(gt=0, le=LARGEST_SIZE)]
 Price = Annotated[float, Meta(ge=SMALLEST_PRICE, le=LARGEST_PRICE)]
 VerdictName = Literal["approved", "refused", "hold", "warming up"]
+Timestamp = Annotated[str, Meta(max_length=64, extra_json_schema={"format": "date-time"})]
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Z0-9_]+$")]
 Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,9}-[0-9]{1,19}$")]
 
@@ -107,7 +108,7 @@ class Predict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     symbol: Id
     portfolio: Id | None = None
-    timestamp: Annotated[str, Meta(max_length=64)] | None = None
+    timestamp: Timestamp | None = None
     strategy_override: Specialist | None = None
     risk_check: bool = True
     explain: bool = False

@@ -8,7 +8,7 @@ import math
 from models.features.catalogue import NAMES
 from streams.epochs import Epoch
 from streams.questions import FeatureAnswer, OfFeatures
-from streams.timestamps import format_ns, longer_than
+from streams.timestamps import TIMEFRAMES_NS, format_ns, longer_than
 from tables.recent import SeenRow
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
@@ -71,11 +71,17 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
 
 def _epoch(desk: Desk, timeframe: str) -> Epoch:
     """Return the running epoch, if it has bars of a timeframe."""
+    if timeframe not in TIMEFRAMES_NS:
+        raise wrong(
+            "NO_SUCH_TIMEFRAME", "timeframe", timeframe, f"one of {', '.join(TIMEFRAMES_NS)}"
+        )
     epoch = desk.running().epoch
     known = (epoch.timeframe, *longer_than(epoch.timeframe))
     if timeframe not in known:
-        fits = f"{' or '.join(known)}: bars of this run, and what is folded from them"
-        raise wrong("NO_SUCH_TIMEFRAME", "timeframe", timeframe, fits)
+        text = (
+            f"there are no bars of {timeframe}: this run has {', and folded from it '.join(known)}"
+        )
+        raise ProblemError(404, "UNKNOWN_TIMEFRAME", text)
     return epoch
 
 

@@ -56,7 +56,10 @@ def risk_endpoints(desk: Desk) -> tuple[Bound, ...]:
         try:
             return Reply(answer(book.account, book.slot, order, as_of(book.account, *place)))
         except FieldError as error:
-            raise wrong_field(error) from error
+            problem = wrong_field(error)
+            if error.reason == "UNKNOWN_SYMBOL":  # as everywhere: what is not there is not found
+                problem.status = 404
+            raise problem from error
 
     async def portfolio(call: Call) -> Reply:
         book, place = desk.book(portfolio_of(desk, call))

@@ -71,7 +71,7 @@ async def test_features_when_another_folds_the_symbol_then_it_is_asked(asking: A
     [
         ("/api/v1/features/NOBODY/5min", 404, "UNKNOWN_SYMBOL"),
         (f"/api/v1/features/{ONE}/5min?portfolio=none", 404, "UNKNOWN_PORTFOLIO"),
-        (f"/api/v1/features/{ONE}/1day", 422, "NO_SUCH_TIMEFRAME"),
+        (f"/api/v1/features/{ONE}/1day", 404, "UNKNOWN_TIMEFRAME"),
         ("/api/v1/features/NOBODY/1min", 404, "UNKNOWN_SYMBOL"),
         (f"/api/v1/features/{ONE}/7min", 422, "NO_SUCH_TIMEFRAME"),
         (f"/api/v1/features/{ONE}/1min?symbol=X", 422, "UNKNOWN_FIELD"),

@@ -34,8 +34,8 @@ from tests.evidence.serving import TAPE
 
 CASES = 2_000
 _CALLERS = 400
-# That what fits the schema is accepted: whether a symbol is traded, a quantity a multiple of its lot
-# or a bar still kept, no schema can say.
+# That what fits the schema is accepted: whether a symbol is traded, a quantity a multiple of its
+# lot or a bar still kept, no schema can say.
 _EXCLUDED = [positive_data_acceptance]
 # Of a deadline that is none.
 _DIGITS = 6

@@ -1,4 +1,4 @@
-"""TLS by two files: what fits works from end to end, what does not is said before anything starts."""
+"""TLS by two files: what fits works from end to end, what does not is said at the start."""
 
 import ssl
 from collections.abc import Callable
@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from streams.client import Api, ApiAwayError
+from streams.clock import wall_ns
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.tls import PLAIN, tls_of
 
-NOW = datetime.now(UTC)
+NOW = datetime.fromtimestamp(wall_ns() // 10**9, UTC)
 DAY = timedelta(days=1)
 
 

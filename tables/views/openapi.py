@@ -137,7 +137,8 @@ def _responses(route: Route) -> dict[str, Any]:
     told = {
         str(code): {"description": _PROBLEMS[code], "content": problem} for code in sorted(codes)
     }
-    return {"200": answer, **told}
+    later = {"description": "Not all is there yet; `Retry-After` says when to ask again."}
+    return {"200": answer, **({"202": answer | later} if route.is_later else {}), **told}
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:

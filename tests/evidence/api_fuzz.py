@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import HypothesisDeprecationWarning
@@ -21,6 +22,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import positive_data_acceptance
 from schemathesis.core.failures import FailureGroup
 
+from agents.run.stores import database
 from agents.run.workers import free_port
 from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
@@ -48,6 +50,7 @@ async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> 
     async with served(servers, home, models(home), f"fuzz-{run_stamp()}", "", TAPE) as api:
         port = free_port("127.0.0.1")
         run = api.trial.run
+        await asyncio.to_thread(database, home, api.trial.children)
         api.trial.children.start(
             "web",
             "web",
@@ -57,6 +60,7 @@ async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> 
             f"--auth={api.keys.folder}",
             f"--stack={STACK}",
             f"--api-url={api.url('')}",
+            f"--home={home}",
         )
         api.ports["web"] = port
         await api.trial.until(lambda: _listens(api), "the pages")
@@ -76,7 +80,7 @@ def _fuzz(api: Served) -> Found:
     warnings.simplefilter("ignore", HypothesisDeprecationWarning)  # of its own strategies
     schema = schemathesis.openapi.from_url(api.url("/api/v1/openapi.json", "web"))
     callers = itertools.cycle(api.headers("admin") for _ in range(_CALLERS))
-    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": []}
+    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": [], "ids": _ids(api)}
     for result in schema.get_all_operations():
         operation = result.ok()
         counted, wrong_before, begun_s = 0, len(found["wrong"]), monotonic_s()
@@ -95,7 +99,7 @@ def _play(
     callers: Iterator[dict[str, str]],
     found: Found,
 ) -> int:
-    played = 0
+    played, ids = 0, found["ids"]
 
     @settings(
         max_examples=CASES // 2,
@@ -110,7 +114,7 @@ def _play(
         nonlocal played
         played += 1
         if mode is GenerationMode.POSITIVE and played % 2:
-            _know(case, TAPE.symbols[played % len(TAPE.symbols)])
+            _know(case, TAPE.symbols[played % len(TAPE.symbols)], ids[played % len(ids)])
         answer = case.call(headers={**_patient(case), **next(callers)})
         found["statuses"][str(answer.status_code)] += 1
         try:
@@ -122,14 +126,23 @@ def _play(
     return played
 
 
+def _ids(api: Served) -> list[str]:
+    """Return ids of decisions that are there."""
+    url = api.url("/api/v1/decisions?limit=50", "web")
+    said = requests.get(url, headers=api.headers(), timeout=30).json()
+    return [row["decision_id"] for row in said["decisions"]]
+
+
 def _kinds(error: BaseException) -> str:
     """Name what is wrong: a group has several."""
     parts = error.exceptions if isinstance(error, FailureGroup) else (error,)
     return ", ".join(sorted({type(part).__name__ for part in parts}))
 
 
-def _know(case: schemathesis.Case, symbol: str) -> None:
-    """Let a valid case speak of what is there: made up symbols and portfolios end at 404."""
+def _know(case: schemathesis.Case, symbol: str, decision_id: str) -> None:
+    """Let a valid case speak of what is there: made up symbols, portfolios and ids end at 404."""
+    if "decision_id" in (case.path_parameters or {}):
+        case.path_parameters["decision_id"] = decision_id
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict) and isinstance(part.get("symbol"), str) and part["symbol"]:
             part["symbol"] = symbol

@@ -8,7 +8,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -45,16 +45,30 @@ class Seen(NamedTuple):
         return round(quantile(self.ms, share), 3)
 
 
+async def open_loop(load: Load, ask: Callable[[int], Awaitable[str]]) -> Seen:
+    """Ask at the load's times, wait for all answers, and count what they were."""
+    ms: list[float] = []
+    outcomes: Counter[str] = Counter()
+    begun_s = monotonic_s() + 0.2
+
+    async def one(number: int) -> None:
+        outcomes[await ask(number)] += 1
+        ms.append(1e3 * (monotonic_s() - begun_s - number / load.per_second))
+
+    tasks = []
+    for number in range(load.n):
+        await asyncio.sleep(begun_s + number / load.per_second - monotonic_s())
+        tasks.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*tasks)
+    return Seen(sorted(ms), dict(outcomes))
+
+
 async def send(load: Load) -> Seen:
     """Send all requests at their times and wait for all answers."""
-    ms: list[float] = []
-    statuses: Counter[str] = Counter()
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector) as session:
-        begun_s = monotonic_s() + 0.2
 
-        async def one(number: int) -> None:
-            meant_s = begun_s + number / load.per_second
+        async def one(number: int) -> str:
             headers = {
                 name: value.replace("{n}", str(number))
                 for name, value in load.headers[number % len(load.headers)].items()
@@ -64,21 +78,15 @@ async def send(load: Load) -> Seen:
                 load.method, load.urls[number % len(load.urls)], headers=headers, json=body
             ) as answer:
                 await answer.read()
-                statuses[str(answer.status)] += 1
-            ms.append(1e3 * (monotonic_s() - meant_s))
+                return str(answer.status)
 
-        tasks = []
-        for number in range(load.n):
-            await asyncio.sleep(begun_s + number / load.per_second - monotonic_s())
-            tasks.append(asyncio.create_task(one(number)))
-        await asyncio.gather(*tasks)
-    return Seen(sorted(ms), dict(statuses))
+        return await open_loop(load, one)
 
 
-async def sent_by_another(load: Load) -> Seen:
-    """Send a load from a process of its own."""
+async def sent_by_another(load: Load, program: Sequence[str] = (__name__, "send")) -> Seen:
+    """Send a load from a process of its own, by this program or a like one."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, "send"),
+        *(sys.executable, "-m", *program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

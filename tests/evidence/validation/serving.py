@@ -65,7 +65,7 @@ _LIMITS = """\
 
 - Client, server, broker and stores share one machine; over a network its latency comes on top.
 - One worker, one portfolio. With several workers a request may take one hop to the owner.
-- TLS is off. With it a connection costs more, and an answer hardly.
+- TLS is off.
 - The fuzz looks for answers that the document does not allow, not for wrong numbers: those are
   compared in tests (`tests/unit/tables/views`, `tests/e2e/test_serving.py`)."""
 

@@ -6,6 +6,7 @@ them; what is measured and what stands beside it take turns in one run.
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -95,6 +96,15 @@ async def sent_by_another(load: Load, program: Sequence[str] = (__name__, "send"
     return Seen(**found)
 
 
+def tell(seen: Seen) -> None:
+    """Print what was seen, for who has started this process."""
+    # More than a pipe holds: what does not block would lose the rest.
+    os.set_blocking(sys.stdout.fileno(), True)
+    ms = [round(one, 4) for one in seen.ms]
+    sys.stdout.write(json.dumps(seen._replace(ms=ms)._asdict()) + "\n")
+    sys.stdout.flush()
+
+
 async def echo(host: str, port: int) -> None:
     """Serve the bare floor until ended: JSON in, the same JSON out, by the same server."""
 
@@ -117,4 +127,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "echo":
         uvloop.run(echo("127.0.0.1", int(sys.argv[2])))
     else:
-        print(json.dumps(uvloop.run(send(Load(**json.load(sys.stdin))))._asdict()))  # noqa: T201  the answer
+        tell(uvloop.run(send(Load(**json.load(sys.stdin)))))

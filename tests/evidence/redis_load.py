@@ -6,7 +6,7 @@ import sys
 import uvloop
 from redis.asyncio import Redis
 
-from tests.evidence.http_load import Load, Seen, open_loop
+from tests.evidence.http_load import Load, Seen, open_loop, tell
 
 
 async def send(load: Load) -> Seen:
@@ -24,4 +24,4 @@ async def send(load: Load) -> Seen:
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(send(Load(**json.load(sys.stdin))))._asdict()))  # noqa: T201  the answer
+    tell(uvloop.run(send(Load(**json.load(sys.stdin)))))

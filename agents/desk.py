@@ -8,12 +8,13 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 import msgspec
 
 from agents.aside import Aside
+from agents.features import FeatureFold
 from agents.risk import KeptBook, RiskFold
 from agents.stage import Output, Stage
 from streams import metrics
@@ -22,14 +23,21 @@ from streams.errors import RecordError
 from streams.ids import intent_decision_id
 from streams.instructions import TargetIntent
 from streams.partitions import partition_of
-from streams.topics import PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
+from streams.questions import Wrong
+from streams.topics import (
+    MARKET_BARS,
+    PORTFOLIO_EVENTS,
+    PORTFOLIO_SNAPSHOTS,
+    TRADING_DECISIONS,
+    TopicSpec,
+)
 from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
 from tables.views.desk import Part, Place
 from tables.views.features import cached
-from tables.views.problems import ProblemError, Wrong, not_ready
+from tables.views.problems import ProblemError, not_ready
 
 log = logging.getLogger("tradewind.desk")
 
@@ -37,6 +45,14 @@ log = logging.getLogger("tradewind.desk")
 MOST_REMEMBERED = 5_000
 
 _JSON = msgspec.json.Encoder()
+
+
+class Stages(NamedTuple):
+    """The stages that questions are answered from: the book, and the features of its bars."""
+
+    book: Stage
+    features: Stage
+
 
 # An intent in the log: whose it is, and its key.
 _Asked = tuple[str, str]
@@ -57,8 +73,8 @@ class WorkerDesk:
 
     Parameters
     ----------
-    app, risk
-        The worker and its stage of the book.
+    app, stages
+        The worker and its stages.
     epochs
         The documents that decide.
     cache
@@ -68,40 +84,49 @@ class WorkerDesk:
     """
 
     def __init__(
-        self, app: faust.App, risk: Stage, epochs: Epochs, cache: FeatureCache, aside: Aside
+        self, app: faust.App, stages: Stages, epochs: Epochs, cache: FeatureCache, aside: Aside
     ) -> None:
         self._app = app
-        self._risk = risk
+        self._risk = stages.book
+        self._features = stages.features
         self._epochs = epochs
         self._cache = cache
         self._aside = aside
         self._waiting: dict[_Asked, asyncio.Future[bytes]] = {}
         self._decided: OrderedDict[_Asked, bytes] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        risk.listeners.append(self._hear)
+        self._warmed: dict[tuple[int, str], tuple[int, ...]] = {}
+        self._risk.listeners.append(self._hear)
+        self._features.listeners.append(self._hear_features)
 
     def owner(self, portfolio: str) -> str:
         """Return the address of the worker that owns a portfolio; empty if this one does."""
-        partition = self._partition(portfolio)
+        return self._owner(self._risk, PORTFOLIO_EVENTS, portfolio)
+
+    def symbol_owner(self, symbol: str) -> str:
+        """Return the address of the worker that folds a symbol's bars; empty if this one does."""
+        return self._owner(self._features, MARKET_BARS, symbol)
+
+    def _owner(self, stage: Stage, source: TopicSpec, key: str) -> str:
+        partition = self._partition(key)
         assigned = consumer_of(self._app).assignment()
-        topic = self._risk.prefix + PORTFOLIO_EVENTS.name
+        topic = stage.prefix + source.name
         if any(tp.topic == topic and tp.partition == partition for tp in assigned):
             return ""
-        changelog = self._risk.table.changelog_topic_name
+        changelog = stage.table.changelog_topic_name
         for url, topics in self._app.router.tables_metadata().items():
             if partition in topics.get(changelog, ()) and url != str(self._app.conf.canonical_url):
                 return str(url)
-        raise not_ready("NO_OWNER", f"no worker owns portfolio {portfolio!r} at the moment")
+        raise not_ready("NO_OWNER", f"no worker owns {key!r} at the moment")
 
     def book(self, portfolio: str) -> tuple[KeptBook, Place]:
         """Return a portfolio of this worker."""
         partition = self._partition(portfolio)
         fold = self._risk.fold_of(partition)
-        if not isinstance(fold, RiskFold):
-            raise not_ready("NO_BOOK", f"nothing of portfolio {portfolio!r} was read yet")
-        book = fold.portfolios.get(portfolio)
-        if book is None or book.account.kept.bar_ns < 0:
-            if fold.latest is not None and portfolio not in _names(fold.latest):
+        book = fold.portfolios.get(portfolio) if isinstance(fold, RiskFold) else None
+        if not isinstance(fold, RiskFold) or book is None or book.account.kept.bar_ns < 0:
+            known = self.portfolios()
+            if known and portfolio not in known:
                 text = f"there is no portfolio {portfolio!r}"
                 raise ProblemError(404, "UNKNOWN_PORTFOLIO", text)
             raise not_ready("NO_BOOK", f"no bar has reached portfolio {portfolio!r} yet")
@@ -114,9 +139,26 @@ class WorkerDesk:
 
     def portfolios(self) -> list[str]:
         """Return all portfolios of the epoch, as far as a book of this worker has seen one."""
-        folds = (self._risk.fold_of(number) for number in range(self._n_partitions))
-        seen = (fold.latest for fold in folds if isinstance(fold, RiskFold))
-        return sorted({name for loaded in seen if loaded is not None for name in _names(loaded)})
+        return sorted({name for loaded in self._seen() for name in _names(loaded)})
+
+    def running(self) -> LoadedEpoch:
+        """Return the epoch of a bar that came here; all change theirs at the same bar."""
+        seen = self._seen()
+        if not seen:
+            raise not_ready("NO_EPOCH", "no bar has come to this worker yet")
+        return seen[-1]
+
+    def longer(self, symbol: str, timeframe: str) -> CachedRow | None:
+        """Return a symbol's features at the close of its last bar of a longer timeframe."""
+        fold = self._features.fold_of(self._partition(symbol))
+        return _longer(fold, timeframe, symbol) if isinstance(fold, FeatureFold) else None
+
+    def _seen(self) -> list[LoadedEpoch]:
+        """Return the epochs of the partitions of this worker."""
+        stages = (self._risk, self._features)
+        folds = (stage.fold_of(n) for stage in stages for n in range(self._n_partitions))
+        seen = (fold.latest for fold in folds if isinstance(fold, RiskFold | FeatureFold))
+        return [loaded for loaded in seen if loaded is not None]
 
     def epoch(self, digest: str) -> LoadedEpoch:
         """Return an epoch with its models."""
@@ -215,6 +257,29 @@ class WorkerDesk:
         if waiting is not None and not waiting.done():
             waiting.set_exception(_refused(letter))
 
+    def _hear_features(self, outputs: list[Output | DeadLetter]) -> None:
+        """Put the features of longer bars that have just closed where they are asked for."""
+        for output in outputs:
+            if isinstance(output, DeadLetter) or output.partition is None:
+                continue
+            fold = self._features.fold_of(output.partition)
+            for timeframe in fold.longer if isinstance(fold, FeatureFold) else ():
+                self._go_on(self._warm_longer(output.partition, timeframe))
+
+    async def _warm_longer(self, partition: int, timeframe: str) -> None:
+        fold = self._features.fold_of(partition)
+        if not isinstance(fold, FeatureFold) or fold.latest is None:
+            return
+        place, closes_ns = (partition, timeframe), fold.closes_ns(timeframe)
+        if closes_ns == self._warmed.get(place):
+            return
+        self._warmed[place] = closes_ns
+        version = fold.latest.epoch.pipeline_version
+        rows = ((symbol, _longer(fold, timeframe, symbol)) for symbol in fold.places)
+        await self._cache.put(
+            (CacheKey(symbol, timeframe, version), row) for symbol, row in rows if row is not None
+        )
+
     async def _warm(self, portfolio: str) -> None:
         """Put the features of a bar that was just decided where they are asked for."""
         book, _ = self.book(portfolio)
@@ -271,6 +336,11 @@ class WorkerDesk:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("serving: a task failed", exc_info=error)
+
+
+def _longer(fold: FeatureFold, timeframe: str, symbol: str) -> CachedRow | None:
+    row = fold.row(timeframe, symbol)
+    return None if row is None else CachedRow(row.close_ns, tuple(row.features.tolist()))
 
 
 def _names(loaded: LoadedEpoch) -> list[str]:

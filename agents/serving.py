@@ -11,8 +11,8 @@ from aiohttp import web
 from mode import Service
 
 from agents.aside import Aside
-from agents.desk import WorkerDesk
-from agents.stage import Stage
+from agents.desk import Stages, WorkerDesk
+from streams.tls import PLAIN, Tls
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import producer_of
 from tables.epochs import Epochs
@@ -52,6 +52,8 @@ class ServingPlace:
     is_alone
         Whether no other worker of the run exists: then it may decide while the broker is away for
         as long as that takes.
+    tls
+        How it listens, and how it checks the other workers.
     """
 
     host: str
@@ -63,19 +65,20 @@ class ServingPlace:
     redis_url: str = ""
     pages_url: str = ""
     is_alone: bool = False
+    tls: Tls = PLAIN
 
 
 class Serving(Service):
     """The API as a part of the worker: it listens when the tables are recovered."""
 
-    def __init__(self, place: ServingPlace, app: faust.App, risk: Stage, epochs: Epochs) -> None:
+    def __init__(self, place: ServingPlace, app: faust.App, stages: Stages, epochs: Epochs) -> None:
         super().__init__()
         self._place = place
         self._app = app
-        self._risk = risk
+        self._stages = stages
         self._epochs = epochs
         self._cache = FeatureCache(place.redis_url)
-        self._forwarder = Forwarder()
+        self._forwarder = Forwarder(place.tls.client)
         self._opened = AsyncExitStack()
 
     async def on_start(self) -> None:
@@ -87,12 +90,12 @@ class Serving(Service):
         aside = Aside(
             spill,
             lambda: producer_of(self._app),
-            self._risk.prefix + PORTFOLIO_EVENTS.name,
+            self._stages.book.prefix + PORTFOLIO_EVENTS.name,
             self._epochs,
             math.inf if self._place.is_alone else self._app.conf.broker_session_timeout,
         )
         await aside.tell()
-        desk = WorkerDesk(self._app, self._risk, self._epochs, self._cache, aside)
+        desk = WorkerDesk(self._app, self._stages, self._epochs, self._cache, aside)
         self.add_future(aside.settle(desk.live))
         runner = web.AppRunner(
             api(self._endpoints(desk), self._answering()),
@@ -101,7 +104,10 @@ class Serving(Service):
         )
         await runner.setup()
         self._opened.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, self._place.host, self._place.port).start()
+        site = web.TCPSite(
+            runner, self._place.host, self._place.port, ssl_context=self._place.tls.server
+        )
+        await site.start()
 
     def _endpoints(self, desk: WorkerDesk) -> tuple[Bound, ...]:
         own = worker_endpoints(desk, self._cache)
@@ -119,7 +125,7 @@ class Serving(Service):
         await self._opened.aclose()
 
 
-def serve(app: faust.App, place: ServingPlace, risk: Stage, epochs: Epochs) -> None:
+def serve(app: faust.App, place: ServingPlace, stages: Stages, epochs: Epochs) -> None:
     """Give a worker its API."""
     services: list[Any] = app._extra_services  # noqa: SLF001  @app.service takes classes only
-    services.append(Serving(place, app, risk, epochs))
+    services.append(Serving(place, app, stages, epochs))

@@ -101,9 +101,9 @@ class SliceFold(Generic[State]):
     next_offset: int = 0
     n_since: int = 0
 
-    def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
-        """Fold one slice and return the wider slice."""
-        letters, result = self.fold(record)
+    def apply(self, record: Record, slice_: Slice | None = None) -> Iterable[Output | DeadLetter]:
+        """Fold one slice and return the wider slice; ``slice_`` as in :meth:`fold`."""
+        letters, result = self.fold(record, slice_)
         if result is None:
             return letters
         loaded = self.epochs.load(result.meta.epoch_digest)

@@ -13,9 +13,10 @@ from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
 from agents.bars import BarFold
+from agents.desk import Stages
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
-from agents.features import FEATURES
+from agents.features import FEATURES, FeatureFold
 from agents.prediction import PREDICTION
 from agents.regime import REGIME
 from agents.risk import RiskFold
@@ -152,14 +153,19 @@ def trading_app(place: Place) -> faust.App:
     def execution(_partition: int, read: Reader) -> Fold:
         return ExecutionFold(read)
 
+    def features(partition: int, read: Reader) -> Fold:
+        return FeatureFold(FEATURES, epochs, partition, read)
+
     _add(app, place, "bars", topics.MARKET_TICKS, bars)
-    for source, spec in SLICE_STAGES:
+    (source, spec), *rest = SLICE_STAGES
+    indicators = _add(app, place, spec.name, source, features)
+    for source, spec in rest:
         _add_slices(app, place, source, spec, epochs)
     book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
     _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
     if place.serving is not None:
-        serve(app, place.serving, book, epochs)
+        serve(app, place.serving, Stages(book, indicators), epochs)
     return app
 
 

@@ -45,9 +45,17 @@ class Settings(BaseSettings):
     max_ahead_ms: int = Field(60_000, ge=0, description="how far a tick may be ahead of the clock")
     venue_latency_ms: int = Field(default=50, ge=0, description="time an order takes to the venue")
     web_host: str = Field(default="127.0.0.1", description="address the pages listen on")
+    tls_cert: str = Field(default="", description="certificate of the API and the pages, PEM")
+    tls_key: str = Field(default="", description="its key, PEM, without a password")
+    tls_ca: str = Field(default="", description="whom to trust besides the machine's authorities")
     log_level: str = Field(default="INFO", description="level of our own log lines")
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
+
+    @property
+    def scheme(self) -> str:
+        """What the addresses of the API and the pages begin with."""
+        return "https" if self.tls_cert else "http"
 
     @classmethod
     def settings_customise_sources(

@@ -132,6 +132,10 @@ class Slice:
         """Return one float64 column, shape (n_rows,)."""
         return np.asarray(self._column(name, pa.types.is_float64).to_numpy(), dtype=np.float64)
 
+    def integers(self, name: str) -> IntArray:
+        """Return one int64 column, shape (n_rows,)."""
+        return np.asarray(self._column(name, pa.types.is_int64).to_numpy(), dtype=np.int64)
+
     def matrix(self, name: str) -> FloatArray:
         """Return one list column, shape (n_rows, width)."""
         column = self._column(name, _is_matrix)

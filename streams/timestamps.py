@@ -27,6 +27,21 @@ TIMEFRAMES_NS = {
     "1day": 86_400 * NS_PER_SECOND,
 }
 
+# What is folded from shorter bars, for those who ask.
+LONGER = ("5min", "1hour")
+
+
+def longer_than(timeframe: str) -> tuple[str, ...]:
+    """Return the timeframes that are folded from bars of another.
+
+    Examples
+    --------
+    >>> longer_than("1min"), longer_than("5min"), longer_than("1day")
+    (('5min', '1hour'), ('1hour',), ())
+    """
+    base_ns = TIMEFRAMES_NS[timeframe]
+    return tuple(name for name in LONGER if TIMEFRAMES_NS[name] > base_ns)
+
 
 def parse_ns(value: str | int) -> int:
     """Return nanoseconds since the epoch for an RFC 3339 text or an integer of nanoseconds.

@@ -1,6 +1,7 @@
-"""``tradewind audit``: is the trail of decisions what it was? Its proof, its copies, its shelf."""
+"""``tradewind audit``: the trail of decisions, and what administrators did."""
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
+from rich.console import Console
+from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.spoken import spoken_errors
 from agents.run.stores import database
 from agents.run.workers import Children
@@ -19,12 +24,16 @@ from streams.errors import SettingsError
 from tables import audit_verifier
 from tables.archive import run_key
 from tables.stores import audit_bundle
+from tables.stores.admin_log import AdminLog
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import HOT_DAYS, KEPT_YEARS, AuditShelf
 from tables.stores.errors import StoreUnavailable
 from tables.stores.servers.postgres import VARIABLE, PostgresServer
 
-audit = typer.Typer(help="The audit trail: prove, export, shelve, restore.", no_args_is_help=True)
+audit = typer.Typer(
+    help="The audit trail: prove, export, shelve, restore; acts of administrators.",
+    no_args_is_help=True,
+)
 
 _Name = Annotated[str, typer.Option("--name", help="The stack.")]
 _Run = Annotated[str, typer.Option("--run", help="Run whose trail it is; empty: live.")]
@@ -100,7 +109,9 @@ def shelve(
     with spoken_errors(), running_database(name) as server:
         home, today = stack_home(name), _today()
         shelf = AuditShelf(home)
-        done = asyncio.run(shelf.shelve(server, stack_id(home), today))
+        with admin_act(home, "audit shelve", on=f"before {today.isoformat()}") as outcome:
+            done = asyncio.run(shelf.shelve(server, stack_id(home), today))
+            outcome.detail = f"{len(done)} days"
         for each in done:
             typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
         if not done:
@@ -108,7 +119,8 @@ def shelve(
         for path in shelf.expired(today):
             typer.echo(f"{path} is older than {KEPT_YEARS} years{'; deleted' if expire else ''}.")
             if expire:
-                path.unlink()
+                with admin_act(home, "audit expire", on=path.name):
+                    path.unlink()
 
 
 @audit.command()
@@ -118,9 +130,34 @@ def restore(
 ) -> None:
     """Put a day from the shelf back into SQL."""
     with spoken_errors(), running_database(name) as server:
-        shelf = AuditShelf(stack_home(name))
-        n_rows = asyncio.run(shelf.restore(server, _midnight(day).date()))
+        home = stack_home(name)
+        with admin_act(home, "audit restore", on=day) as outcome:
+            n_rows = asyncio.run(AuditShelf(home).restore(server, _midnight(day).date()))
+            outcome.detail = f"{n_rows} rows"
     typer.echo(f"{day}: {n_rows:,} rows are back in SQL.")
+
+
+@audit.command()
+def admin(
+    name: _Name = "default",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """List what administrators did, the latest last: when, who, what, why, and what came of it."""
+    with spoken_errors():
+        acts = AdminLog(stack_home(name)).acts()
+    if as_json:
+        for act in acts:
+            said = {**msgspec.to_builtins(act.deed), "result": act.result, "detail": act.detail}
+            typer.echo(json.dumps({"at": act.at, **said}))
+        return
+    table = Table("when", "who", "what", "on", "result")
+    table.add_column("why and what came of it", overflow="fold")
+    for at, deed, result, detail in acts:
+        who = " as ".join(filter(None, (deed.actor or deed.by, deed.role)))
+        told = "; ".join(filter(None, (deed.reason, detail)))
+        table.add_row(at, who, deed.what, deed.on, result, told)
+    Console().print(table)
 
 
 def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:

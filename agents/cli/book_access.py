@@ -7,12 +7,13 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from agents.cli.admin_act import admin_act
 from agents.cli.book_log import BookLog
 from agents.cli.parts import parts_of
 from streams.brokers import stack_home
 from streams.clock import random_id, wall_ns
 from streams.errors import SettingsError
-from streams.instructions import Instruction
+from streams.instructions import BookOpen, Instruction, LimitChange, RiskParity, TradingState
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 
@@ -62,8 +63,12 @@ def log_of(stack: str, run: str) -> BookLog:
 
 def append(stack: str, run: str, said: Instruction, *, as_json: bool) -> None:
     """Check a record, append it to its book's log, and say where it stands."""
-    said.check()
-    place = asyncio.run(log_of(stack, run).append(said))
+    fields = {name: getattr(said, name, "") for name in ("actor", "role", "reason")}
+    # Refused ones are acts too: somebody tried.
+    with admin_act(stack_home(stack), _act_of(said), on=said.portfolio, **fields) as outcome:
+        said.check()
+        place = asyncio.run(log_of(stack, run).append(said))
+        outcome.detail = f"{said.id} at {place.topic}:{place.partition}:{place.offset}"
     if as_json:
         typer.echo(json.dumps({"id": said.id, **place._asdict()}))
         return
@@ -72,6 +77,14 @@ def append(stack: str, run: str, said: Instruction, *, as_json: bool) -> None:
         "it acts on every record behind it, as soon as the worker has read it; "
         "what the book refuses is in: tradewind dead-letters list"
     )
+
+
+def _act_of(said: Instruction) -> str:
+    """Name an act as its command is called."""
+    if isinstance(said, TradingState):
+        return f"risk {said.action}"
+    names = {LimitChange: "risk limits", RiskParity: "risk rebalance", BookOpen: "book open"}
+    return names.get(type(said), type(said).__name__)
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:  # noqa: ANN401  one of the literals

@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Run, Stack, servers_of
 from agents.cli.letter_log import Letter, LetterLog
 from agents.cli.spoken import spoken_errors
+from streams.brokers import stack_home
 from streams.errors import SettingsError
 from streams.timestamps import format_ns
 
@@ -94,7 +96,9 @@ def replay(
             raise SettingsError("replay was given neither ids nor --reason, or both; expected one")
         log = _log_of(stack, run)
         letters = _named(log, ids) if ids else _found(log, reason)
-        sent = asyncio.run(log.replay(letters))
+        with admin_act(stack_home(stack), "dead-letters replay", on=reason or "by id") as outcome:
+            sent = asyncio.run(log.replay(letters))
+            outcome.detail = f"{len(sent)} records"
     for one in sent:
         if as_json:
             typer.echo(json.dumps(one._asdict()))

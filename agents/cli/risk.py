@@ -20,7 +20,8 @@ from agents.cli.spoken import spoken_errors
 from streams.clock import wall_ns
 from streams.errors import SettingsError
 from streams.instructions import LimitChange, OrderIntent, RiskParity, TradingState
-from tables.views.risk_answer import RiskAnswer, answer, as_of
+from streams.questions import RiskAnswer
+from tables.views.risk_answer import answer, as_of
 
 PortfolioId = Annotated[str, typer.Option("--portfolio", help="The portfolio.")]
 Actor = Annotated[str | None, typer.Option("--actor", help="Who does it; default: the OS user.")]

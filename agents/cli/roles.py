@@ -101,8 +101,10 @@ def keeper_of(home: Path) -> RolePart:
     return RolePart(keeper.NAME, home, (str(home),), module=keeper.__name__)
 
 
-def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[RolePart]:
+def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> list[RolePart]:
     """Return the live roles in the order in which they start."""
+    host = settings.web_host
+    pages, api = (f"{settings.scheme}://{host}:{port}" for port in (plan.web_port, plan.api_port))
     artifacts = f"--artifacts={home / 'artifacts'}"
     servers = f"--bootstrap={bootstrap}"
     worker = (
@@ -111,7 +113,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         artifacts,
         f"--data={home / 'tables'}",
         f"--web-port={plan.worker_port}",
-        *serving_options(home, plan.api_port, f"http://{host}:{plan.web_port}"),
+        *serving_options(home, plan.api_port, pages),
     )
     clock = (
         "clock",
@@ -135,14 +137,14 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, host: str) -> list[Role
         f"--label={plan.label}",
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
-        *pages_options(home, f"http://{host}:{plan.api_port}"),
+        *pages_options(home, api),
     )
     return [
-        RolePart("worker", home, worker, plan.api_port, host),
+        RolePart("worker", home, worker, plan.api_port, host, f"{api}/"),
         RolePart("clock", home, clock),
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
         _explainer(home, plan, servers, host),
-        RolePart("web", home, web, plan.web_port, host),
+        RolePart("web", home, web, plan.web_port, host, f"{pages}/"),
     ]
 
 

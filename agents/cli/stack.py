@@ -27,6 +27,7 @@ from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
+from streams.tls import tls_of
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
@@ -104,13 +105,15 @@ def _start_roles(
             typer.secho(told, fg=typer.colors.YELLOW)
     if plan is None:
         return []
-    asyncio.run(declare_live(servers, Settings.read()))
+    settings = Settings.read()
+    tls_of(settings)  # a role would say it in its log only
+    asyncio.run(declare_live(servers, settings))
     if history is not None:
         _warm_up(home, servers, plan, history)
-    plan.complete(Settings.read().web_host)
+    plan.complete(settings.web_host)
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
-    return [role.start() for role in roles_of(home, plan, servers, Settings.read().web_host)]
+    return [role.start() for role in roles_of(home, plan, servers, settings)]
 
 
 def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:
@@ -178,7 +181,7 @@ def _parts(name: str, home: Path) -> list[Part]:
 
 def _roles(home: Path) -> list[RolePart]:
     plan = LivePlan.of(home)
-    return [] if plan is None else roles_of(home, plan, "", Settings.read().web_host)
+    return [] if plan is None else roles_of(home, plan, "", Settings.read())
 
 
 def _print_parts(name: str, states: Sequence[PartState]) -> None:

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, one_of
 from agents.cli.roles import LivePlan
 from agents.cli.spoken import spoken_errors
@@ -59,14 +60,11 @@ def issue_one(
     with spoken_errors():
         home = stack_home(stack)
         wanted = one_of("role", role, ROLES)
-        token, issued = issue(
-            TokenKeys(home / "auth"),
-            stack_id(home),
-            subject,
-            wanted,
-            portfolio or [ALL_PORTFOLIOS],
-            days,
-        )
+        mine = portfolio or [ALL_PORTFOLIOS]
+        with admin_act(home, "token issue", on=f"{subject} as {wanted}") as outcome:
+            keys = TokenKeys(home / "auth")
+            token, issued = issue(keys, stack_id(home), subject, wanted, mine, days)
+            outcome.detail = f"{issued.jti} for {', '.join(mine)}, {days:g} days"
     if as_json:
         typer.echo(json.dumps({"token": token, **msgspec.to_builtins(issued)}))
         return
@@ -131,7 +129,9 @@ def revoke(
 ) -> None:
     """Accept a token no more; running workers see it with the next request."""
     with spoken_errors():
-        TokenKeys(stack_home(stack) / "auth").revoke(jti, getpass.getuser(), reason)
+        home = stack_home(stack)
+        with admin_act(home, "token revoke", on=jti, reason=reason):
+            TokenKeys(home / "auth").revoke(jti, getpass.getuser(), reason)
     typer.echo(f"Token {jti} is revoked.")
 
 
@@ -139,5 +139,8 @@ def revoke(
 def rotate(stack: Stack = "default") -> None:
     """Sign with a new key from now on; tokens of older keys stay good until they expire."""
     with spoken_errors():
-        kid, _ = TokenKeys(stack_home(stack) / "auth").rotate()
+        home = stack_home(stack)
+        with admin_act(home, "token rotate") as outcome:
+            kid, _ = TokenKeys(home / "auth").rotate()
+            outcome.detail = f"key {kid}"
     typer.echo(f"New tokens are signed with key {kid}.")

@@ -16,8 +16,10 @@ import typer
 import uvloop
 from aiohttp import web as http
 
+from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
 from streams.settings import Settings
+from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
@@ -71,15 +73,26 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
             f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
         )
     whose = None if auth is None else Stack(auth, stack, _behind(api_url, home, stack, run))
+    with spoken_errors():
+        tls = tls_of(Settings.read())
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(bootstrap, About(run, label, stats_url), host, port, whose))
+            about = About(run, label, stats_url)
+            runner.run(_serve(bootstrap, about, Listening(host, port, tls), whose))
     except asyncio.CancelledError:
         typer.echo("Stopped.")
     except OSError as error:
         typer.secho(f"{host}:{port} cannot be used: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(1) from error
+
+
+class Listening(NamedTuple):
+    """Where the pages listen, and how."""
+
+    host: str
+    port: int
+    tls: Tls = PLAIN
 
 
 class Stack(NamedTuple):
@@ -101,22 +114,22 @@ def _behind(api_url: str, home: Path | None, stack: str, run: str) -> Behind:
 
 @asynccontextmanager
 async def serving(
-    bootstrap: str, about: About, host: str, port: int, stack: Stack | None = None
+    bootstrap: str, about: About, at: Listening, stack: Stack | None = None
 ) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
     memory = RunMemory(prefix_of(about.run))
     log = DecisionLog(bootstrap, memory.topics, memory.take)
-    forwarder = Forwarder()
+    forwarder = Forwarder(at.tls.client)
     served = None if stack is None else _served(stack, forwarder)
     behind = NOTHING if stack is None else stack.behind
-    app = site(Pages(about, memory, log, behind), host, served)
+    app = site(Pages(about, memory, log, behind), at.host, served)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
-        await http.TCPSite(runner, host, port).start()
+        await http.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server).start()
         reading = asyncio.create_task(log.follow(), name="follow")
         try:
-            yield _url(runner.addresses[0]), reading
+            yield _url("https" if at.tls.server else "http", runner.addresses[0]), reading
         finally:
             reading.cancel()
             await asyncio.wait([reading])
@@ -134,9 +147,9 @@ def _served(stack: Stack, forwarder: Forwarder) -> Served:
     )
 
 
-async def _serve(bootstrap: str, about: About, host: str, port: int, stack: Stack | None) -> None:
+async def _serve(bootstrap: str, about: About, at: Listening, stack: Stack | None) -> None:
     loop = asyncio.get_running_loop()
-    async with serving(bootstrap, about, host, port, stack) as (url, reading):
+    async with serving(bootstrap, about, at, stack) as (url, reading):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, reading.cancel)
         typer.echo(f"Decisions of run {about.run_name}: {url}")
@@ -150,9 +163,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _url(address: tuple[str, int]) -> str:
+def _url(scheme: str, address: tuple[str, int]) -> str:
     host, port = address[:2]
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 def _configure_logging() -> None:

@@ -13,9 +13,11 @@ import typer
 import uvloop
 from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
 
+from agents.cli.spoken import spoken_errors
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
 from streams.settings import Settings
+from streams.tls import tls_of
 
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
 _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
@@ -56,7 +58,9 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
     if role not in ROLES:
         raise typer.BadParameter(f"role was {role!r}; expected one of {', '.join(ROLES)}")
-    settings = Settings.read()
+    with spoken_errors():
+        settings = Settings.read()
+        tls = tls_of(settings)
     data.mkdir(parents=True, exist_ok=True)
     _configure_logging(settings.log_level)
     place = Place(
@@ -72,7 +76,8 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
             api_port,
             auth,
             host=settings.web_host,
-            url=f"http://{settings.web_host}:{api_port}",
+            url=f"{settings.scheme}://{settings.web_host}:{api_port}",
+            tls=tls,
             stack=stack,
             spill=data.parent / "spill" / f"{data.name}-decided",
             redis_url=redis,

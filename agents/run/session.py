@@ -34,6 +34,7 @@ from streams.epochs import Epoch
 from streams.settings import Settings
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
+from streams.tls import tls_of
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
 from tables.stores.servers import mlflow
@@ -89,6 +90,7 @@ class Session:
             With the setting or the tape's part, and what was expected.
         """
         self._plan()
+        tls_of(self.settings)
         self._epoch("models to come", {}).check()
 
     def run(self, bootstrap_servers: str, *, stay: bool) -> bool:
@@ -131,6 +133,9 @@ class Session:
     def _host(self) -> str:
         return self.settings.web_host
 
+    def _address(self, port: int) -> str:
+        return f"{self.settings.scheme}://{self._host}:{port}"
+
     def _models(self, planned: Plan) -> tuple[str, bool]:
         artifacts = Artifacts(self.home / "artifacts")
         with shown(self.console) as progress:
@@ -152,7 +157,7 @@ class Session:
         self, run: Run, planned: Plan, watch: Observer, children: Children, ports: Ports
     ) -> None:
         await declare(run, self.settings.replication)
-        pages = f"http://{self._host}:{ports.pages}"
+        pages = self._address(ports.pages)
         serving = serving_options(self.home, ports.api, pages)
         start_worker(run, children, ports.stats, serving=serving)
         stats = f"http://{self._host}:{ports.stats}/"
@@ -200,7 +205,7 @@ class Session:
 
     def _serve(self, run: Run, children: Children, ports: Ports) -> None:
         stats = f"http://{self._host}:{ports.stats}/"
-        api = f"http://{self._host}:{ports.api}"
+        api = self._address(ports.api)
         children.start(
             "web",
             "web",
@@ -213,7 +218,7 @@ class Session:
             *pages_options(self.home, api),
         )
         access = demo_access(self.home)
-        pages = f"http://{self._host}:{ports.pages}"
+        pages = self._address(ports.pages)
         self.console.print(f"Decisions   {pages}{access.path} (lets in once)", soft_wrap=True)
         self.console.print(f"Faust stats {stats}")
         self.console.print(f"API         {api}/api/v1/openapi.json")

@@ -1,11 +1,12 @@
 """The API as one aiohttp application: its endpoints, and the document made of the routes."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.metadata import version
 
 import msgspec
 from aiohttp import web
 
+from streams import asyncapi
 from tables.stores.feature_cache import FeatureCache
 from tables.views.bodies import MOST_BYTES
 from tables.views.decisions import DECISION, DECISIONS
@@ -56,15 +57,21 @@ def elsewhere(routes: Iterable[Route], url: str, who: str) -> tuple[Bound, ...]:
 
 
 def add_api(app: web.Application, bound: Iterable[Bound], endpoints: Endpoints) -> None:
-    """Add endpoints and the document to an application."""
+    """Add endpoints, and the documents of addresses and topics, to an application."""
     for one in bound:
         app.router.add_route(one.route.method, one.route.path, endpoints.handler(one))
-    text = msgspec.json.encode(document(ROUTES, version("tradewind")))
+    ours = version("tradewind")
+    for name, said in (("openapi", document(ROUTES, ours)), ("asyncapi", asyncapi.document(ours))):
+        app.router.add_get(f"/api/v1/{name}.json", _described(msgspec.json.encode(said)))
+
+
+def _described(text: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Return what answers with a document."""
 
     async def described(_request: web.Request) -> web.Response:
         return web.Response(body=text, content_type="application/json")
 
-    app.router.add_get("/api/v1/openapi.json", described)
+    return described
 
 
 def api(bound: Iterable[Bound], endpoints: Endpoints) -> web.Application:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from tables.views.problems import ProblemError, Wrong, wrong
+from streams.questions import Wrong
+from tables.views.problems import ProblemError, wrong
 
 # A request is a handful of fields; what is larger is none.
 MOST_BYTES = 16_384

@@ -11,7 +11,8 @@ from hashlib import blake2b
 from heapq import heappush, heappushpop
 from typing import NamedTuple
 
-from tables.views.decision_row import DecisionRow, Place, RowKey, VerdictName
+from streams.questions import VerdictName
+from tables.views.decision_row import DecisionRow, Place, RowKey
 
 # 20 symbols on one-minute bars round the clock make 201,600 decisions in the seven days that the
 # topic keeps; 200,000 ids take 90 MB (measured).

@@ -1,16 +1,16 @@
 """A decision in a list: what one line of the page shows, and nothing more."""
 
 import re
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from streams.errors import RecordError
+from streams.questions import VerdictName
 from streams.records import LONGEST_SYMBOL, Decision
 from streams.timestamps import format_ns, parse_ns
 from tables.stores.decision_log import LogRecord
 
-VerdictName = Literal["approved", "refused", "hold", "warming up"]
 VERDICTS: tuple[VerdictName, ...] = ("approved", "refused", "hold", "warming up")
 
 # A refusal names a handful of controls; a line shows at most this many.

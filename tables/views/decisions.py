@@ -3,66 +3,21 @@
 Answered by the process of the pages, which follows the topic; workers know the way there.
 """
 
-from typing import Annotated, Literal
-
-import msgspec
-from msgspec import Meta
-
 from streams.errors import RecordError
+from streams.questions import DecisionLine, DecisionsAnswer, OfDecisions
 from streams.records import Decision
 from tables.stores.decision_log import LogAway, LogError
 from tables.views.auth import Caller
 from tables.views.decision_row import (
     DecisionRow,
-    VerdictName,
     decode_decision,
     is_decision_id,
 )
 from tables.views.pages import Log
 from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.query import DecisionQuery, QueryError, format_cursor, parse_cursor
-from tables.views.risk import Id
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 from tables.views.run_memory import RunMemory
-
-Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Z0-9_]+$")]
-Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,9}-[0-9]{1,19}$")]
-
-
-class OfDecisions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which decisions, the newest first; ``before`` is the cursor of the page before."""
-
-    symbol: Id | None = None
-    action: Literal["BUY", "SELL", "HOLD"] | None = None
-    verdict: VerdictName | None = None
-    reason: Code | None = None
-    portfolio: Id | None = None
-    before: Cursor | None = None
-    limit: Annotated[int, Meta(ge=1, le=500)] = 50
-
-
-class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision in short; its id finds the whole event."""
-
-    decision_id: str
-    timestamp: str
-    portfolio: str
-    timeframe: str
-    symbol: str
-    action: str
-    quantity: float
-    price: float
-    confidence: float
-    verdict: str
-    reasons: list[str]
-
-
-class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of decisions; without ``next`` it is the last one that is kept."""
-
-    decisions: list[DecisionLine]
-    next: str | None
-
 
 DECISIONS = Route(
     "GET",

@@ -9,6 +9,7 @@ from streams.timestamps import format_ns
 from tables.decisions import Slot
 from tables.epochs import LoadedEpoch
 from tables.recent import RecentBars, SeenRow
+from tables.stores.cached_row import CachedRow
 from tables.views.auth import ALL_PORTFOLIOS
 from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.routes import Call, Owner
@@ -51,6 +52,12 @@ class Desk(Protocol):
             503 while nobody is known to own it.
         """
 
+    def symbol_owner(self, symbol: str) -> str:
+        """Return the address of the process that folds a symbol's bars; empty if this one does.
+
+        It raises as :meth:`owner`.
+        """
+
     def book(self, portfolio: str) -> tuple[Book, Place]:
         """Return a portfolio that this process owns.
 
@@ -65,6 +72,18 @@ class Desk(Protocol):
 
     def epoch(self, digest: str) -> LoadedEpoch:
         """Return an epoch with its models."""
+
+    def running(self) -> LoadedEpoch:
+        """Return the epoch that decides now, as far as this process knows.
+
+        Raises
+        ------
+        ProblemError
+            503 if no bar has come here yet.
+        """
+
+    def longer(self, symbol: str, timeframe: str) -> CachedRow | None:
+        """Return a symbol's features at its last closed bar of a longer timeframe; None before."""
 
     async def decide(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
         """Append a target to its book's log and return its decision, once the broker has it.

@@ -1,35 +1,20 @@
-"""``GET /api/v1/features/{symbol}/{timeframe}``: the vector that the last decision was made of."""
+"""``GET /api/v1/features/{symbol}/{timeframe}``: the vector that the last decision was made of.
+
+Or that of the last closed bar of 5 minutes or an hour, which the worker that owns the symbol folds.
+"""
 
 import math
 
-import msgspec
-
 from models.features.catalogue import NAMES
-from streams.timestamps import format_ns
+from streams.epochs import Epoch
+from streams.questions import FeatureAnswer, OfFeatures
+from streams.timestamps import TIMEFRAMES_NS, format_ns, longer_than
 from tables.recent import SeenRow
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import Desk, owner_by, portfolio_of, row_of
-from tables.views.problems import wrong
-from tables.views.risk import Id
+from tables.views.desk import Desk, portfolio_of, row_of
+from tables.views.problems import ProblemError, wrong
 from tables.views.routes import Bound, Call, Reply, Route
-
-
-class OfFeatures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whose universe; without one the token's portfolio."""
-
-    portfolio: Id | None = None
-
-
-class FeatureAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's features after a bar, by name; those that warm up are named apart."""
-
-    symbol: str
-    timeframe: str
-    version: str
-    bar_close: str
-    features: dict[str, float]
-    warming_up: list[str]
 
 
 def cached(row: SeenRow) -> CachedRow:
@@ -42,7 +27,8 @@ FEATURES = Route(
     "/api/v1/features/{symbol}/{timeframe}",
     "getFeatures",
     "The 60 features of a symbol's last bar",
-    "Units are in the catalogue of features. Values are those of the last decided bar.",
+    "Units are in the catalogue of features. Values are those of the last decided bar in the "
+    "run's own timeframe, and of the last closed one in 5min and 1hour, which are folded from it.",
     OfFeatures,
     FeatureAnswer,
     limited="features",
@@ -55,19 +41,13 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
 
     async def features(call: Call) -> Reply:
         symbol, timeframe = call.path["symbol"], call.path["timeframe"]
-        book, _ = desk.book(portfolio_of(desk, call))
-        epoch = desk.epoch(book.epoch_digest).epoch
-        if timeframe != epoch.timeframe:
-            fits = f"{epoch.timeframe}, the timeframe of this run"
-            raise wrong("NO_SUCH_TIMEFRAME", "timeframe", timeframe, fits)
-        close_ns = book.recent.newest_close_ns(symbol, book.account.kept.bar_ns)
-
-        async def make() -> CachedRow:
-            return cached(row_of(book, symbol))
-
-        key = CacheKey(symbol, timeframe, epoch.pipeline_version)
-        # Without a bar the row is asked for, which says why there is none.
-        held = await make() if close_ns is None else await cache.get(key, close_ns, make)
+        name = portfolio_of(desk, call)
+        epoch = _epoch(desk, timeframe)
+        if timeframe == epoch.timeframe:
+            held = await _of_bar(desk, cache, symbol, name)
+        else:
+            _check_traded(epoch, name, symbol)
+            held = await _of_longer(desk, cache, symbol, timeframe)
         told = dict(zip(NAMES, held.features, strict=True))
         return Reply(
             FeatureAnswer(
@@ -80,4 +60,64 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
             )
         )
 
-    return (Bound(FEATURES, features, owner_by(desk)),)
+    def owner(call: Call) -> str:
+        timeframe = call.path["timeframe"]
+        if timeframe == _epoch(desk, timeframe).timeframe:
+            return desk.owner(portfolio_of(desk, call))
+        return desk.symbol_owner(call.path["symbol"])
+
+    return (Bound(FEATURES, features, owner),)
+
+
+def _epoch(desk: Desk, timeframe: str) -> Epoch:
+    """Return the running epoch, if it has bars of a timeframe."""
+    if timeframe not in TIMEFRAMES_NS:
+        raise wrong(
+            "NO_SUCH_TIMEFRAME", "timeframe", timeframe, f"one of {', '.join(TIMEFRAMES_NS)}"
+        )
+    epoch = desk.running().epoch
+    known = (epoch.timeframe, *longer_than(epoch.timeframe))
+    if timeframe not in known:
+        text = (
+            f"there are no bars of {timeframe}: this run has {', and folded from it '.join(known)}"
+        )
+        raise ProblemError(404, "UNKNOWN_TIMEFRAME", text)
+    return epoch
+
+
+async def _of_bar(desk: Desk, cache: FeatureCache, symbol: str, portfolio: str) -> CachedRow:
+    """Return the features of the last decided bar."""
+    book, _ = desk.book(portfolio)
+    epoch = desk.epoch(book.epoch_digest).epoch
+    close_ns = book.recent.newest_close_ns(symbol, book.account.kept.bar_ns)
+
+    async def make() -> CachedRow:
+        return cached(row_of(book, symbol))
+
+    key = CacheKey(symbol, epoch.timeframe, epoch.pipeline_version)
+    # Without a bar the row is asked for, which says why there is none.
+    return await make() if close_ns is None else await cache.get(key, close_ns, make)
+
+
+async def _of_longer(desk: Desk, cache: FeatureCache, symbol: str, timeframe: str) -> CachedRow:
+    """Return the features of the last longer bar that has closed."""
+    row = desk.longer(symbol, timeframe)
+    if row is None:
+        text = f"no bar of {timeframe} has closed yet in which {symbol} traded"
+        raise ProblemError(409, "NO_RECENT_BAR", text)
+
+    async def make() -> CachedRow:
+        return row
+
+    key = CacheKey(symbol, timeframe, desk.running().epoch.pipeline_version)
+    return await cache.get(key, row.close_ns, make)
+
+
+def _check_traded(epoch: Epoch, portfolio: str, symbol: str) -> None:
+    """Refuse a symbol that a portfolio does not trade, as its book would."""
+    found = next((p for p in epoch.portfolios if p.id == portfolio), None)
+    if found is None:
+        raise ProblemError(404, "UNKNOWN_PORTFOLIO", f"there is no portfolio {portfolio!r}")
+    if symbol not in (found.universe or epoch.symbols()):
+        text = f"symbol {symbol!r} is not in the universe of portfolio {portfolio!r}"
+        raise ProblemError(404, "UNKNOWN_SYMBOL", text)

@@ -69,6 +69,7 @@ FORENSICS = Route(
     ForensicsAnswer,
     limited="features",
     codes=(404,),
+    is_later=True,
 )
 
 

@@ -1,6 +1,7 @@
 """A request that another process owns goes there once, with its body, deadline and caller."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 
 import aiohttp
@@ -30,9 +31,16 @@ _CONNECT_S = 0.5
 
 
 class Forwarder:
-    """The connections of a process to the others; made at the first use, closed at the end."""
+    """The connections of a process to the others; made at the first use, closed at the end.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    tls
+        How to check the others, where they speak TLS.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(
@@ -66,7 +74,11 @@ class Forwarder:
         if self._session is None:
             # The endpoint's deadline bounds the whole; what cannot be connected to is said sooner.
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S)
-            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+            self._session = aiohttp.ClientSession(
+                timeout=timeout,
+                auto_decompress=False,
+                connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
+            )
         return self._session
 
     async def close(self) -> None:

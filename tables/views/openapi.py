@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from streams.questions import Problem
+from streams.timestamps import TIMEFRAMES_NS
 from tables.views.call_limits import PER_MINUTE
-from tables.views.problems import Problem
 from tables.views.routes import Nothing, Route
 
 _REFERENCE = "#/components/schemas/{name}"
@@ -33,9 +34,19 @@ _HEADER_PARAMETERS = {
         "schema": {"type": "integer", "minimum": 1, "maximum": 30_000},
     },
     "X-Request-Id": {
-        "description": "Goes through logs and Kafka headers; made if absent.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]+$"},
+        "description": "Goes through logs and Kafka headers, if it has 1 to 64 printable "
+        "characters; otherwise one is made.",
+        "schema": {"type": "string"},
     },
+}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 64}
+_PATH_SCHEMAS = {
+    "decision_id": {
+        "type": "string",
+        "format": "uuid",
+        "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$",
+    },
+    "timeframe": {"type": "string", "enum": list(TIMEFRAMES_NS)},
 }
 _KEY_PARAMETER = {
     "Idempotency-Key": {
@@ -99,7 +110,7 @@ def _description(route: Route) -> str:
 
 def _parameters(route: Route) -> Iterable[dict[str, Any]]:
     for name in route.variables:
-        schema = {"type": "string", "minLength": 1, "maxLength": 64}
+        schema = _PATH_SCHEMAS.get(name, _NAME)
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     if route.method == "GET":
         described = msgspec.json.schema(route.asked)["$defs"][route.asked.__name__]
@@ -126,7 +137,8 @@ def _responses(route: Route) -> dict[str, Any]:
     told = {
         str(code): {"description": _PROBLEMS[code], "content": problem} for code in sorted(codes)
     }
-    return {"200": answer, **told}
+    later = {"description": "Not all is there yet; `Retry-After` says when to ask again."}
+    return {"200": answer, **({"202": answer | later} if route.is_later else {}), **told}
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -6,11 +6,9 @@ log, and is answered with the decision that the log made of it: equal to the eve
 
 import asyncio
 import math
-from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 
 from models.arrays import Floats
 from models.prediction.ensemble import predict
@@ -18,66 +16,17 @@ from streams import clock
 from streams.errors import RecordError
 from streams.explanation import Explanation
 from streams.instructions import Specialist, TargetIntent
-from streams.records import Decision, Digests, RegimeProbs, Rejection, StrategyWeights
+from streams.questions import Predict, Prediction, RiskVerdict
+from streams.records import Decision
 from streams.timestamps import format_ns, parse_ns
 from tables.recent import SeenRow
 from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.predict_reason import explained
 from tables.views.problems import ProblemError, wrong
-from tables.views.risk import Id
 from tables.views.routes import Bound, Call, Reply, Route
 
 _DECISION = msgspec.json.Decoder(Decision)
 _SPECIALISTS: tuple[Specialist, ...] = ("bull_specialist", "bear_specialist", "sideways_specialist")
-
-
-class Predict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to predict, and for whom.
-
-    Without a timestamp the last bar counts; with one, a bar of that close which is still kept. An
-    override lets one specialist alone decide. Without the risk check, which only researchers may
-    leave out, the decision is marked and can never be executed.
-    """
-
-    symbol: Id
-    portfolio: Id | None = None
-    timestamp: Annotated[str, Meta(max_length=64)] | None = None
-    strategy_override: Specialist | None = None
-    risk_check: bool = True
-    explain: bool = False
-
-
-class RiskVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the book said."""
-
-    approved: bool
-    rejection_reasons: list[Rejection]
-    allowed_quantity: float
-
-
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision as the book's log made it; ``decision_id`` finds the whole event."""
-
-    decision_id: str
-    symbol: str
-    portfolio: str
-    timeframe: str
-    timestamp: str
-    bar_close: str
-    action: Literal["BUY", "SELL", "HOLD"]
-    confidence: float
-    quantity: float
-    price: float
-    target_fraction: float
-    note: str
-    regime_probs: RegimeProbs
-    entropy_bits: float
-    strategy_weights: StrategyWeights
-    risk: RiskVerdict
-    digests: Digests
-    epoch: int
-    latency_ms: float
-    explanation: Explanation | None = None
 
 
 PREDICT = Route(

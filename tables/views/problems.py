@@ -1,12 +1,12 @@
 """Problems as the API tells them: RFC 9457 (2023) JSON, with the field, its value and what fits."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from streams.errors import FieldError
+from streams.questions import Problem, Wrong
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -30,26 +30,6 @@ _TITLES = {
     503: "Not now",
     504: "Not in time",
 }
-
-
-class Wrong(msgspec.Struct, frozen=True):
-    """One field: what it was and what was expected."""
-
-    field: str
-    value: Any
-    expected: str
-
-
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every error; ``code`` is for programs, ``detail`` for people."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str = ""
-    errors: list[Wrong] = []
 
 
 class ProblemError(Exception):

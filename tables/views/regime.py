@@ -5,10 +5,10 @@ import math
 import msgspec
 import numpy as np
 
+from streams.questions import Id
 from streams.timestamps import format_ns
 from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import not_ready
-from tables.views.risk import Id
 from tables.views.routes import Bound, Call, Reply, Route
 
 

@@ -1,53 +1,14 @@
 """``POST /risk/check``, ``GET /risk/portfolio``: what the folded book says; it reserves nothing."""
 
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
-
 from streams.errors import FieldError
-from streams.instructions import OrderIntent, Side
-from streams.records import (
-    LARGEST_PRICE,
-    LARGEST_SIZE,
-    LONGEST_ID,
-    SMALLEST_PRICE,
-    PortfolioSnapshot,
-)
+from streams.instructions import OrderIntent
+from streams.questions import OfPortfolio, PortfolioAnswer, RiskAnswer, RiskCheck
 from tables.decisions import snapshot_event
 from tables.rules import slot_at
 from tables.views.desk import Desk, owner_by, portfolio_of
 from tables.views.problems import wrong_field
-from tables.views.risk_answer import AsOf, RiskAnswer, answer, as_of
+from tables.views.risk_answer import answer, as_of
 from tables.views.routes import Bound, Call, Reply, Route
-
-Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Quantity = Annotated[float, Meta(gt=0, le=LARGEST_SIZE)]
-Price = Annotated[float, Meta(ge=SMALLEST_PRICE, le=LARGEST_PRICE)]
-
-
-class RiskCheck(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An order to ask about; without a price at the market, without a portfolio the token's."""
-
-    symbol: Id
-    side: Side
-    quantity: Quantity
-    price: Price | None = None
-    portfolio: Id | None = None
-    strategy: Id = "manual"
-
-
-class OfPortfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which portfolio; without one the token's."""
-
-    portfolio: Id | None = None
-
-
-class PortfolioAnswer(PortfolioSnapshot, frozen=True, kw_only=True):
-    """The account as it stands: as after its last bar, with what has happened since."""
-
-    as_of: AsOf
-
 
 CHECK = Route(
     "POST",
@@ -95,7 +56,10 @@ def risk_endpoints(desk: Desk) -> tuple[Bound, ...]:
         try:
             return Reply(answer(book.account, book.slot, order, as_of(book.account, *place)))
         except FieldError as error:
-            raise wrong_field(error) from error
+            problem = wrong_field(error)
+            if error.reason == "UNKNOWN_SYMBOL":  # as everywhere: what is not there is not found
+                problem.status = 404
+            raise problem from error
 
     async def portfolio(call: Call) -> Reply:
         book, place = desk.book(portfolio_of(desk, call))

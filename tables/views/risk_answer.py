@@ -6,38 +6,14 @@ pass now may be refused when it is sent.
 
 import math
 
-import msgspec
-
 from models.risk.account import Account
 from models.risk.controls import Asked, check
 from streams.instructions import OrderIntent
+from streams.questions import AsOf, RiskAnswer
 from streams.records import Rejection
 from streams.timestamps import format_ns
 from tables.decisions import Slot
 from tables.instructions import order_of
-
-
-class AsOf(msgspec.Struct, frozen=True, kw_only=True):
-    """Up to where the book's log was read, and the account's time and last bar there."""
-
-    partition: int
-    next_offset: int
-    time: str
-    last_bar: str
-
-
-class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict about an order; ``limit_utilization`` is value over limit, if it were filled."""
-
-    portfolio: str
-    symbol: str
-    approved: bool
-    rejection_reasons: list[Rejection]
-    allowed_quantity: float
-    position_after_trade: float
-    limit_utilization: dict[str, float]
-    state: str
-    as_of: AsOf
 
 
 def answer(account: Account, slot: Slot, asked: OrderIntent, as_of: AsOf) -> RiskAnswer:

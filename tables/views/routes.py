@@ -75,6 +75,8 @@ class Route:
         Which limit counts it.
     codes
         Statuses of problems besides those that follow from the above.
+    is_later
+        Whether the answer can be 202: the same record, while it is not all there yet.
     """
 
     method: Method
@@ -87,6 +89,7 @@ class Route:
     roles: tuple[Role, ...] = EVERYBODY
     limited: Limited | None = None
     codes: tuple[int, ...] = field(default=())
+    is_later: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:

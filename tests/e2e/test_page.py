@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.cli.web import serving
+from agents.cli.web import Listening, serving
 from streams.records import Rejection
 from tables.views.pages import About
 from tests.integration.test_web import declared, written
@@ -86,7 +86,7 @@ async def served(broker: str, run: str) -> AsyncIterator[str]:
     events = (decision(1), refused(2, TOO_MUCH, LEVERAGED, symbol="XOM"), hostile)
     await written(broker, *((f"{run}.trading-decisions", 0, event) for event in events))
     about = About(run, "built by hand")
-    async with serving(broker, about, "127.0.0.1", 0) as (url, _):
+    async with serving(broker, about, Listening("127.0.0.1", 0)) as (url, _):
         await asyncio.sleep(0)
         yield url
 

@@ -140,6 +140,51 @@ async def test_consumer_of_the_readme_when_a_decision_repeats_then_orders_once(
     database.close()
 
 
+@pytest.mark.broker
+async def test_client_of_the_readme_when_it_goes_on_then_acts_once(broker: str) -> None:
+    """It sends what the bars stage can use, and after a restart it orders nothing twice."""
+    topic, ticks = "client.trading-decisions", "client.market-ticks"
+    await made(broker, topic)
+    await made(broker, ticks)
+    client = program("client")
+    await client.feed(broker, ticks)
+    (record,) = await read(broker, ticks, 1)
+    home = partition_of("AAPL", N_PARTITIONS)
+    symbols = frozenset({"AAPL"})
+    placement = Placement(record.partition, N_PARTITIONS, symbols, symbols)
+    ((_, tick),) = read_ticks(record.value, placement)
+    assert isinstance(tick, Tick)
+    assert (record.partition, tick.price, tick.seq) == (home, 271.35, 1)
+
+    first, second = (decision(minute, symbol="AAPL", quantity=minute) for minute in (1, 2))
+    database = sqlite3.connect(":memory:")
+    for said, n_orders in (((first, first), 1), ((first, refused(3, symbol="XOM"), second), 2)):
+        producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all")
+        await producer.start()
+        for event in said:
+            await producer.send_and_wait(topic, msgspec.json.encode(event), key=b"main")
+        await producer.stop()
+        following = asyncio.create_task(client.follow(broker, database, topic))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not following.done() and n_orders_of(database) < n_orders:  # noqa: ASYNC110  rows raise no event
+                    await asyncio.sleep(0.05)
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+        assert following.cancelled()
+    orders = database.execute("SELECT decision_id, quantity FROM orders").fetchall()
+    assert orders == [(first.decision_id, 1), (second.decision_id, 2)]
+    assert database.execute("SELECT next_offset FROM places").fetchall() == [(5,)]
+    database.close()
+
+
+def n_orders_of(database: sqlite3.Connection) -> int:
+    """Count the orders; 0 before the tables are there."""
+    known = database.execute("SELECT name FROM sqlite_master WHERE name = 'places'").fetchall()
+    return database.execute("SELECT count(*) FROM orders").fetchone()[0] if known else 0
+
+
 def n_taken(database: sqlite3.Connection) -> int:
     """Count the decisions that were taken; 0 before the tables are there."""
     known = database.execute("SELECT name FROM sqlite_master WHERE name = 'taken'").fetchall()
@@ -215,4 +260,4 @@ def test_links_when_followed_then_lead_to_something() -> None:
 
 def test_programs_when_marked_then_are_all_run() -> None:
     """A block that is marked has its test here."""
-    assert sorted(dict(_MARKED.findall(README))) == ["consume", "produce", "settings"]
+    assert sorted(dict(_MARKED.findall(README))) == ["client", "consume", "produce", "settings"]

@@ -13,6 +13,7 @@ import pytest_asyncio
 from agents.run.workers import free_port
 from streams.topics import PORTFOLIO_EVENTS, TRADING_DECISIONS
 from tests.e2e.serving import Served, served
+from tests.e2e.test_readme import program
 from tests.runs import TAPE
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
@@ -66,6 +67,15 @@ async def test_predict_when_the_key_is_the_same_then_so_is_the_decision(api: Ser
     assert (status, said["code"]) == (409, "KEY_REUSED")
 
 
+async def test_features_when_five_minutes_have_closed_then_are_served(api: Served) -> None:
+    """Folded from seconds; one bar is not enough for most of them, and an hour has not passed."""
+    status, said = await api.get(f"/api/v1/features/{ONE}/5min")
+    assert (status, said["bar_close"]) == (200, "2026-01-05T00:05:00Z")
+    assert said["warming_up"]
+    status, said = await api.get(f"/api/v1/features/{ONE}/1hour")
+    assert (status, said["code"]) == (409, "NO_RECENT_BAR")
+
+
 async def test_check_when_many_ask_at_once_then_none_reserves(api: Served) -> None:
     """The same question has the same answer, however often it is asked."""
     body = {"symbol": ONE, "side": "SELL", "quantity": 1}
@@ -92,22 +102,21 @@ async def test_api_when_a_worker_is_killed_then_answers_again_with_the_same_bar(
         assert (status, again["decision_id"]) == (200, decided["decision_id"])
 
 
-async def test_api_when_asked_for_decisions_then_the_pages_answer(api: Served) -> None:
-    """One address for everything: the pages know decisions, and pass on what a worker knows."""
-    port = free_port("127.0.0.1")
+async def pages(api: Served) -> None:
+    """Have the process of the pages beside the worker, with all decisions read."""
     run = api.trial.run
-    await api.post(PREDICT, {"symbol": ONE})
-    api.trial.children.start(
-        "web",
-        "web",
-        f"--bootstrap={run.bootstrap_servers}",
-        f"--run={run.name}",
-        f"--port={port}",
-        f"--auth={api.keys.folder}",
-        "--stack=test-0a1b2c3d",
-        f"--api-url=http://127.0.0.1:{api.ports['0']}",
-    )
-    api.ports["web"] = port
+    if "web" not in api.ports:
+        port = api.ports["web"] = free_port("127.0.0.1")
+        api.trial.children.start(
+            "web",
+            "web",
+            f"--bootstrap={run.bootstrap_servers}",
+            f"--run={run.name}",
+            f"--port={port}",
+            f"--auth={api.keys.folder}",
+            "--stack=test-0a1b2c3d",
+            f"--api-url=http://127.0.0.1:{api.ports['0']}",
+        )
     n = len(TAPE.symbols) * len(TAPE.closes_ns())
 
     async def read() -> bool:
@@ -119,6 +128,12 @@ async def test_api_when_asked_for_decisions_then_the_pages_answer(api: Served) -
             return False
 
     await api.trial.until(read, "the pages have read all decisions")
+
+
+async def test_api_when_asked_for_decisions_then_the_pages_answer(api: Served) -> None:
+    """One address for everything: the pages know decisions, and pass on what a worker knows."""
+    await api.post(PREDICT, {"symbol": ONE})
+    await pages(api)
     of_one = f"/api/v1/decisions?symbol={ONE}&verdict=hold"
     _, said = await asked(api, f"{of_one}&limit=3")
     assert [(row["symbol"], row["action"]) for row in said["decisions"]] == [(ONE, "HOLD")] * 3
@@ -149,6 +164,17 @@ async def asked(api: Served, path: str) -> tuple[int, Any]:
     """Ask the process of the pages."""
     async with api.session.get(api.url(path, "web"), headers=api.headers()) as answer:
         return answer.status, await answer.json(content_type=None)
+
+
+async def test_client_of_the_readme_when_it_asks_then_is_answered(api: Served) -> None:
+    """By the pages' address, which passes on what a worker knows."""
+    await pages(api)
+    token = api.token("trader")
+    said = await program("client").ask(api.url("", "web"), token, ONE, "1s")
+    assert said[0] in {"would pass", "would be refused"}
+    assert said[1] in {"BUY", "SELL", "HOLD"}
+    assert len(said[2:-1]) == 5
+    assert said[-1] == "quantity -1 `float` > 0.0"
 
 
 async def test_api_when_two_workers_serve_then_either_answers_for_the_other(api: Served) -> None:

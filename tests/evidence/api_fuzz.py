@@ -7,19 +7,27 @@ them.
 
 import asyncio
 import itertools
+import sys
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import HypothesisDeprecationWarning
 from schemathesis import GenerationMode
+from schemathesis.checks import positive_data_acceptance
+from schemathesis.core.failures import FailureGroup
 
+from agents.run.stores import database
 from agents.run.workers import free_port
-from streams.clock import run_stamp, wall_ns
+from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
 from tables.views.api import ROUTES
+from tables.views.endpoint import DEADLINE_HEADER
 from tests.attacks import Forge
 from tests.e2e.serving import STACK, Served, served
 from tests.evidence.bench import models, stack
@@ -28,6 +36,11 @@ from tests.evidence.serving import TAPE
 
 CASES = 2_000
 _CALLERS = 400
+# That what fits the schema is accepted: whether a symbol is traded, a quantity a multiple of its
+# lot or a bar still kept, no schema can say.
+_EXCLUDED = [positive_data_acceptance]
+# Of a deadline that is none.
+_DIGITS = 6
 
 
 Found = dict[str, Any]
@@ -37,6 +50,7 @@ async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> 
     async with served(servers, home, models(home), f"fuzz-{run_stamp()}", "", TAPE) as api:
         port = free_port("127.0.0.1")
         run = api.trial.run
+        await asyncio.to_thread(database, home, api.trial.children)
         api.trial.children.start(
             "web",
             "web",
@@ -46,6 +60,7 @@ async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> 
             f"--auth={api.keys.folder}",
             f"--stack={STACK}",
             f"--api-url={api.url('')}",
+            f"--home={home}",
         )
         api.ports["web"] = port
         await api.trial.until(lambda: _listens(api), "the pages")
@@ -62,18 +77,19 @@ async def _listens(api: Served) -> bool:
 
 def _fuzz(api: Served) -> Found:
     """Play all cases at the pages' address, which passes on what a worker knows."""
+    warnings.simplefilter("ignore", HypothesisDeprecationWarning)  # of its own strategies
     schema = schemathesis.openapi.from_url(api.url("/api/v1/openapi.json", "web"))
     callers = itertools.cycle(api.headers("admin") for _ in range(_CALLERS))
-    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": []}
+    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": [], "ids": _ids(api)}
     for result in schema.get_all_operations():
         operation = result.ok()
-        counted = 0
-        for mode, n in (
-            (GenerationMode.POSITIVE, CASES // 2),
-            (GenerationMode.NEGATIVE, CASES // 2),
-        ):
-            counted += _play(operation, mode, n, callers, found)
+        counted, wrong_before, begun_s = 0, len(found["wrong"]), monotonic_s()
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            counted += _play(operation, mode, callers, found)
         found["cases"][operation.label] = counted
+        said = f"{operation.label}: {counted:,} cases in {monotonic_s() - begun_s:.0f} s"
+        wrong = Counter(text.splitlines()[0] for text in found["wrong"][wrong_before:])
+        sys.stderr.write(f"{said}, {wrong.total()} wrong {dict(wrong.most_common(3))}\n")
     return found
 
 
@@ -83,7 +99,7 @@ def _play(
     callers: Iterator[dict[str, str]],
     found: Found,
 ) -> int:
-    played = 0
+    played, ids = 0, found["ids"]
 
     @settings(
         max_examples=CASES // 2,
@@ -97,22 +113,59 @@ def _play(
     def play(case: schemathesis.Case) -> None:
         nonlocal played
         played += 1
-        answer = case.call(headers=next(callers))
+        if mode is GenerationMode.POSITIVE and played % 2:
+            _know(case, TAPE.symbols[played % len(TAPE.symbols)], ids[played % len(ids)])
+        answer = case.call(headers={**_patient(case), **next(callers)})
         found["statuses"][str(answer.status_code)] += 1
         try:
-            case.validate_response(answer)
-        except Exception as error:  # noqa: BLE001  every kind is a finding
-            found["wrong"].append(f"{operation.label}: {str(error)[:600]}")
+            case.validate_response(answer, excluded_checks=_EXCLUDED)
+        except (Exception, FailureGroup) as error:  # noqa: BLE001  every kind is a finding
+            found["wrong"].append(f"{_kinds(error)}\n{operation.label}: {str(error)[:900]}")
 
     play()
     return played
+
+
+def _ids(api: Served) -> list[str]:
+    """Return ids of decisions that are there."""
+    url = api.url("/api/v1/decisions?limit=50", "web")
+    said = requests.get(url, headers=api.headers(), timeout=30).json()
+    return [row["decision_id"] for row in said["decisions"]]
+
+
+def _kinds(error: BaseException) -> str:
+    """Name what is wrong: a group has several."""
+    parts = error.exceptions if isinstance(error, FailureGroup) else (error,)
+    return ", ".join(sorted({type(part).__name__ for part in parts}))
+
+
+def _know(case: schemathesis.Case, symbol: str, decision_id: str) -> None:
+    """Let a valid case speak of what is there: made up symbols, portfolios and ids end at 404."""
+    if "decision_id" in (case.path_parameters or {}):
+        case.path_parameters["decision_id"] = decision_id
+    for part in (case.path_parameters, case.query, case.body):
+        if isinstance(part, dict) and isinstance(part.get("symbol"), str) and part["symbol"]:
+            part["symbol"] = symbol
+        if isinstance(part, dict) and isinstance(part.get("portfolio"), str) and part["portfolio"]:
+            part["portfolio"] = "main"
+
+
+def _patient(case: schemathesis.Case) -> dict[str, str]:
+    """Return a deadline that can be kept, where the case has a valid one.
+
+    To say 504 after the one millisecond that a case allows is right, and would hide what else a
+    5xx can be. Deadlines have tests of their own.
+    """
+    given = str((case.headers or {}).get(DEADLINE_HEADER, ""))
+    is_valid = given.isascii() and given.isdigit() and len(given) < _DIGITS and int(given) > 0
+    return {DEADLINE_HEADER: "30000"} if is_valid else {}
 
 
 def measure() -> Result:
     """Play all cases and count answers of 5xx and those that the document does not allow."""
     with stack() as (servers, home):
         found = asyncio.run(_world(servers, home, _fuzz))
-    ours = sum(n for status, n in found["statuses"].items() if status in {"500", "502"})
+    ours = sum(n for status, n in found["statuses"].items() if status >= "500")
     wrong = found["wrong"]
     return Result(
         value=len(wrong),

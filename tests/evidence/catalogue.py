@@ -3,6 +3,7 @@
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
+from tests.evidence.cache_hits import CACHE_HITS
 from tests.evidence.chain_latency import CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -78,6 +79,7 @@ CATALOGUE = {
         RISK_HTTP,
         PREDICT_LATENCY,
         FEATURES_LATENCY,
+        CACHE_HITS,
         API_FUZZ,
         AUTH_CASES,
         PRICE_OF_ONCE,

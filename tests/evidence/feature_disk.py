@@ -10,9 +10,11 @@ from agents.features import FEATURES
 from agents.slice_stage import SNAPSHOT_SLICES
 from models.features.bars import Bars
 from models.features.catalogue import WARMUP_BARS
+from models.features.longer import initial_longer
 from models.features.pipeline import initial_state, step
 from streams.codec import pack_state
 from streams.slices import BarColumns, Slice, SliceMeta, bar_slice
+from streams.timestamps import longer_than
 from streams.topics import FEATURE_SLICES
 from tests.builders import models
 from tests.evidence.feature_speed import market
@@ -34,7 +36,9 @@ def measure() -> Result:
     state, rows = initial_state(n_symbols), np.arange(n_symbols)
     for bar in range(WARMUP_BARS):
         state, _ = step(state, rows, Bars(*(column[bar] for column in history)))
-    snapshot_bytes = len(pack_state(state))
+    # Beside the run's bars those of 5 minutes and an hour, each with a state of its own.
+    longer = initial_longer(n_symbols)._replace(features=state)
+    snapshot_bytes = len(pack_state(state)) + len(longer_than("1min")) * len(pack_state(longer))
     _, columns = FEATURES.step(models(), state, _slice(history))
     slice_bytes = len(_slice(history).with_columns(columns).encode())
     changelog_mb = snapshot_bytes * _N_PARTITIONS * _SLICES_PER_DAY / SNAPSHOT_SLICES / _MB

@@ -6,9 +6,10 @@ them; what is measured and what stands beside it take turns in one run.
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -45,16 +46,30 @@ class Seen(NamedTuple):
         return round(quantile(self.ms, share), 3)
 
 
+async def open_loop(load: Load, ask: Callable[[int], Awaitable[str]]) -> Seen:
+    """Ask at the load's times, wait for all answers, and count what they were."""
+    ms: list[float] = []
+    outcomes: Counter[str] = Counter()
+    begun_s = monotonic_s() + 0.2
+
+    async def one(number: int) -> None:
+        outcomes[await ask(number)] += 1
+        ms.append(1e3 * (monotonic_s() - begun_s - number / load.per_second))
+
+    tasks = []
+    for number in range(load.n):
+        await asyncio.sleep(begun_s + number / load.per_second - monotonic_s())
+        tasks.append(asyncio.create_task(one(number)))
+    await asyncio.gather(*tasks)
+    return Seen(sorted(ms), dict(outcomes))
+
+
 async def send(load: Load) -> Seen:
     """Send all requests at their times and wait for all answers."""
-    ms: list[float] = []
-    statuses: Counter[str] = Counter()
     connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
     async with aiohttp.ClientSession(connector=connector) as session:
-        begun_s = monotonic_s() + 0.2
 
-        async def one(number: int) -> None:
-            meant_s = begun_s + number / load.per_second
+        async def one(number: int) -> str:
             headers = {
                 name: value.replace("{n}", str(number))
                 for name, value in load.headers[number % len(load.headers)].items()
@@ -64,27 +79,30 @@ async def send(load: Load) -> Seen:
                 load.method, load.urls[number % len(load.urls)], headers=headers, json=body
             ) as answer:
                 await answer.read()
-                statuses[str(answer.status)] += 1
-            ms.append(1e3 * (monotonic_s() - meant_s))
+                return str(answer.status)
 
-        tasks = []
-        for number in range(load.n):
-            await asyncio.sleep(begun_s + number / load.per_second - monotonic_s())
-            tasks.append(asyncio.create_task(one(number)))
-        await asyncio.gather(*tasks)
-    return Seen(sorted(ms), dict(statuses))
+        return await open_loop(load, one)
 
 
-async def sent_by_another(load: Load) -> Seen:
-    """Send a load from a process of its own."""
+async def sent_by_another(load: Load, program: Sequence[str] = (__name__, "send")) -> Seen:
+    """Send a load from a process of its own, by this program or a like one."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", __name__, "send"),
+        *(sys.executable, "-m", *program),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     said, _ = await process.communicate(json.dumps(load._asdict()).encode())
     found: dict[str, Any] = json.loads(said)
     return Seen(**found)
+
+
+def tell(seen: Seen) -> None:
+    """Print what was seen, for who has started this process."""
+    # More than a pipe holds: what does not block would lose the rest.
+    os.set_blocking(sys.stdout.fileno(), True)
+    ms = [round(one, 4) for one in seen.ms]
+    sys.stdout.write(json.dumps(seen._replace(ms=ms)._asdict()) + "\n")
+    sys.stdout.flush()
 
 
 async def echo(host: str, port: int) -> None:
@@ -109,4 +127,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "echo":
         uvloop.run(echo("127.0.0.1", int(sys.argv[2])))
     else:
-        print(json.dumps(uvloop.run(send(Load(**json.load(sys.stdin))))._asdict()))  # noqa: T201  the answer
+        tell(uvloop.run(send(Load(**json.load(sys.stdin)))))

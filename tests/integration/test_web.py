@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.cli.web import serving
+from agents.cli.web import Listening, serving
 from streams.brokers.embedded import open_embedded
 from streams.errors import TopicError
 from streams.topics import declare
@@ -92,7 +92,10 @@ async def test_web_when_decisions_are_on_kafka_then_pages_show_them_and_their_or
         ("web1.dead-letters", 0, b"{"),
     )
     about = About("web1", _LABEL)
-    async with serving(broker, about, "127.0.0.1", 0) as (url, _), ClientSession() as session:
+    async with (
+        serving(broker, about, Listening("127.0.0.1", 0)) as (url, _),
+        ClientSession() as session,
+    ):
 
         async def page(path: str) -> str:
             async with session.get(url + path) as response:
@@ -137,7 +140,10 @@ async def test_fetch_when_the_place_is_beyond_the_topic_then_the_record_is_gone(
 async def test_web_when_the_topics_are_not_there_yet_then_it_waits_for_them(broker: str) -> None:
     """The page may be started before the stack."""
     about = About("web3")
-    async with serving(broker, about, "127.0.0.1", 0) as (url, _), ClientSession() as session:
+    async with (
+        serving(broker, about, Listening("127.0.0.1", 0)) as (url, _),
+        ClientSession() as session,
+    ):
 
         async def waiting() -> bool:
             async with session.get(url) as response:

@@ -8,6 +8,8 @@ from typing import Any
 
 from tests.evidence.measurement import Measurement, Result, machine
 
+_LIMITS_HEADING = "## What this does not show"
+
 FOLDER = Path(__file__).parents[3] / "docs" / "validation"
 
 
@@ -115,4 +117,23 @@ def write(name: str, command: str, sections: Iterable[str]) -> Path:
     path = FOLDER / name
     blocks = "\n\n".join(sections).split("\n\n")
     path.write_text(head + "\n" + "\n\n".join(map(reflowed, blocks)) + "\n")
+    return path
+
+
+def put_section(name: str, section: str) -> Path:
+    """Put a section into a document that is there: in its place, or before what it does not show.
+
+    Its heading is its first line; the head of the document stays.
+    """
+    path = FOLDER / name
+    heading = section.partition("\n")[0]
+    fresh = "\n\n".join(map(reflowed, section.split("\n\n"))) + "\n\n"
+    before, found, rest = path.read_text().partition(f"{heading}\n")
+    if found:
+        _, mark, after = rest.partition("\n## ")
+        after = f"## {after}" if mark else ""
+    else:
+        before, mark, after = before.partition(_LIMITS_HEADING)
+        after = mark + after
+    path.write_text((before + fresh + after).rstrip("\n") + "\n")
     return path

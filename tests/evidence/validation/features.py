@@ -1,6 +1,6 @@
 """Write DATA_PIPELINE_VALIDATION.md: ``python -m tests.evidence.validation.features``.
 
-About three minutes. With ``TRADEWIND_DATA`` real bars with volume take part.
+About ten minutes. With ``TRADEWIND_DATA`` real bars with volume take part.
 """
 
 from collections import Counter
@@ -11,14 +11,16 @@ from models.features.catalogue import (
     WARMUP_BARS,
     pipeline_digest,
 )
+from tests.evidence.cache_hits import CACHE_HITS
 from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED, N_SYMBOLS
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.measurement import Result
+from tests.evidence.serving import FEATURES_LATENCY
 from tests.evidence.train_speedup import TRAIN_SPEEDUP
-from tests.evidence.validation import document
+from tests.evidence.validation import cache, document
 from tests.evidence.validation.document import table
 
 COMMAND = "python -m tests.evidence.validation.features"
@@ -69,9 +71,13 @@ def main() -> None:
             INFERENCE_ROW,
             FEATURE_DISK,
             TRAIN_SPEEDUP,
+            FEATURES_LATENCY,
+            CACHE_HITS,
         )
     )
-    parity, lookahead, speed, row, disk, training = (result for _, result in results.values())
+    parity, lookahead, speed, row, disk, training, latency, hits = (
+        result for _, result in results.values()
+    )
     sections = [
         "# Data pipeline: validation of the features",
         _purpose(),
@@ -83,6 +89,7 @@ def main() -> None:
         _serving(row),
         _disk(disk),
         _training(training),
+        cache.section(latency, hits),
         _LIMITS,
     ]
     path = document.write(NAME, COMMAND, sections)

@@ -47,8 +47,9 @@ class PlayedLog:
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> PlayedLog:
+def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayedLog:
     """Give a book of 1000 that may have a quarter of it in each asset."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path / "home"))
     moves = np.random.default_rng(1).normal(0, 0.01, (2, 80))
     limits = FREE._replace(max_asset_fraction=0.25, var_bars=80, correlation_bars=80)
     account = account_of({"AAA": 100.0, "BBB": 10.0}, limits=limits, window=moves)

@@ -13,6 +13,7 @@ from streams.epochs import Portfolio
 from streams.instructions import TargetIntent
 from streams.topics import TRADING_DECISIONS
 from tables.epochs import LoadedEpoch
+from tables.stores.cached_row import CachedRow
 from tables.views.desk import Part, Place
 from tables.views.problems import ProblemError, not_ready
 from tests.builders import FREE
@@ -51,6 +52,7 @@ class Answering:
         self.headers: list[Mapping[str, str]] = []
         self.elsewhere = ""
         self.trouble = ""
+        self.longer_rows: dict[tuple[str, str], CachedRow] = {}
 
     def bar(self, minute: int, price: float = 100.0, target: float = 0.05) -> None:
         """Let all books see a bar."""
@@ -68,6 +70,20 @@ class Answering:
     def owner(self, _portfolio: str) -> str:
         """Say who owns it."""
         return self.elsewhere
+
+    def symbol_owner(self, _symbol: str) -> str:
+        """Say who folds a symbol's bars."""
+        return self.elsewhere
+
+    def running(self) -> LoadedEpoch:
+        """Give the epoch, once one was seen."""
+        if self.fold.latest is None:
+            raise not_ready("NO_EPOCH", "no bar yet")
+        return self.fold.latest
+
+    def longer(self, symbol: str, timeframe: str) -> CachedRow | None:
+        """Give what a test has put there."""
+        return self.longer_rows.get((symbol, timeframe))
 
     def book(self, portfolio: str) -> tuple[KeptBook, Place]:
         """Give a book, as a worker does."""

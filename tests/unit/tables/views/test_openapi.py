@@ -77,3 +77,6 @@ async def test_document_when_asked_for_then_is_served_to_everybody(asking: Askin
     answer = await asking.client.get("/api/v1/openapi.json")
     assert answer.status == 200
     assert set((await answer.json())["paths"]) == set(SAID["paths"])
+    answer = await asking.client.get("/api/v1/asyncapi.json")
+    assert answer.status == 200
+    assert (await answer.json())["asyncapi"] == "3.0.0"

@@ -7,6 +7,7 @@ import pytest
 
 from models.features.catalogue import NAMES
 from streams.timestamps import format_ns
+from tables.stores.cached_row import CachedRow
 from tests.builders import MIDNIGHT, MINUTE
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
@@ -41,9 +42,36 @@ async def test_features_when_a_new_bar_was_decided_then_an_old_one_is_never_serv
     assert said["bar_close"] == format_ns(MIDNIGHT + 2 * MINUTE)
 
 
+async def test_features_when_asked_of_a_longer_bar_then_are_those_of_the_last_closed_one(
+    asking: Asking,
+) -> None:
+    """Nothing before one has closed; then that one, and a newer one as soon as it has."""
+    path = f"/api/v1/features/{ONE}/5min"
+    status, said, _ = await asking.ask(path)
+    assert (status, said["code"]) == (409, "NO_RECENT_BAR")
+    for minute in (5, 10):
+        close_ns = MIDNIGHT + minute * MINUTE
+        numbers = (float(minute), math.nan, *([0.5] * (len(NAMES) - 2)))
+        asking.desk.longer_rows[ONE, "5min"] = CachedRow(close_ns, numbers)
+        status, said, _ = await asking.ask(path)
+        assert (status, said["timeframe"], said["bar_close"]) == (200, "5min", format_ns(close_ns))
+        assert said["features"][NAMES[0]] == minute
+        assert said["warming_up"] == [NAMES[1]]
+
+
+async def test_features_when_another_folds_the_symbol_then_it_is_asked(asking: Asking) -> None:
+    """The owner of a symbol's bars is not that of the book."""
+    asking.desk.elsewhere = "http://127.0.0.1:1"
+    status, said, _ = await asking.ask(f"/api/v1/features/{ONE}/1hour")
+    assert (status, said["code"]) == (503, "OWNER_AWAY")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
+        ("/api/v1/features/NOBODY/5min", 404, "UNKNOWN_SYMBOL"),
+        (f"/api/v1/features/{ONE}/5min?portfolio=none", 404, "UNKNOWN_PORTFOLIO"),
+        (f"/api/v1/features/{ONE}/1day", 404, "UNKNOWN_TIMEFRAME"),
         ("/api/v1/features/NOBODY/1min", 404, "UNKNOWN_SYMBOL"),
         (f"/api/v1/features/{ONE}/7min", 422, "NO_SUCH_TIMEFRAME"),
         (f"/api/v1/features/{ONE}/1min?symbol=X", 422, "UNKNOWN_FIELD"),

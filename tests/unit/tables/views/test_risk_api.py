@@ -62,10 +62,11 @@ async def test_check_when_a_limit_binds_then_names_it_and_what_would_pass(
 async def test_check_when_a_field_is_wrong_then_names_field_value_and_what_fits(
     asking: Asking, changes: dict[str, Any], field: str, code: str
 ) -> None:
-    """422 with the field; the book is untouched."""
+    """422 with the field, 404 for what is not there; the book is untouched."""
     before = asking.desk.fold.next_offset
     status, said, answer = await asking.ask("/risk/check", ORDER | changes)
-    assert (status, said["status"], said["code"]) == (422, 422, code)
+    expected = 404 if code == "UNKNOWN_SYMBOL" else 422
+    assert (status, said["status"], said["code"]) == (expected, expected, code)
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     (wrong,) = said["errors"]
     assert wrong["field"] == field

@@ -1,0 +1,170 @@
+"""What administrators did: one file of lines beside the stack, only ever added to.
+
+An act has two lines: that it was begun, with who, what and why, before anything happens; and how it
+ended. So none happens without a line, and one that was killed in between shows. Each line carries
+the hash of all before it (a chain), so one that was changed, taken out or put in is found. Whoever
+owns the folder can write the whole chain anew: copies elsewhere tell.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from streams.clock import random_id, wall_ns
+from streams.timestamps import format_ns
+from tables.stores.errors import StoreError
+
+FILE = Path("audit") / "admin.jsonl"
+
+_FIRST = "0" * 64
+_LAST_BYTES = 64 << 10
+
+_JSON = msgspec.json.Encoder()
+
+
+class AdminLogError(StoreError):
+    """The log of acts cannot be written or is not what it was; the message says where."""
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done: the command, on what, by whom, in which role, and why; texts all."""
+
+    what: str
+    on: str = ""
+    by: str
+    actor: str = ""
+    role: str = ""
+    reason: str = ""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: the begin of an act has its deed, the end how it ended."""
+
+    act: str
+    at: str
+    event: Literal["begun", "done", "failed"]
+    deed: Deed | None = None
+    detail: str = ""
+    link: str = ""
+
+
+class Act(NamedTuple):
+    """An act with its end; ``result`` is ``begun`` while it lasts, or if it was killed."""
+
+    at: str
+    deed: Deed
+    result: str
+    detail: str
+
+
+_LINE = msgspec.json.Decoder(Line)
+
+
+class AdminLog:
+    """The acts on one stack.
+
+    Parameters
+    ----------
+    home
+        The stack's folder; the file is made at the first act, for its owner only.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / FILE
+
+    def begin(self, deed: Deed) -> str:
+        """Write that an act begins, durably, and return its id.
+
+        Raises
+        ------
+        AdminLogError
+            If it cannot be written: then nothing may be done.
+        """
+        act = random_id()
+        self._append(Line(act=act, at=_now(), event="begun", deed=deed))
+        return act
+
+    def end(self, act: str, result: Literal["done", "failed"], detail: str) -> None:
+        """Write how an act ended; it raises as :meth:`begin`."""
+        self._append(Line(act=act, at=_now(), event=result, detail=detail))
+
+    def acts(self) -> list[Act]:
+        """Return all acts in the order in which they began.
+
+        Raises
+        ------
+        AdminLogError
+            If a line is not what was written, with its number.
+        """
+        begun: dict[str, Act] = {}
+        for line in self._lines():
+            if line.deed is not None:
+                begun[line.act] = Act(line.at, line.deed, "begun", "")
+            elif line.act in begun:
+                before = begun[line.act]
+                begun[line.act] = before._replace(result=line.event, detail=line.detail)
+        return list(begun.values())
+
+    def _lines(self) -> Iterator[Line]:
+        raw = self.path.read_bytes() if self.path.exists() else b""
+        before = _FIRST
+        for number, text in enumerate(raw.splitlines(), start=1):
+            try:
+                line = _LINE.decode(text)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise AdminLogError(f"{self.path}, line {number}: {error}") from error
+            if line.link != _link(before, line):
+                raise AdminLogError(
+                    f"{self.path}, line {number} does not follow from what stands before it: a "
+                    "line was changed, taken out or put in; compare with a copy"
+                )
+            before = line.link
+            yield line
+
+    def _append(self, line: Line) -> None:
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked() as descriptor:
+                chained = msgspec.structs.replace(line, link=_link(self._last(descriptor), line))
+                os.lseek(descriptor, 0, os.SEEK_END)
+                os.write(descriptor, _JSON.encode(chained) + b"\n")
+                os.fsync(descriptor)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise AdminLogError(
+                f"{self.path} cannot be written: {error}; nothing is done that is not written "
+                "there first"
+            ) from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            # Two commands at once write one after the other.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _last(self, descriptor: int) -> str:
+        """Return the link of the last line."""
+        size = os.fstat(descriptor).st_size
+        if not size:
+            return _FIRST
+        begin = max(0, size - _LAST_BYTES)
+        tail = os.pread(descriptor, size - begin, begin)
+        return _LINE.decode(tail.splitlines()[-1]).link
+
+
+def _link(before: str, line: Line) -> str:
+    body = _JSON.encode(msgspec.structs.replace(line, link=""))
+    return hashlib.sha256(before.encode() + body).hexdigest()
+
+
+def _now() -> str:
+    return format_ns(wall_ns() // 1_000_000 * 1_000_000)

@@ -85,7 +85,6 @@ class Serving(Service):
         """Listen, once what an earlier process decided aside is in the log."""
         self._opened.push_async_callback(self._cache.close)
         self._opened.push_async_callback(self._forwarder.close)
-        self.add_future(self._cache.open())
         spill = await self._opened.enter_async_context(Spill(self._place.spill))
         aside = Aside(
             spill,
@@ -117,8 +116,16 @@ class Serving(Service):
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)
         limits = CallLimits(self._place.redis_url)
         self._opened.push_async_callback(limits.close)
-        self.add_future(limits.open())
+        self.add_future(self._share(limits))
         return Endpoints(callers, limits, self._forwarder)
+
+    async def _share(self, limits: CallLimits) -> None:
+        """Share through Redis, one after the other.
+
+        Two threads that import its driver at once can each see half of it.
+        """
+        await self._cache.open()
+        await limits.open()
 
     async def on_stop(self) -> None:
         """Let who waits have his answer, and close."""

@@ -39,6 +39,8 @@ _CALLERS = 400
 # That what fits the schema is accepted: whether a symbol is traded, a quantity a multiple of its
 # lot or a bar still kept, no schema can say.
 _EXCLUDED = [positive_data_acceptance]
+# What aiohttp reads of a header, in bytes.
+_LONGEST_HEADER = 8_190
 # Of a deadline that is none.
 _DIGITS = 6
 
@@ -194,7 +196,9 @@ async def _attacked(api: Served) -> Found:
         for attack in attacks:
             headers = {"Authorization": _sendable(attack.authorization)}
             async with session.get(api.url("/risk/portfolio"), headers=headers) as answer:
-                if answer.status != 401:
+                # What is longer than a header may be is refused before anybody reads it.
+                is_read = len(headers["Authorization"]) <= _LONGEST_HEADER
+                if answer.status != (401 if is_read else 400):
                     passed.append(f"{attack.name}: {answer.status}")
         for role in (None, *get_args(Role)):
             for route in ROUTES:

@@ -27,6 +27,9 @@ class Settings:
     normalised : bool
         Whether the Fisher information of each network is scaled to a mean of one, so that the
         strength means the same whatever the network's confidence.
+    prior : float
+        Information that every weight has besides: the precision of a prior around the base (Huszar
+        2018), which holds weights that the base's rows say nothing about.
     passes : int
         Over the window's rows.
     batch_rows : int
@@ -39,6 +42,7 @@ class Settings:
     strength: float = 1000.0
     learning_rate: float = 1e-5
     normalised: bool = False
+    prior: float = 0.0
     passes: int = 1
     batch_rows: int = 256
     window_days: int = 60
@@ -57,10 +61,10 @@ class Settings:
                 f"window_days was {self.window_days}: expected {SHORTEST_WINDOW_DAYS} to "
                 f"{LONGEST_WINDOW_DAYS}"
             )
-        if self.strength < 0.0 or self.learning_rate <= 0.0:
+        if min(self.strength, self.prior) < 0.0 or self.learning_rate <= 0.0:
             raise NotFitted(
-                f"strength was {self.strength:g} and learning_rate {self.learning_rate:g}: "
-                "expected at least 0, and more than 0"
+                f"strength was {self.strength:g}, prior {self.prior:g}, learning_rate "
+                f"{self.learning_rate:g}: expected at least 0, 0, and more than 0"
             )
         if min(self.passes, self.batch_rows, self.gate_days) < 1:
             raise NotFitted(
@@ -76,7 +80,7 @@ class Settings:
 SAFE = Settings()
 """The customer's numbers. On these networks they are nearly frozen."""
 
-RECOMMENDED = Settings(strength=1.0, learning_rate=1e-3, normalised=True)
+RECOMMENDED = Settings(strength=0.3, learning_rate=1e-3, normalised=True, prior=0.1)
 """What the sweep of `tradewind evidence learning-arms` recommends where drift is to be followed."""
 
 MODES = {"safe": SAFE, "recommended": RECOMMENDED}

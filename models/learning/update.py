@@ -197,7 +197,10 @@ class _Held(NamedTuple):
             weights={name: value.clone().requires_grad_() for name, value in weights.items()},
             first=weights,
             base=_side_by_side(base.specialists),
-            pull={name: settings.strength * value for name, value in information_.items()},
+            pull={
+                name: settings.strength * (value + settings.prior)
+                for name, value in information_.items()
+            },
         )
 
     def losses(

@@ -25,10 +25,10 @@ SEEDS = (501, 502, 503, 504, 505)
 MOST_DEGRADED, LEAST_RECOVERED, MOST_FORGOTTEN = 0.05, 0.6, 0.2
 WINDOW_BARS, BLOCK_BARS, N_DRAWS = 21, 42, 2_000
 
-FREE = replace(RECOMMENDED, strength=0.0)
+FREE = replace(RECOMMENDED, strength=0.0, prior=0.0)
 STATIC, NAIVE, REPLAY = "static", "naive fine-tuning", "replay of old rows"
 EWC_SAFE, EWC_RECOMMENDED = "EWC, the mission's numbers", "EWC, recommended"
-L2_ARMS = {f"L2 {strength:g}": strength for strength in (0.1, 1.0)}
+L2_ARMS = {f"L2 {strength:g}": strength for strength in (0.1, 0.2, 1.0)}
 ARMS = (NAIVE, *L2_ARMS, REPLAY, EWC_SAFE, EWC_RECOMMENDED)
 
 _SOURCES = ("models/learning", "models/specialists", "models/regime", "models/features")
@@ -47,7 +47,7 @@ def arm_of(stream: Stream, arm: str) -> learning_streams.Followed:
     if arm == STATIC:
         return learning_streams.static(stream)
     if arm in L2_ARMS:
-        held = replace(RECOMMENDED, strength=L2_ARMS[arm])
+        held = replace(FREE, strength=L2_ARMS[arm])
         return learning_streams.follow(stream, held, level(stream.base), replayed=False)
     settings = {EWC_SAFE: SAFE, EWC_RECOMMENDED: RECOMMENDED}.get(arm, FREE)
     return learning_streams.follow(stream, settings, stream.base, replayed=arm == REPLAY)

@@ -13,6 +13,7 @@ from models.learning.settings import MODES, Settings
         ({"window_days": 91}, "window_days was 91"),
         ({"strength": -1.0}, "strength was -1"),
         ({"learning_rate": 0.0}, "learning_rate 0"),
+        ({"prior": -0.1}, "prior -0.1"),
         ({"passes": 0}, "passes 0"),
     ],
 )

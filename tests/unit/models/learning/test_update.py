@@ -15,7 +15,7 @@ from models.specialists.serving import Specialists
 from tests.unit.models.learning.worlds import World, no_rows, rows_of, world
 
 FREE = replace(RECOMMENDED, strength=0.0, batch_rows=32, passes=2)
-HELD = replace(FREE, strength=1.0)
+HELD = replace(FREE, strength=1.0, prior=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_update_when_nothing_holds_then_learns_the_rule(made: World) -> None:
 
 
 def test_update_when_held_then_moves_less_and_pays_the_penalty_of_the_formula(made: World) -> None:
-    """Half of lambda times F times the squared distance, F with a mean of one in each network."""
+    """Half of lambda times F times the squared distance, F of mean one plus the prior."""
     done = updated(made, HELD)
     assert 0.0 < done.from_base_fraction < updated(made, FREE).from_base_fraction
     penalties, apart, length = [], 0.0, 0.0
@@ -69,7 +69,7 @@ def test_update_when_held_then_moves_less_and_pays_the_penalty_of_the_formula(ma
         there, here = (flat(s, regime) for s in (made.base.specialists, done.specialists))
         information = flat(made.base.information, regime)
         penalties.append(
-            0.5 * float((information / information.mean() * (here - there) ** 2).sum())
+            0.5 * float(((information / information.mean() + 0.5) * (here - there) ** 2).sum())
         )
         apart += float(((here - there) ** 2).sum())
         length += float((there**2).sum())
@@ -166,7 +166,7 @@ def test_update_when_nothing_would_hold_then_is_refused(made: World) -> None:
             made.base.specialists,
             updating.Base(made.base.specialists, idle),
             rows_of(made),
-            settings=replace(HELD, normalised=False),
+            settings=replace(HELD, normalised=False, prior=0.0),
             seed=5,
         )
 

@@ -9,7 +9,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 from pydantic import Field, ValidationError
@@ -26,6 +26,8 @@ from streams.errors import SettingsError
 
 # Names the settings file.
 CONFIG = "TRADEWIND_CONFIG"
+
+OFF = "off"
 
 
 def _one_portfolio() -> dict[str, dict[str, Any]]:
@@ -46,6 +48,9 @@ class Settings(BaseSettings):
     venue_latency_ms: int = Field(default=50, ge=0, description="time an order takes to the venue")
     web_host: str = Field(default="127.0.0.1", description="address the pages listen on")
     log_level: str = Field(default="INFO", description="level of our own log lines")
+    learning: Literal["off", "safe", "recommended"] = Field(
+        default="off", description="whether, and how, models go on learning every day"
+    )
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
 

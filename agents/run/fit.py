@@ -104,6 +104,9 @@ def models_for(
     from models.training import fit  # noqa: PLC0415  heavy
 
     home, timings = artifacts.root.parent, Timings(progress)
+    n_bars = sum(stretch.first_close_ns <= c <= stretch.last_close_ns for c in tape.closes_ns())
+    # Said before bars are read: a history that is too short never will be enough.
+    split(min(WARMUP_BARS - 1, n_bars), n_bars)
     prepared = prepared_for(tape, stretch, home, timings)
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
     checkpoints = Checkpoints(home / "fitting" / key)
@@ -113,7 +116,7 @@ def models_for(
         seed=SEED,
         progress=timings,
         keep=checkpoints.keep,
-        previous=_predecessor(artifacts, previous),
+        previous=predecessor(artifacts, previous),
     )
     metadata = {
         **fitted.metadata,
@@ -134,8 +137,6 @@ def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -
     prepared = store.get(key)
     if prepared is None:
         history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
-        # Said before the features are computed: a history that is too short never will be enough.
-        split(min(WARMUP_BARS - 1, len(history.close_ns)), len(history.close_ns))
         progress("features", 0.0)
         prepared = prepare(history)
         progress("features", 1.0)
@@ -181,7 +182,8 @@ def why_not(metadata: dict[str, Any], tape: Tape, stretch: Stretch) -> str:
     return ""
 
 
-def _predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+def predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+    """Return the regimes of a model set that another one succeeds; None without one."""
     if digest is None:
         return None
     from models.regime.succession import Predecessor  # noqa: PLC0415  heavy

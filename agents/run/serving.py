@@ -29,7 +29,9 @@ def demo_token(home: Path) -> str:
     return issue(keys, stack_id(home), "demo", "researcher", [ALL_PORTFOLIOS], days=1)[0]
 
 
-def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
+def serving_options(
+    home: Path, port: int, pages_url: str, learning_url: str = ""
+) -> tuple[str, ...]:
     """Return the options of the one worker of a stack, whose API listens at a port.
 
     A given Redis is found by its variable: an address may hold a password, which the command line
@@ -42,6 +44,7 @@ def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--pages-url={pages_url}",
+        *([f"--learning-url={learning_url}"] if learning_url else []),
         "--alone",
         *([f"--redis={server.url}"] if own else []),
     )

@@ -25,6 +25,8 @@ from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.learning_arms import LEARNING_ARMS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
+from tests.evidence.model_rebuild import MODEL_REBUILD
+from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.price_of_once import PRICE_OF_ONCE
 from tests.evidence.recompute_identical import RECOMPUTE_IDENTICAL
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
@@ -91,5 +93,7 @@ CATALOGUE = {
         BACKTEST_SPEED,
         EWC_FISHER,
         LEARNING_ARMS,
+        POISON_ROLLBACK,
+        MODEL_REBUILD,
     )
 }

@@ -65,6 +65,17 @@ class Stream(NamedTuple):
             losses[at] = _loss(scores, probabilities[bar, rows], returns[bar, rows], self.platt)
         return losses
 
+    def probabilities(self, specialists: Specialists, bars: range) -> Floats:
+        """Give the probability that each symbol rises, as served; (n_bars, n_symbols)."""
+        features, _, weights, present = self.scaled.lessons
+        up = np.full((len(bars), present.shape[1]), np.nan)
+        for at, bar in enumerate(bars):
+            rows = np.flatnonzero(present[bar])
+            scores, _ = serving.attend(specialists, features[bar, rows], self.windows[bar, rows])
+            blended = (scores * weights[bar, rows]).sum(axis=1)
+            up[at, rows] = simplex.sigmoid(self.platt[0] * blended + self.platt[1])
+        return up
+
 
 class Followed(NamedTuple):
     """How an arm did: loss by bar, loss on old bars at the end, and how far it went."""

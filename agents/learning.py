@@ -157,7 +157,15 @@ class Learning:
                     for partition, offset in self._days.begins().items()
                 }
             )
+            self._supersede()
             self.ask("daily", self._mode, over[-1].number, job_id(self._prefix, over[-1].number))
+
+    def _supersede(self) -> None:
+        """Let daily updates go that still wait: the one about the last day has their bars too."""
+        for job in self._jobs.all():
+            if job.trigger == "daily" and job.state == "queued":
+                job.state, job.detail = "cancelled", "a later day is over"
+                self._jobs.put(job)
 
     def ask(self, trigger: Trigger, mode: str, day: int, name: str) -> Job:
         """Ask for an update; the same name twice is the same job."""

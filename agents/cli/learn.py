@@ -17,6 +17,7 @@ from agents.run.learning_bars import FileSource, JournalSource, Source
 from agents.run.progress import Progress, shown
 from agents.run.stores import database
 from agents.run.workers import Children
+from models.errors import HistoryTooShort
 from models.learning.settings import MODES, Settings
 from streams.brokers import stack_home, stack_id
 from streams.clock import monotonic_s, random_id, wall_ns
@@ -137,6 +138,8 @@ def _followed(jobs: Jobs, job: Job) -> Iterator[None]:
         jobs.put(job)
         try:
             yield
+        except HistoryTooShort as error:
+            _too_short(jobs, job, error)
         except BaseException as error:
             job.state = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
             job.detail, job.updates = str(error) or type(error).__name__, []
@@ -144,6 +147,15 @@ def _followed(jobs: Jobs, job: Job) -> Iterator[None]:
             raise
         job.state, job.step, job.share = "done", "", 1.0
         jobs.put(job)
+
+
+def _too_short(jobs: Jobs, job: Job, error: HistoryTooShort) -> None:
+    """Let a daily update wait for more days; whoever asked for one is told that it failed."""
+    job.detail = str(error)
+    if job.trigger != "daily":
+        job.state = "failed"
+        jobs.put(job)
+        raise error
 
 
 def _telling(jobs: Jobs, job: Job, bars: Progress) -> Progress:

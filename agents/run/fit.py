@@ -104,9 +104,6 @@ def models_for(
     from models.training import fit  # noqa: PLC0415  heavy
 
     home, timings = artifacts.root.parent, Timings(progress)
-    n_bars = sum(stretch.first_close_ns <= c <= stretch.last_close_ns for c in tape.closes_ns())
-    # Said before bars are read: a history that is too short never will be enough.
-    split(min(WARMUP_BARS - 1, n_bars), n_bars)
     prepared = prepared_for(tape, stretch, home, timings)
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
     checkpoints = Checkpoints(home / "fitting" / key)
@@ -131,6 +128,14 @@ def models_for(
 
 
 def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:
+    """Return bars and features of a stretch that is long enough to fit on."""
+    n_bars = sum(stretch.first_close_ns <= c <= stretch.last_close_ns for c in tape.closes_ns())
+    # Said before bars are read: a history that is too short never will be enough.
+    split(min(WARMUP_BARS - 1, n_bars), n_bars)
+    return features_for(tape, stretch, home, progress)
+
+
+def features_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:
     """Return bars and features of a stretch: those kept in the stack's home, or made now."""
     store = FeatureStore(home / "features")
     key = _bars_of(tape, stretch)

@@ -13,7 +13,7 @@ from agents.run.learning_bars import Source
 from agents.run.lineage import code
 from agents.run.progress import Progress
 from models.learning.settings import Settings
-from models.learning.stability import Stability
+from models.learning.stability import MIN_BARS, Stability
 from models.model_set import ModelSet
 from models.specialists.serving import Specialists
 from streams.errors import SettingsError
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from models.learning.update import Base, Update
 
 SEED = 7
-
-# What ends a champion's time: certain, or beyond what may be lost.
-_ROLLED_BACK = frozenset({"LOSS_WORSE", "LOSS_DEGRADED", "SHARPE_DEGRADED"})
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ class Learner:
     def step_back(self, champion: str, stretch: Stretch) -> "Judged | None":
         """Hold the champion against what it replaced; None if it stands.
 
-        Only a champion that learned can be rolled back, and only if it is worse for certain, or by
-        more than may be lost.
+        A champion that learned must pass the gate on every later day, too; bars that are too few
+        to say anything leave it where it is.
         """
         from models.learning.candidate import judge  # noqa: PLC0415  needs PyTorch
 
@@ -80,7 +77,8 @@ class Learner:
         self.progress("judge the champion", 0.0)
         found = judge(self.artifacts.load_models(before), models, stretch.prepared, self.settings)
         self.progress("judge the champion", 1.0)
-        return Judged(before, found, None) if _ROLLED_BACK & set(found.reasons) else None
+        stands = found.passed or found.n_bars < MIN_BARS
+        return None if stands else Judged(before, found, None)
 
     def advance(self, champion: str, stretch: Stretch) -> "Judged":
         """Make the champion's successor, keep it, and judge it; whoever asks acts on the verdict.

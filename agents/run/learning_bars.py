@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from agents.run.fit import prepared_for
+from agents.run.fit import features_for
 from agents.run.progress import Progress
 from models.features.catalogue import WARMUP_BARS
 from models.learning.settings import Settings
@@ -89,10 +89,10 @@ class FileSource:
         if metadata["source"] != self.tape.identity:
             raise _no_base(metadata)
         fitted = Range(metadata["first_close_ns"], metadata["last_close_ns"])
-        return prepared_for(self.tape, fitted, self.home, self.progress)
+        return features_for(self.tape, fitted, self.home, self.progress)
 
     def _of(self, first_ns: int, last_ns: int) -> Stretch:
-        prepared = prepared_for(self.tape, Range(first_ns, last_ns), self.home, self.progress)
+        prepared = features_for(self.tape, Range(first_ns, last_ns), self.home, self.progress)
         origin = {
             "kind": "file",
             "source": self.tape.identity,

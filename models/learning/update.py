@@ -13,7 +13,7 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.errors import NotFinite, NotFitted
+from models.errors import HistoryTooShort, NotFinite, NotFitted
 from models.learning import fisher
 from models.learning.fisher import Weights
 from models.learning.settings import NOT_LEARNING_FRACTION, Settings
@@ -145,15 +145,16 @@ def update(
 
     Raises
     ------
+    HistoryTooShort
+        If the window has no rows.
     NotFitted
-        If the window has no rows, or if the weights moved and the penalty is not positive: then
-        nothing holds them.
+        If the weights moved and the penalty is not positive: then nothing holds them.
     NotFinite
         If the weights diverged.
     """
     past, samples = rows
     if not len(samples.labels):
-        raise NotFitted("the window has no row with all features and a next bar")
+        raise HistoryTooShort("the window has no row with all features and a next bar")
     # Of its own: making networks draws numbers as well, as many as there are networks.
     draw = torch.Generator().manual_seed(seed)
     with reproducible(seed):

@@ -33,7 +33,14 @@ ARMS = (NAIVE, *L2_ARMS, REPLAY, EWC_SAFE, EWC_RECOMMENDED)
 # On real streams one strength of L2 has to do: a stream of three years takes long.
 REAL_ARMS = (EWC_SAFE, EWC_RECOMMENDED, NAIVE, "L2 0.2", REPLAY)
 
-_SOURCES = ("models/learning", "models/specialists", "models/regime", "models/features")
+# What an arm's course depends on, beside the settings in its key.
+_SOURCES = (
+    "models/learning/fisher.py",
+    "models/learning/update.py",
+    "models/specialists",
+    "models/regime",
+    "models/features",
+)
 
 
 class Kept(msgspec.Struct):

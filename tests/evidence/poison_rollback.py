@@ -22,8 +22,9 @@ from tests.evidence import learning_streams
 from tests.evidence.learning_streams import Stream
 from tests.evidence.measurement import Measurement, Result
 
-# Development used 1.
-SEEDS = range(520, 530)
+# Development used 1 and 520 to 529: there a champion was rolled back only if it was worse for
+# certain, and 10 of 16 harmful ones stayed.
+SEEDS = range(530, 540)
 WINDOW_BARS, GATE_BARS, TRUTH_BARS = 42, 21, 100
 HARMFUL = 0.05
 # Rows of the poisoned day, repeated so often, under the recommended setting and without any hold.
@@ -31,7 +32,6 @@ FLOODS = (0, 1, 40)
 FREE = replace(RECOMMENDED, strength=0.0, prior=0.0, passes=20)
 ARMS: dict[str, Settings] = {"recommended": RECOMMENDED, "without a hold": FREE}
 _CLIP = 5.0
-_ROLLED_BACK = {"LOSS_WORSE", "LOSS_DEGRADED", "SHARPE_DEGRADED"}
 
 
 def candidate(stream: Stream, settings: Settings, flood: int, begin: int) -> Specialists:
@@ -83,7 +83,7 @@ def case(seed: int, arm: str, flood: int) -> dict[str, Any]:
         "harm": float(harm),
         "refused": not found.passed,
         "reasons": list(found.reasons),
-        "rolled_back": bool(_ROLLED_BACK & set(judged(stream, champion, new, later).reasons)),
+        "rolled_back": not judged(stream, champion, new, later).passed,
     }
 
 

@@ -138,6 +138,11 @@ async def test_take_when_a_day_is_over_then_it_is_kept_and_an_update_is_asked_fo
     assert (job.trigger, job.day, job.state) == ("daily", 11, "queued")
     again = made.learning.ask("daily", "safe", 11, job.job_id)
     assert again == job
+    await made.learning.take({PLACES[0]: [said(13, 3)], PLACES[1]: [said(13, 10, 1)]})
+    assert [(each.day, each.state) for each in made.jobs.all()] == [
+        (11, "cancelled"),
+        (12, "queued"),
+    ]
 
 
 async def test_work_when_a_job_waits_then_it_runs_and_is_told_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.errors import NotFinite, NotFitted
+from models.errors import HistoryTooShort, NotFinite, NotFitted
 from models.learning import update as updating
 from models.learning.settings import RECOMMENDED, SAFE
 from models.specialists.network import imported
@@ -149,7 +149,7 @@ def test_update_when_it_stops_nowhere_then_tells_its_share(made: World) -> None:
 
 def test_update_when_the_window_is_empty_then_is_refused(made: World) -> None:
     """No row, no update."""
-    with pytest.raises(NotFitted, match="no row with all features"):
+    with pytest.raises(HistoryTooShort, match="no row with all features"):
         updating.update(made.base.specialists, made.base, no_rows(made), settings=SAFE, seed=5)
 
 

@@ -19,7 +19,7 @@ from tables.epochs import Epochs
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import OF_PAGES, api, elsewhere, worker_endpoints
+from tables.views.api import OF_LEARNING, OF_PAGES, api, elsewhere, worker_endpoints
 from tables.views.auth import Callers
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
@@ -49,6 +49,8 @@ class ServingPlace:
         Where features and the counts of callers are shared; empty for this process alone.
     pages_url
         Where what was decided can be asked; empty if nobody answers it.
+    learning_url
+        Where updates of models are run; empty if nobody runs them.
     is_alone
         Whether no other worker of the run exists: then it may decide while the broker is away for
         as long as that takes.
@@ -64,6 +66,7 @@ class ServingPlace:
     spill: Path
     redis_url: str = ""
     pages_url: str = ""
+    learning_url: str = ""
     is_alone: bool = False
     tls: Tls = PLAIN
 
@@ -110,7 +113,11 @@ class Serving(Service):
 
     def _endpoints(self, desk: WorkerDesk) -> tuple[Bound, ...]:
         own = worker_endpoints(desk, self._cache)
-        return (*own, *elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages"))
+        return (
+            *own,
+            *elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages"),
+            *elsewhere(OF_LEARNING, self._place.learning_url, "the role learning"),
+        )
 
     def _answering(self) -> Endpoints:
         callers = Callers(TokenKeys(self._place.auth), self._place.stack)

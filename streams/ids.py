@@ -41,6 +41,16 @@ def venue_execution_id(portfolio: str, venue_id: str, part: str) -> str:
     return _uuid5(f"{portfolio}\x1e{venue_id}\x1e{part}")
 
 
+def job_id(prefix: str, day: int) -> str:
+    """Return the id of the daily update of a run about a day, counted from 1970."""
+    return _uuid5(f"{prefix}\x1dlearning\x1d{day}")
+
+
+def request_job_id(subject: str, key: str) -> str:
+    """Return the id of the update that a caller asks for under an idempotency key."""
+    return _uuid5(f"{subject}\x1dlearning request\x1d{key}")
+
+
 def _uuid5(name: str) -> str:
     """Return the text of a UUIDv5 in our namespace, as :func:`uuid.uuid5` does, but sooner.
 

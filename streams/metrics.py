@@ -42,6 +42,16 @@ PROGRESS_OFFSET = Gauge(
     "Next offset that the stage would read after a restart.",
     ("stage", "partition"),
 )
+MODEL_UPDATES = Counter(
+    "tradewind_model_updates_total",
+    "Updates of models by what became of them.",
+    ("update_type", "outcome"),
+)
+LEARNING_FAILURES = Counter("tradewind_learning_failures_total", "Updates that ended by an error.")
+LEARNING_FROM_BASE = Gauge(
+    "tradewind_learning_from_base_fraction",
+    "Distance of the last candidate's weights from their fit; below 0.001 nothing is learned.",
+)
 TICKS = Counter("tradewind_ticks_total", "Ticks by what became of them.", ("outcome",))
 DECISIONS = Counter(
     "tradewind_decisions_total", "Decisions by action and verdict.", ("action", "verdict")

@@ -9,7 +9,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 from pydantic import Field, ValidationError
@@ -26,6 +26,8 @@ from streams.errors import SettingsError
 
 # Names the settings file.
 CONFIG = "TRADEWIND_CONFIG"
+
+OFF = "off"
 
 
 def _one_portfolio() -> dict[str, dict[str, Any]]:
@@ -49,6 +51,9 @@ class Settings(BaseSettings):
     tls_key: str = Field(default="", description="its key, PEM, without a password")
     tls_ca: str = Field(default="", description="whom to trust besides the machine's authorities")
     log_level: str = Field(default="INFO", description="level of our own log lines")
+    learning: Literal["off", "safe", "recommended"] = Field(
+        default="off", description="whether, and how, models go on learning every day"
+    )
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
 

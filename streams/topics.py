@@ -165,6 +165,14 @@ AUDIT_HEADS = TopicSpec(
     7 * 365 * _DAY_MS,
     {"audit-head": "forensics"},
 )
+# A few a day: how models came to be is kept as long as what they decided.
+MODEL_UPDATES = TopicSpec(
+    "model-updates",
+    "model_id",
+    "JSON: an update of models, how it was judged, and what became of it",
+    7 * 365 * _DAY_MS,
+    {"model-update": "learning"},
+)
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
     "origin as topic:partition:offset:index",
@@ -187,6 +195,7 @@ CATALOGUE = (
     PORTFOLIO_SNAPSHOTS,
     EXPLANATIONS,
     AUDIT_HEADS,
+    MODEL_UPDATES,
     DEAD_LETTERS,
 )
 

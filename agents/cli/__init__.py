@@ -12,12 +12,14 @@ MODULES = (
     "replay",
     "backtest",
     "train",
+    "learn",
     "models",
     "stack",
     "worker",
     "clock",
     "archive",
     "forensics",
+    "learning",
     "audit",
     "web",
     "risk",
@@ -31,7 +33,7 @@ MODULES = (
 )
 
 # These start again after a crash, and importing the other commands was half of their start.
-_ROLES = ("worker", "clock", "archive", "forensics", "web")
+_ROLES = ("worker", "clock", "archive", "forensics", "learning", "web")
 
 
 def program(modules: Sequence[str] = MODULES) -> typer.Typer:

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.in_order import in_order
 from agents.cli.spoken import spoken_errors
 from agents.run import registration
+from agents.run.progress import shown
+from agents.run.rebuild import rebuilt, source_of
 from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreConflict
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import ModelRegistry, Version, is_of, model_name
 from tables.stores.servers.mlflow import tracking_of
@@ -64,6 +69,24 @@ def register_models(digest: _Digest, name: _Name = "default") -> None:
     with spoken_errors():
         version = registered(name, digest)
     typer.echo(f"{version.name} version {version.number} is {', '.join(version.aliases)}")
+
+
+@models.command()
+def rebuild(
+    digest: _Digest,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="CSV or Parquet that the bars were from.")
+    ] = None,
+    name: _Name = "default",
+) -> None:
+    """Make a model set once more from its lineage, and compare digests; exit 1 if they differ."""
+    with in_order(stderr=True, interrupted="Interrupted: nothing was kept.") as console:
+        with shown(console) as progress:
+            home = stack_home(name)
+            again = rebuilt(home, digest, source_of(home, digest, file, progress), progress)
+        if again != digest:
+            raise StoreConflict(f"built again it is {again}; expected {digest}")
+    typer.echo(again)
 
 
 def registered(name: str, digest: str) -> Version:

@@ -8,18 +8,20 @@ from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.parity import spread
-from agents.run.serving import pages_options, serving_options
+from agents.run.serving import LEARNING_HOST, pages_options, serving_options
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
-from streams.settings import Settings, instruments_of, portfolios_of
+from streams.settings import OFF, Settings, instruments_of, portfolios_of
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 from tables.stores.servers.postgres import is_usable
 
 CLOCK_ID = "live"
+
+_LATER_PORTS = ("archive_port", "api_port", "forensics_port", "explain_port", "learning_port")
 
 
 class LivePlan(msgspec.Struct):
@@ -33,6 +35,8 @@ class LivePlan(msgspec.Struct):
     api_port: int = 0
     forensics_port: int = 0
     explain_port: int = 0
+    learning_port: int = 0
+    learning: str = OFF
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -42,7 +46,7 @@ class LivePlan(msgspec.Struct):
 
     def complete(self, host: str) -> None:
         """Give a plan of before the ports of roles that have come since."""
-        for field in ("archive_port", "forensics_port", "explain_port"):
+        for field in _LATER_PORTS:
             if not getattr(self, field):
                 setattr(self, field, free_port(host))
 
@@ -87,10 +91,8 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(6)]
-        plan = LivePlan([], label, *ports)
-    if not plan.api_port:  # a plan of before there was an API
-        plan.api_port = free_port(settings.web_host)
+        plan = LivePlan([], label, free_port(settings.web_host), free_port(settings.web_host))
+    plan.complete(settings.web_host)
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
     return plan
@@ -107,13 +109,14 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
     pages, api = (f"{settings.scheme}://{host}:{port}" for port in (plan.web_port, plan.api_port))
     artifacts = f"--artifacts={home / 'artifacts'}"
     servers = f"--bootstrap={bootstrap}"
+    learning_url = "" if plan.learning == OFF else f"http://{LEARNING_HOST}:{plan.learning_port}"
     worker = (
         "worker",
         servers,
         artifacts,
         f"--data={home / 'tables'}",
         f"--web-port={plan.worker_port}",
-        *serving_options(home, plan.api_port, pages),
+        *serving_options(home, plan.api_port, pages, learning_url),
     )
     clock = (
         "clock",
@@ -144,6 +147,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         RolePart("clock", home, clock),
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
         _explainer(home, plan, servers, host),
+        *([] if plan.learning == OFF else [_learner(home, plan, servers)]),
         RolePart("web", home, web, plan.web_port, host, f"{pages}/"),
     ]
 
@@ -155,6 +159,15 @@ def _explainer(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
         *(f"--data={home / 'tables-explain'}", f"--web-port={plan.explain_port}"),
     )
     return RolePart("explain", home, arguments, plan.explain_port, host)
+
+
+def _learner(home: Path, plan: LivePlan, servers: str) -> RolePart:
+    """Return who lets the models learn."""
+    arguments = (
+        *("learning", servers, f"--name={home.name}", f"--mode={plan.learning}"),
+        f"--port={plan.learning_port}",
+    )
+    return RolePart("learning", home, arguments, plan.learning_port, LEARNING_HOST)
 
 
 def _of_sql(

@@ -111,9 +111,19 @@ def _start_roles(
     if history is not None:
         _warm_up(home, servers, plan, history)
     plan.complete(settings.web_host)
+    _set_learning(home, plan, settings.learning)
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, settings)]
+
+
+def _set_learning(home: Path, plan: LivePlan, wanted: str) -> None:
+    """Take over whether models learn; a role that is wanted no more, or otherwise, is stopped."""
+    if plan.learning != wanted:
+        for role in _roles(home):
+            if role.name == "learning":
+                role.stop()
+        plan.learning = wanted
 
 
 def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:

@@ -50,6 +50,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         str, typer.Option(envvar="REDIS_URL", help="Address of Redis; empty: do without.")
     ] = "",
     pages_url: Annotated[str, typer.Option(help="Where the pages are, which know decisions.")] = "",
+    learning_url: Annotated[str, typer.Option(help="Where updates of models are run.")] = "",
     *,
     alone: Annotated[
         bool, typer.Option("--alone", help="No other worker exists: decide through an outage.")
@@ -82,6 +83,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
             spill=data.parent / "spill" / f"{data.name}-decided",
             redis_url=redis,
             pages_url=pages_url,
+            learning_url=learning_url,
             is_alone=alone,
         ),
     )

@@ -113,7 +113,7 @@ def models_for(
         seed=SEED,
         progress=timings,
         keep=checkpoints.keep,
-        previous=_predecessor(artifacts, previous),
+        previous=predecessor(artifacts, previous),
     )
     metadata = {
         **fitted.metadata,
@@ -128,14 +128,20 @@ def models_for(
 
 
 def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:
+    """Return bars and features of a stretch that is long enough to fit on."""
+    n_bars = sum(stretch.first_close_ns <= c <= stretch.last_close_ns for c in tape.closes_ns())
+    # Said before bars are read: a history that is too short never will be enough.
+    split(min(WARMUP_BARS - 1, n_bars), n_bars)
+    return features_for(tape, stretch, home, progress)
+
+
+def features_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:
     """Return bars and features of a stretch: those kept in the stack's home, or made now."""
     store = FeatureStore(home / "features")
     key = _bars_of(tape, stretch)
     prepared = store.get(key)
     if prepared is None:
         history = history_of(tape, stretch.first_close_ns, stretch.last_close_ns, progress)
-        # Said before the features are computed: a history that is too short never will be enough.
-        split(min(WARMUP_BARS - 1, len(history.close_ns)), len(history.close_ns))
         progress("features", 0.0)
         prepared = prepare(history)
         progress("features", 1.0)
@@ -181,7 +187,8 @@ def why_not(metadata: dict[str, Any], tape: Tape, stretch: Stretch) -> str:
     return ""
 
 
-def _predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+def predecessor(artifacts: Artifacts, digest: str | None) -> "Predecessor | None":
+    """Return the regimes of a model set that another one succeeds; None without one."""
     if digest is None:
         return None
     from models.regime.succession import Predecessor  # noqa: PLC0415  heavy

@@ -10,16 +10,33 @@ from models.registry.card import card
 from streams.brokers import stack_id
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
-from tables.stores.model_registry import STACK_TAG, Entry, ModelRegistry, Version, model_name
+from tables.stores.model_registry import (
+    CHAMPION,
+    STACK_TAG,
+    Entry,
+    ModelRegistry,
+    Version,
+    model_name,
+)
 
 
-def register(registry: ModelRegistry, artifacts: Artifacts, digest: str) -> Version:
-    """Register a model set of the store and make it champion of its stack and timeframe."""
+def register(
+    registry: ModelRegistry,
+    artifacts: Artifacts,
+    digest: str,
+    alias: str = CHAMPION,
+    judged: Mapping[str, float] | None = None,
+) -> Version:
+    """Register a model set of the store and give it an alias of its stack and timeframe.
+
+    ``judged`` are metrics that are not in the set's own metadata.
+    """
     metadata = artifacts.load_models(digest).metadata
     home = artifacts.root.parent
     stack = stack_id(home)
     entry = entry_of(digest, metadata, kept(home, digest), stack)
-    return registry.register(model_name(metadata["timeframe"], stack), entry)
+    entry = entry._replace(metrics={**entry.metrics, **(judged or {})})
+    return registry.register(model_name(metadata["timeframe"], stack), entry, alias)
 
 
 def entry_of(
@@ -50,6 +67,8 @@ def entry_of(
             "tradewind.pipeline": f"{PIPELINE_VERSION} {metadata['pipeline_digest']}",
             "tradewind.seed": str(metadata["seed"]),
             "tradewind.previous": str(metadata.get("previous") or ""),
+            "tradewind.base": str(metadata.get("learned", {}).get("base", "")),
+            "tradewind.start": str(metadata.get("learned", {}).get("start", "")),
             "tradewind.regimes": str(metadata.get("succession", {}).get("outcome", "")),
             "tradewind.code": str(metadata.get("code") or ""),
         },

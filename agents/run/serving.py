@@ -10,6 +10,10 @@ from tables.stores.token_keys import TokenKeys
 from tables.views.auth import ALL_PORTFOLIOS, issue
 from tables.views.entrance import entry_path
 
+# Callers reach the role that lets models learn through a worker of the same machine, which speaks
+# TLS to others where that is set.
+LEARNING_HOST = "127.0.0.1"
+
 
 def auth_folder(home: Path) -> Path:
     """Return the folder of a stack's keys and revocations."""
@@ -41,7 +45,9 @@ def demo_access(home: Path) -> DemoAccess:
     return DemoAccess(token, entry_path(EntryCodes(folder).issue(issued)))
 
 
-def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
+def serving_options(
+    home: Path, port: int, pages_url: str, learning_url: str = ""
+) -> tuple[str, ...]:
     """Return the options of the one worker of a stack, whose API listens at a port.
 
     A given Redis is found by its variable: an address may hold a password, which the command line
@@ -54,6 +60,7 @@ def serving_options(home: Path, port: int, pages_url: str) -> tuple[str, ...]:
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--pages-url={pages_url}",
+        *([f"--learning-url={learning_url}"] if learning_url else []),
         "--alone",
         *([f"--redis={server.url}"] if own else []),
     )

@@ -28,7 +28,8 @@ may refuse them; not meant to trade without it, on other symbols, on another tim
 another version of the features."""
 
 _LIMITS = """\
-- Fitted once, on the bars named above; markets change, and nothing here notices.
+- Fitted once, on the bars named above, and what the lineage names as an update since; markets
+  change between two of them, and nothing here notices.
 - A probability near one half is what an honest model of daily direction says. The hit rate stands
   beside that of always-up because it is hardly ever better.
 - A rank correlation is measured before costs and is no promise of a profit.
@@ -162,6 +163,13 @@ def _lineage(metadata: Mapping[str, Any], digest: str) -> str:
         "Version of fitting": metadata["fit_version"],
         "Features": f"{metadata['pipeline_version']}, digest {metadata['pipeline_digest']}",
     }
+    learned = metadata.get("learned")
+    if learned:
+        entries |= {
+            "Updated from": learned["start"],
+            "Held to the fit of": learned["base"],
+            "Bars of the update": learned["origin"].get("source", learned["origin"]["kind"]),
+        }
     return _list(entries)
 
 

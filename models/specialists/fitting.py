@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from models.arrays import Floats, Mask
+from models.arrays import Floats, Indices, Mask
 from models.errors import HistoryTooShort, NotFinite, NotFitted, ShapeError
 from models.regime.posterior import REGIMES
 from models.specialists import window
@@ -86,6 +86,45 @@ class Samples(NamedTuple):
         """Cut the bars of each sample, (n, L, 8), and whether each was seen, (n, L)."""
         rows = self.ends[:, None] + torch.arange(1 - LENGTH_BARS, 1)
         return past.bars[rows], past.seen[rows]
+
+
+class Scaled(NamedTuple):
+    """A history standardised once, to take the samples of any stretch from.
+
+    Attributes
+    ----------
+    lessons : Lessons
+    inputs : (n_bars, n_symbols, F)
+        Standardised features.
+    past : Past
+    ends : (n_bars, n_symbols)
+        int64 row of ``past`` that ends each row's window.
+    """
+
+    lessons: Lessons
+    inputs: Floats
+    past: Past
+    ends: Indices
+
+    @classmethod
+    def of(cls, lessons: Lessons, mean: Floats, scale: Floats, clip: float) -> "Scaled":
+        """Scale features and windows by given (60,) ``mean`` and ``scale``."""
+        bars, ends = window.unrolled(lessons.features, lessons.present)
+        seen = np.all(np.isfinite(bars), axis=1)
+        known = standardised(bars, mean[COLUMNS], scale[COLUMNS], clip)
+        past = Past(torch.from_numpy(np.where(seen[:, None], known, 0.0)), torch.from_numpy(seen))
+        return cls(lessons, standardised(lessons.features, mean, scale, clip), past, ends)
+
+    def samples(self, part: slice) -> Samples:
+        """Take the usable rows of a stretch, bar by bar."""
+        chosen = usable_of(self.lessons)[part]
+        labels = 0.5 + 0.5 * np.sign(self.lessons.next_returns[part][chosen])
+        return Samples(
+            inputs=torch.from_numpy(self.inputs[part][chosen]),
+            ends=torch.from_numpy(self.ends[part][chosen]),
+            labels=torch.from_numpy(labels),
+            weights=torch.from_numpy(self.lessons.probabilities[part][chosen]),
+        )
 
 
 class Prepared(NamedTuple):
@@ -182,28 +221,21 @@ def prepare(lessons: Lessons, split: Split, settings: Settings = DEFAULTS) -> Pr
         See ``fit``.
     """
     _check(lessons)
-    features, next_returns, probabilities, present = lessons
-    usable = np.all(np.isfinite(features), axis=2) & np.isfinite(next_returns) & present
+    usable = usable_of(lessons)
     for name, part in (("training", split.training), ("validation", split.validation)):
-        _check_stretch(name, usable[part], next_returns[part], probabilities[part])
-    mean, scale = _scaling(features[split.training][usable[split.training]])
-    bars, ends = window.unrolled(features, present)
-    seen = np.all(np.isfinite(bars), axis=1)
-    clip = settings.clip
-    scaled = standardised(bars, mean[COLUMNS], scale[COLUMNS], clip)
-    past = Past(torch.from_numpy(np.where(seen[:, None], scaled, 0.0)), torch.from_numpy(seen))
+        _check_stretch(name, usable[part], lessons.next_returns[part], lessons.probabilities[part])
+    mean, scale = _scaling(lessons.features[split.training][usable[split.training]])
+    scaled = Scaled.of(lessons, mean, scale, settings.clip)
+    return Prepared(
+        scaled.past, scaled.samples(split.training), scaled.samples(split.validation), mean, scale
+    )
 
-    def samples(part: slice) -> Samples:
-        chosen = usable[part]
-        labels = 0.5 + 0.5 * np.sign(next_returns[part][chosen])
-        return Samples(
-            inputs=torch.from_numpy(standardised(features[part][chosen], mean, scale, clip)),
-            ends=torch.from_numpy(ends[part][chosen]),
-            labels=torch.from_numpy(labels),
-            weights=torch.from_numpy(probabilities[part][chosen]),
-        )
 
-    return Prepared(past, samples(split.training), samples(split.validation), mean, scale)
+def usable_of(lessons: Lessons) -> Mask:
+    """Mark the rows with a bar, all features and a known next return, (n_bars, n_symbols)."""
+    complete = np.all(np.isfinite(lessons.features), axis=2)
+    usable: Mask = complete & np.isfinite(lessons.next_returns) & lessons.present
+    return usable
 
 
 def trained(

@@ -25,6 +25,7 @@ from streams.instructions import (
     TradingState,
     VenueExecution,
 )
+from streams.model_updates import ModelUpdate
 from streams.records import (
     Decision,
     EpochNotice,
@@ -50,7 +51,16 @@ READ = (
     Dividend,
     RiskParity,
 )
-WRITTEN = (Heartbeat, EpochNotice, Decision, Execution, PortfolioSnapshot, AuditHead, Explanation)
+WRITTEN = (
+    Heartbeat,
+    EpochNotice,
+    Decision,
+    Execution,
+    PortfolioSnapshot,
+    AuditHead,
+    Explanation,
+    ModelUpdate,
+)
 
 Schema = dict[str, Any]
 

@@ -23,7 +23,7 @@ from tables.stores.artifacts import canonical_json
 MAX_FILES = 8
 
 _META = b"tradewind"
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError, msgspec.MsgspecError)
+UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError, msgspec.MsgspecError)
 
 
 class _Grid(msgspec.Struct):
@@ -49,14 +49,10 @@ class FeatureStore:
         """Return what was kept under a key; None if nothing was, or if its file is damaged."""
         path = self._path(key)
         try:
-            # Whole and in one thread: a file that is mapped would be read twice.
-            table = pq.read_table(
-                path, use_threads=False, memory_map=False, page_checksum_verification=True
-            )
-            return _prepared(table)
+            return read_prepared(path)
         except FileNotFoundError:
             return None
-        except _UNREADABLE:
+        except UNREADABLE:
             # It is made again from the tape: a damaged cache costs time and nothing else.
             path.unlink(missing_ok=True)
             return None
@@ -67,14 +63,7 @@ class FeatureStore:
         path = self._path(key)
         draft = path.with_name(f".{path.name}.{wall_ns()}")
         try:
-            pq.write_table(
-                _table(prepared),
-                draft,
-                compression="lz4",
-                use_dictionary=["symbol"],
-                write_statistics=False,
-                write_page_checksum=True,
-            )
+            write_prepared(draft, prepared)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
@@ -85,6 +74,27 @@ class FeatureStore:
 
     def _path(self, key: Mapping[str, Any]) -> Path:
         return self.root / f"{hashlib.sha256(canonical_json(dict(key))).hexdigest()}.parquet"
+
+
+def read_prepared(source: Any) -> Prepared:  # noqa: ANN401  a path, or bytes as Arrow takes them
+    """Read a prepared history; raises one of ``UNREADABLE`` if it is none, or damaged."""
+    # Whole and in one thread: a file that is mapped would be read twice.
+    table = pq.read_table(
+        source, use_threads=False, memory_map=False, page_checksum_verification=True
+    )
+    return _prepared(table)
+
+
+def write_prepared(sink: Any, prepared: Prepared) -> None:  # noqa: ANN401  a path, or a file
+    """Write a prepared history; the same one gives the same bytes."""
+    pq.write_table(
+        _table(prepared),
+        sink,
+        compression="lz4",
+        use_dictionary=["symbol"],
+        write_statistics=False,
+        write_page_checksum=True,
+    )
 
 
 def _written_ns(file: Path) -> int:

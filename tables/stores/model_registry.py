@@ -21,6 +21,7 @@ from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.servers.mlflow import Tracking
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 EXPERIMENT = "tradewind-training"
 STACK_TAG = "tradewind.stack"
 
@@ -130,16 +131,21 @@ class ModelRegistry:
             _check_reachable(tracking.uri)
             self._client = mlflow.MlflowClient(tracking.uri)
 
-    def register(self, name: str, entry: Entry) -> Version:
-        """Log a run with the model's file and card, make it a version, and call it champion.
+    def register(self, name: str, entry: Entry, alias: str = CHAMPION) -> Version:
+        """Log a run with the model's file and card, make it a version, and give it an alias.
 
-        A digest that is a version already is not logged again; it becomes champion.
+        A digest that is a version already is not logged again; it gets the alias.
         """
         with self._speaking():
             known = [each for each in self._versions(name) if each.digest == entry.digest]
             number = known[0].number if known else self._new_version(name, entry)
-            self._client.set_registered_model_alias(name, CHAMPION, str(number))
+            self._client.set_registered_model_alias(name, alias, str(number))
             return next(each for each in self._versions(name) if each.number == number)
+
+    def release(self, name: str, alias: str) -> None:
+        """Let no version of a model have an alias."""
+        with self._speaking():
+            self._client.delete_registered_model_alias(name, alias)
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return all versions of a model, the newest first; none if it is not registered."""

@@ -16,6 +16,7 @@ from tables.views.features import FEATURES, feature_endpoints
 from tables.views.forensics import FORENSICS
 from tables.views.health import HEALTH, health_endpoints
 from tables.views.models import MODELS, model_endpoints
+from tables.views.online_update import CANCEL, STATUS, UPDATE
 from tables.views.openapi import document
 from tables.views.predict import PREDICT, predict_endpoints
 from tables.views.problems import not_ready
@@ -27,7 +28,9 @@ from tables.views.routes import Bound, Call, Reply, Route
 OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
 # Answered by the process of the pages, from the log.
 OF_PAGES = (DECISIONS, DECISION, FORENSICS)
-ROUTES = (*OF_WORKERS, *OF_PAGES)
+# Answered by the role learning, which runs what is asked for.
+OF_LEARNING = (UPDATE, STATUS, CANCEL)
+ROUTES = (*OF_WORKERS, *OF_PAGES, *OF_LEARNING)
 
 
 def worker_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:

@@ -58,7 +58,7 @@ def test_catalogue_when_read_then_each_kind_of_record_has_one_writer() -> None:
     assert set(kinds.values()) == {1}
     assert all(spec.writers for spec in CATALOGUE)
     roles = {role for spec in CATALOGUE for role in spec.writers.values()}
-    outside = {"user", "clock", "forensics", "the stage that could not use it"}
+    outside = {"user", "clock", "forensics", "learning", "the stage that could not use it"}
     assert roles - outside <= {*TRADING_STAGES, EXPLAIN}
 
 

@@ -15,6 +15,7 @@ from tests.evidence.chaos import (
 )
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
 from tests.evidence.emit_overhead import EMIT_OVERHEAD
+from tests.evidence.ewc_fisher import EWC_FISHER
 from tests.evidence.feature_disk import FEATURE_DISK
 from tests.evidence.feature_lookahead import FEATURE_LOOKAHEAD
 from tests.evidence.feature_parity import FEATURE_PARITY
@@ -23,8 +24,11 @@ from tests.evidence.forensics_ingest import FORENSICS_INGEST
 from tests.evidence.forensics_lag import FORENSICS_LAG, FORENSICS_OVERHEAD
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
+from tests.evidence.learning_arms import LEARNING_ARMS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
+from tests.evidence.model_rebuild import MODEL_REBUILD
+from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.price_of_once import PRICE_OF_ONCE
 from tests.evidence.recompute_identical import RECOMPUTE_IDENTICAL
 from tests.evidence.regime_alignment import REGIME_ALIGNMENT
@@ -91,5 +95,9 @@ CATALOGUE = {
         RECOMPUTE_IDENTICAL,
         REPLAY_IDENTITY,
         BACKTEST_SPEED,
+        EWC_FISHER,
+        LEARNING_ARMS,
+        POISON_ROLLBACK,
+        MODEL_REBUILD,
     )
 }

@@ -136,3 +136,11 @@ def test_card_when_metadata_are_not_of_a_fit_then_names_what_lacks() -> None:
     del broken["metrics"], broken["seed"]
     with pytest.raises(NotFitted, match="lack seed, metrics: expected those of a fitted"):
         card(broken)
+
+
+def test_card_when_the_set_has_learned_then_its_lineage_says_from_what() -> None:
+    """Start, base and bars of the last update stand beside the fit's own."""
+    learned = {"start": "s1", "base": "b1", "origin": {"kind": "journal"}}
+    text = card(metadata(learned=learned))
+    assert "- Updated from: s1\n- Held to the fit of: b1\n- Bars of the update: journal" in text
+    assert "Updated from" not in card(metadata())

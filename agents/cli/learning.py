@@ -1,0 +1,116 @@
+"""``tradewind learning``: one process that keeps days of bars and lets the models learn."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from agents.cli.role_process import run_role
+from agents.learning import SOURCE, STAGE, Learning, Run, group_of
+from agents.run.serving import LEARNING_HOST, auth_folder
+from agents.topology import prefix_of
+from models.learning.settings import MODES
+from streams.brokers import stack_home, stack_id
+from streams.brokers.processes import Launch, start
+from tables.stores.bar_journal import BarJournal
+from tables.stores.jobs import Job, Jobs
+from tables.stores.token_keys import TokenKeys
+from tables.views.api import api
+from tables.views.auth import Callers
+from tables.views.call_limits import CallLimits
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
+from tables.views.online_update import update_endpoints
+
+_POLL_S = 0.5
+_SHUTDOWN_S = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(learning)
+
+
+def learning(
+    bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
+    run: Annotated[str, typer.Option(help="Run whose bars are learned from; empty: live.")] = "",
+    name: Annotated[str, typer.Option("--name", help="Stack whose models learn.")] = "default",
+    mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "safe",
+    port: Annotated[int, typer.Option(help="Port of the API and of /metrics; 0: none.")] = 0,
+) -> None:
+    """Keep days of bars, and update the models when a day is over, until told to stop."""
+    if mode not in MODES:
+        raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
+    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, port), metrics_port=0)
+
+
+async def _serve(bootstrap: str, run: str, home: Path, mode: str, port: int) -> None:
+    consumer = AIOKafkaConsumer(
+        prefix_of(run) + SOURCE,
+        bootstrap_servers=bootstrap,
+        group_id=group_of(run),
+        group_instance_id=STAGE,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    async with contextlib.AsyncExitStack() as stack:
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        await consumer.start()
+        stack.push_async_callback(consumer.stop)
+        folder = home / STAGE
+        learner = Learning(
+            consumer,
+            producer,
+            prefix_of(run),
+            BarJournal(folder / "bars"),
+            Jobs(folder / "jobs"),
+            mode,
+            process_of(home),
+        )
+        if port:
+            await _listen(stack, learner, home, port)
+        await learner.work()
+
+
+async def _listen(
+    stack: contextlib.AsyncExitStack, learner: Learning, home: Path, port: int
+) -> None:
+    forwarder = Forwarder()
+    stack.push_async_callback(forwarder.close)
+    callers = Callers(TokenKeys(auth_folder(home)), stack_id(home))
+    endpoints = Endpoints(callers, CallLimits(), forwarder)
+    app = api(update_endpoints(learner), endpoints)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, LEARNING_HOST, port).start()
+
+
+def process_of(home: Path) -> Run:
+    """Return what runs a job as ``tradewind learn``, and ends it when it is cancelled."""
+
+    async def run(job: Job) -> None:
+        command = (
+            *(sys.executable, "-m", "agents", "learn"),
+            *(f"--name={home.name}", f"--job={job.job_id}"),
+        )
+        logs = home / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        launch = Launch(command, Path.cwd(), logs / "learn.log", dict(os.environ), append=True)
+        process = await asyncio.to_thread(start, launch)
+        try:
+            while process.alive():  # noqa: ASYNC110  a process tells nobody that it ended
+                await asyncio.sleep(_POLL_S)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(process.end)
+            raise
+
+    return run

@@ -1,0 +1,270 @@
+"""``regime-probabilities -> days of bars; a day that is over -> an update -> model-updates``.
+
+A role of its own, off the path. It keeps every day's bars with the features and symbols that the
+stages saw, and starts one update when a day of event time is over, or when somebody asks. An update
+runs in a process of its own, one at a time, so it can be ended at any moment; one that was under
+way when the role died is begun anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agents.topology import prefix_of
+from streams import metrics, topics
+from streams.clock import wall_ns
+from streams.ids import job_id
+from streams.model_updates import ModelUpdate
+from streams.slices import Slice
+from streams.timestamps import format_ns
+from tables.learning import Day, day_of, prepared_of
+from tables.stores.bar_journal import BarJournal
+from tables.stores.jobs import Job, Jobs
+
+log = logging.getLogger("tradewind.learning")
+
+STAGE = "learning"
+SOURCE = topics.REGIME_PROBABILITIES.name
+
+_POLL_MS = 500
+_MOST_RECORDS = 256
+_END_S = 20.0
+
+_JSON = msgspec.json.Encoder()
+
+Placed = tuple[int, Slice]
+
+
+def group_of(run: str) -> str:
+    """Return the consumer group of a run's learner."""
+    return f"{prefix_of(run)}tradewind-{STAGE}"
+
+
+class OpenDays:
+    """Slices of days that are not over, by partition, with their offsets."""
+
+    def __init__(self, n_partitions: int) -> None:
+        self._slices: list[dict[int, list[Placed]]] = [{} for _ in range(n_partitions)]
+        self._latest = [-1] * n_partitions
+
+    def add(self, partition: int, offset: int, slice_: Slice) -> None:
+        """Take a slice; one of a day that was given away counts for nothing."""
+        day = day_of(slice_.meta.close_ns)
+        self._latest[partition] = max(self._latest[partition], day)
+        self._slices[partition].setdefault(day, []).append((offset, slice_))
+
+    def over(self) -> list[Day]:
+        """Give away the days that every partition has gone past, the earliest first."""
+        until = min(self._latest)
+        numbers = sorted({day for of in self._slices for day in of if day < until})
+        return [day for number in numbers if (day := self._day(number)) is not None]
+
+    def begins(self) -> dict[int, int]:
+        """Return the first offset of each partition that is still needed."""
+        return {
+            partition: min(placed[0][0] for placed in of.values())
+            for partition, of in enumerate(self._slices)
+            if of
+        }
+
+    def _day(self, number: int) -> Day | None:
+        placed = {p: of.pop(number) for p, of in enumerate(self._slices) if number in of}
+        slices = [slice_ for of in placed.values() for _, slice_ in of]
+        if not any(each.n_rows for each in slices):
+            return None
+        offsets = {p: (of[0][0], of[-1][0]) for p, of in placed.items()}
+        return Day(number, prepared_of(slices), offsets)
+
+
+Run = Callable[[Job], Awaitable[None]]
+Trigger = Literal["daily", "request"]
+
+
+class Learning:
+    """The learner of one run.
+
+    Parameters
+    ----------
+    consumer, producer
+        Of the run's regimes, and for events; started and stopped by the caller.
+    prefix
+        Of the run's topics.
+    journal, jobs
+        Days of bars, and updates that were asked for.
+    mode
+        How daily updates are made.
+    run
+        Runs a job in a process of its own; its file says how it ended.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  its parts
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        prefix: str,
+        journal: BarJournal,
+        jobs: Jobs,
+        mode: str,
+        run: Run,
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._prefix = prefix
+        self._journal = journal
+        self._jobs = jobs
+        self._mode = mode
+        self._run = run
+        self._days: OpenDays | None = None
+        self._asked = asyncio.Event()
+        self._current: tuple[str, asyncio.Task[None]] | None = None
+
+    async def work(self) -> None:
+        """Keep days and run jobs until cancelled; an error of either ends both."""
+        for job in self._jobs.all():
+            if job.state == "running":
+                job.state = "queued"
+                self._jobs.put(job)
+        self._asked.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow())
+            tasks.create_task(self._work_off())
+
+    async def _follow(self) -> None:
+        while True:
+            fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+            if fetched:
+                await self.take(fetched)
+
+    async def take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Take records; keep the days that end with them, and ask for an update about the last."""
+        if self._days is None:
+            self._days = OpenDays(len(self._consumer.partitions_for_topic(self._prefix + SOURCE)))
+        for place, records in fetched.items():
+            for record in records:
+                # The regime stage wrote it: what it cannot have written is a defect, and ends this.
+                self._days.add(place.partition, record.offset, Slice.decode(record.value))
+        over = self._days.over()
+        for day in over:
+            await asyncio.to_thread(self._journal.keep, day)
+        if over:
+            await self._consumer.commit(
+                {
+                    TopicPartition(self._prefix + SOURCE, partition): offset
+                    for partition, offset in self._days.begins().items()
+                }
+            )
+            self._supersede()
+            self.ask("daily", self._mode, over[-1].number, job_id(self._prefix, over[-1].number))
+
+    def _supersede(self) -> None:
+        """Let daily updates go that still wait: the one about the last day has their bars too."""
+        for job in self._jobs.all():
+            if job.trigger == "daily" and job.state == "queued":
+                job.state, job.detail = "cancelled", "a later day is over"
+                self._jobs.put(job)
+
+    def ask(self, trigger: Trigger, mode: str, day: int, name: str) -> Job:
+        """Ask for an update; the same name twice is the same job."""
+        known = self._jobs.find(name)
+        if known is not None:
+            return known
+        job = Job(job_id=name, trigger=trigger, requested_ns=wall_ns(), mode=mode, day=day)
+        self._jobs.put(job)
+        self._asked.set()
+        return job
+
+    def find(self, name: str) -> Job | None:
+        """Return a job as it stands."""
+        return self._jobs.find(name)
+
+    def cancel(self, name: str) -> Job | None:
+        """Let a job end, and return it as it stands; one that is over stays as it is."""
+        job = self._jobs.find(name)
+        if job is None or job.is_over:
+            return job
+        if self._current is not None and self._current[0] == name:
+            self._current[1].cancel()
+            return job
+        job.state, job.detail = "cancelled", "cancelled before it ran"
+        job.updates = [_unmade(job)]
+        self._jobs.put(job)
+        self._asked.set()
+        return job
+
+    async def _work_off(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            for name in [job.job_id for job in self._jobs.all()]:
+                # Read again: it may have been cancelled while another one ran.
+                job = self._jobs.find(name)
+                if job is not None:
+                    await self._finish(job)
+
+    async def _finish(self, job: Job) -> None:
+        """Run a job that waits, and tell what became of one that is over."""
+        if job.state == "queued":
+            task = asyncio.create_task(self._work_on(job))
+            self._current = (job.job_id, task)
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                # The role ends: the update goes with it, and is begun anew by the next.
+                task.cancel()
+                await asyncio.wait([task], timeout=_END_S)
+                raise
+            finally:
+                self._current = None
+            job = self._ended(job, task)
+        if job.is_over and job.told < len(job.updates):
+            await self._tell(job)
+
+    async def _work_on(self, job: Job) -> None:
+        await self._run(job)
+
+    def _ended(self, asked: Job, task: "asyncio.Task[None]") -> Job:
+        job = self._jobs.find(asked.job_id) or asked
+        if not job.is_over:
+            job.state = "cancelled" if task.cancelled() else "failed"
+            job.detail = "its process ended; logs/learn.log of the stack says how"
+        if job.state == "failed":
+            metrics.LEARNING_FAILURES.inc()
+            log.error("update %s failed: %s", job.job_id, job.detail)
+        if job.state != "done" and not job.updates:
+            job.updates = [_unmade(job)]
+        for update in job.updates:
+            if update.from_base_fraction is not None:
+                metrics.LEARNING_FROM_BASE.set(update.from_base_fraction)
+            if update.is_learning is False:
+                log.warning("update %s is not learning: %s", job.job_id, update.from_base_fraction)
+        self._jobs.put(job)
+        return job
+
+    async def _tell(self, job: Job) -> None:
+        for update in job.updates[job.told :]:
+            await self._producer.send_and_wait(
+                self._prefix + topics.MODEL_UPDATES.name,
+                _JSON.encode(update),
+                key=update.model_id.encode(),
+            )
+            metrics.MODEL_UPDATES.labels(update.update_type, update.outcome).inc()
+            job.told += 1
+            self._jobs.put(job)
+
+
+def _unmade(job: Job) -> ModelUpdate:
+    """Return the event of an update of which nothing came."""
+    return ModelUpdate(
+        timestamp=format_ns(wall_ns()),
+        job_id=job.job_id,
+        model_id="",
+        update_type="online_update",
+        outcome="cancelled" if job.state == "cancelled" else "failed",
+        before="",
+        after="",
+        detail=job.detail,
+    )

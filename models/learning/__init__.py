@@ -1,0 +1,1 @@
+"""Networks that go on learning: weighed by what they knew, and judged before they serve."""

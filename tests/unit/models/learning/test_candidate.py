@@ -1,0 +1,148 @@
+"""Candidates: which bars they learn from and are judged on, and what becomes of the model set."""
+
+import numpy as np
+import pytest
+
+from models.errors import HistoryTooShort
+from models.history import next_returns
+from models.learning import candidate
+from models.learning.settings import Settings
+from models.learning.update import Base
+from models.model_set import ModelSet
+from models.regime import posterior
+from models.specialists import serving, window
+from tests.learning_worlds import DAY_NS, SHORT, SYMBOLS, fitted, prepared
+
+DAYS = DAY_NS * np.arange(1, 101)
+
+
+@pytest.fixture(scope="module")
+def models() -> ModelSet:
+    """Draw models once."""
+    return fitted()
+
+
+@pytest.fixture(scope="module")
+def base(models: ModelSet) -> Base:
+    """Take the information of the drawn models once."""
+    return candidate.base_of(models, prepared())
+
+
+def test_plan_when_days_are_daily_then_no_label_of_the_window_is_judged() -> None:
+    """30 bars judge, 60 teach, and the bar between them is given up."""
+    learned, judged = candidate.plan(DAYS, Settings())
+    assert (learned, judged) == (slice(8, 68), slice(69, 99))
+
+
+def test_plan_when_bars_are_hourly_then_days_count_and_not_bars() -> None:
+    """A window of thirty days has 720 hours."""
+    hours = DAY_NS // 24 * np.arange(1, 24 * 60)
+    learned, judged = candidate.plan(hours, SHORT)
+    assert (learned.stop - learned.start, judged.stop - judged.start) == (720, 480)
+
+
+@pytest.mark.parametrize("n_bars", [0, 1, 40])
+def test_plan_when_history_is_short_then_says_what_is_missing(n_bars: int) -> None:
+    """Learning from less than the window would be another experiment."""
+    with pytest.raises(HistoryTooShort, match=r"was|days are missing"):
+        candidate.plan(DAYS[:n_bars], Settings())
+
+
+def test_base_of_when_bars_are_others_then_is_refused(models: ModelSet) -> None:
+    """The information is of the bars that the networks were fitted on."""
+    with pytest.raises(HistoryTooShort, match="training stretch has 40 bars, was 30"):
+        candidate.base_of(models, prepared(n_bars=50))
+
+
+def test_learned_when_later_bars_change_then_is_the_same(models: ModelSet, base: Base) -> None:
+    """Nothing is learned from the bars that judge, nor from the one before them."""
+    bars = prepared()
+    part = candidate.plan(bars.history.close_ns, SHORT)
+    once = candidate.learned(models, base, bars, settings=SHORT, seed=7)
+    changed = bars._replace(
+        history=bars.history._replace(close=bars.history.close.copy()),
+        features=bars.features.copy(),
+    )
+    changed.features[part.learned.stop :] += 1.0
+    changed.history.close[part.judged.start :] *= 1.5
+    again = candidate.learned(models, base, changed, settings=SHORT, seed=7)
+    assert again.specialists.weights_1.tobytes() == once.specialists.weights_1.tobytes()
+    assert once.from_base_fraction > 0.0
+
+
+def test_said_when_folded_then_is_what_the_stages_say(models: ModelSet) -> None:
+    """The scores behind what is judged are those of serving, bar by bar."""
+    bars = prepared(n_bars=25)
+    found = candidate.said(models, bars)
+    silent = models._replace(ensemble=models.ensemble._replace(slope=0.0, intercept=0.5))
+    assert candidate.said(silent, bars).probability_up == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert np.isfinite(found.probability_up).all()
+    rows = np.arange(len(SYMBOLS))
+    _, scores = serving.step(
+        models.specialists, window.initial_state(len(rows)), rows, bars.features[0]
+    )
+    low, high = np.sort(scores, axis=1)[:, [0, 2]].T
+    logits = np.log(found.probability_up[0] / (1.0 - found.probability_up[0]))
+    assert ((low - 1e-9 <= logits) & (logits <= high + 1e-9)).all()
+
+
+def test_lessons_of_when_laid_out_then_regimes_are_those_of_the_stage(models: ModelSet) -> None:
+    """A row's weights are the probabilities that its bar had."""
+    bars = prepared(n_bars=5)
+    lessons = candidate.lessons_of(models, bars)
+    state, rows = posterior.initial_state(len(SYMBOLS)), np.arange(len(SYMBOLS))
+    for bar in range(5):
+        state, regime = posterior.step(models.regime, state, rows, bars.features[bar])
+        assert np.array_equal(lessons.probabilities[bar], regime[:, :3])
+    assert np.array_equal(lessons.next_returns, next_returns(bars.history), equal_nan=True)
+
+
+def test_successor_when_made_then_only_networks_and_metadata_differ(
+    models: ModelSet, base: Base
+) -> None:
+    """What is judged is the update and nothing else; a backtest knows which bars were seen."""
+    made = candidate.learned(models, base, prepared(), settings=SHORT, seed=7)
+    lineage = {"base": "b", "start": "s", "settings": SHORT.record()}
+    new = candidate.successor(models, made, lineage, 99)
+    assert new.regime is models.regime
+    assert new.ensemble is models.ensemble
+    assert new.specialists is made.specialists
+    assert new.metadata["last_close_ns"] == 99
+    assert new.metadata["config"]["learning"]["window_days"] == 30
+    assert new.metadata["learned"]["update"]["penalty"] == made.penalty
+    assert "learned" not in models.metadata
+
+
+def test_judge_when_the_networks_are_turned_round_then_refuses(models: ModelSet) -> None:
+    """A champion that knows the direction is not replaced by its opposite."""
+    bars = prepared()
+    knowing = models.specialists._replace(
+        weights_3=40.0 * models.specialists.weights_3, biases_3=models.specialists.biases_3
+    )
+    first = models._replace(specialists=knowing)
+    up = candidate.said(first, bars).probability_up
+    rises = np.where(up > 0.5, 0.01, -0.01)
+    close = bars.history.close.copy()
+    close[1:] = close[0] * np.cumprod(1.0 + rises[:-1], axis=0)
+    told = bars._replace(history=bars.history._replace(close=close))
+    # Prices changed, so the controller weighs anew: the signs of the scores stay what they were.
+    other = first._replace(ensemble=first.ensemble._replace(slope=-1.0))
+    assert "LOSS_WORSE" in candidate.judge(first, other, told, SHORT).reasons
+    assert candidate.judge(first, first, told, SHORT).passed
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"),
+    [
+        ({}, ""),
+        ({"pipeline_digest": "x" * 64}, "its features are those of pipeline xxxxxxxxxxxx"),
+        ({"symbols": ["AAA", "BBB"]}, "it was not fitted on CCC, DDD"),
+    ],
+)
+def test_fits_when_features_or_symbols_are_others_then_says_so(
+    metadata: dict[str, object], why: str
+) -> None:
+    """Networks learn from the features and the symbols that they know."""
+    found = candidate.fits(fitted(**metadata), prepared())
+    assert found.startswith(why)
+    assert bool(found) == bool(why)

@@ -1,0 +1,130 @@
+"""The gate: what is worse is refused, what is not shown harmless waits."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models.errors import ShapeError
+from models.learning import stability
+from models.learning.stability import Said, judge
+
+N_BARS, N_SYMBOLS = 30, 8
+DRAW = np.random.default_rng(77)
+RETURNS = 0.01 * DRAW.standard_normal((N_BARS, N_SYMBOLS))
+RISES = RETURNS > 0.0
+HELD = np.full(RETURNS.shape, 0.05)
+
+
+def said(right: float, held: np.ndarray = HELD) -> Said:
+    """Give the direction that comes a probability."""
+    return Said(np.where(RISES, right, 1.0 - right), held)
+
+
+def judged(before: Said, after: Said) -> stability.Stability:
+    """Judge on daily bars."""
+    return judge(before, after, RETURNS, bars_per_year=252.0)
+
+
+def test_judge_when_nothing_changed_then_passes() -> None:
+    """The same model again differs by nothing."""
+    found = judged(said(0.52), said(0.52))
+    assert found.passed
+    assert (found.lower, found.upper, found.sharpe_degradation_fraction) == (0.0, 0.0, 0.0)
+    assert found.loss_champion == pytest.approx(-math.log(0.52))
+
+
+@pytest.mark.parametrize(
+    ("after", "reasons"),
+    [
+        (0.6, ()),
+        (0.51, ("LOSS_WORSE",)),
+        (0.45, ("LOSS_WORSE", "NOT_SHOWN_HARMLESS")),
+        (0.3, ("LOSS_WORSE", "NOT_SHOWN_HARMLESS", "LOSS_DEGRADED")),
+    ],
+)
+def test_judge_when_the_loss_changes_then_says_how_much(
+    after: float, reasons: tuple[str, ...]
+) -> None:
+    """From ln 2 on: 2 %, 22 % and 84 % more, each with the reasons that it breaks."""
+    found = judged(said(0.52), said(after))
+    assert found.reasons == reasons
+    expected = math.log(0.52) / math.log(after)
+    assert found.loss_degradation_fraction == pytest.approx(1.0 / expected - 1.0)
+
+
+def test_judge_when_differences_are_wide_then_is_not_shown_harmless() -> None:
+    """The mean may be equal; what could be 5 % worse is not let in."""
+    sure = np.where(DRAW.random(RETURNS.shape) < 0.75, RISES, ~RISES)
+    found = judged(said(0.5), Said(np.where(sure, 0.9, 0.1), HELD))
+    assert found.upper > 0.05 * found.loss_champion
+    assert "NOT_SHOWN_HARMLESS" in found.reasons
+
+
+def test_judge_when_the_book_earns_much_less_then_the_second_guard_refuses() -> None:
+    """The losses are equal and the targets are not: the Sharpe ratio falls by more than 30 %."""
+    best, worst = np.where(RISES, 0.1, 0.0), np.where(RISES, 0.0, 0.1)
+    found = judged(said(0.52, best), said(0.52, worst))
+    assert found.reasons == ("SHARPE_DEGRADED",)
+    earned = (best * RETURNS).sum(axis=1)
+    assert found.sharpe_pre == pytest.approx(earned.mean() / earned.std(ddof=1) * math.sqrt(252.0))
+    assert found.sharpe_post < 0.0
+    assert found.sharpe_degradation_fraction > 1.0
+
+
+def test_judge_when_a_ratio_is_near_zero_then_its_fall_is_measured_against_one() -> None:
+    """From no Sharpe ratio at all, 30 % of nothing would refuse everything."""
+    nobody = np.zeros(RETURNS.shape)
+    found = judged(said(0.52, nobody), said(0.52, nobody))
+    assert found.passed
+    assert math.isnan(found.sharpe_pre)
+    assert found.record()["sharpe_pre"] is None
+
+
+def test_judge_when_bars_are_few_then_never_promotes() -> None:
+    """Nine bars say nothing, however good they are."""
+    few = tuple(Said(*(part[:9] for part in each)) for each in (said(0.5), said(0.9)))
+    assert judge(*few, RETURNS[:9], bars_per_year=252.0).reasons == ("TOO_FEW_BARS",)
+
+
+def test_judge_when_one_says_nothing_then_the_bar_counts_for_neither() -> None:
+    """Both are held against the same rows."""
+    silent = said(0.9)
+    silent.probability_up[:12] = np.nan
+    assert judged(said(0.52), silent).n_bars == N_BARS - 12
+    none = said(0.9)
+    none.probability_up[:] = np.nan
+    assert judged(said(0.52), none).record()["loss_champion"] is None
+
+
+def test_judge_when_shapes_differ_then_is_refused() -> None:
+    """A stretch of another length is an error of the caller."""
+    with pytest.raises(ShapeError, match="must be"):
+        judge(said(0.5), Said(*(part[1:] for part in said(0.5))), RETURNS, bars_per_year=252.0)
+
+
+def test_bounds_when_looked_at_after_every_bar_then_cover_at_all_of_them() -> None:
+    """At most one run in twenty leaves the mean outside at any bar from the tenth on."""
+    draw = np.random.default_rng(79)
+    n_runs, n = 400, 120
+    spread = -2.0 * math.log(0.05)
+    squared = (spread + math.log(spread) + 1.0) / n
+    t = np.arange(10, n + 1)
+    scaled = t * squared + 1.0
+    factors = np.sqrt(2.0 * scaled / (t * t * squared) * np.log(np.sqrt(scaled) / 0.05))
+    missed = 0
+    for _ in range(n_runs):
+        drawn = draw.standard_normal(n)
+        means = np.cumsum(drawn)[9:] / t
+        spreads = np.array([drawn[:k].std() for k in t])
+        missed += bool((np.abs(means) > spreads * factors).any())
+        lower, upper = stability.bounds(drawn)
+        assert (lower, upper) == pytest.approx(
+            (drawn.mean() - drawn.std() * factors[-1], drawn.mean() + drawn.std() * factors[-1])
+        )
+    assert missed / n_runs <= 0.05
+
+
+def test_bounds_when_there_is_one_difference_then_are_infinite() -> None:
+    """One number has no deviation."""
+    assert stability.bounds(np.array([0.1])) == (-math.inf, math.inf)

@@ -52,6 +52,7 @@ _SENT: dict[str, tuple[str, ...]] = {
     topics.PORTFOLIO_SNAPSHOTS.name: ("PortfolioSnapshot",),
     topics.EXPLANATIONS.name: ("Explanation",),
     topics.AUDIT_HEADS.name: ("AuditHead",),
+    topics.MODEL_UPDATES.name: ("ModelUpdate",),
 }
 _HEADERS = {
     "Decision": {

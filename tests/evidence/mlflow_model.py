@@ -27,4 +27,5 @@ class Scored(PythonModel):
         return [[float(c), float(t)] for c, t in zip(confidence, target, strict=True)]
 
 
-mlflow.models.set_model(Scored())
+if ARTIFACTS in os.environ:  # only MLflow's server runs this file, and sets it
+    mlflow.models.set_model(Scored())

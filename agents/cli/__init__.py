@@ -26,6 +26,7 @@ MODULES = (
     "dead_letters",
     "token",
     "spill",
+    "metrics",
     "stores",
     "evidence",
 )

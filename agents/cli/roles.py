@@ -22,6 +22,17 @@ from tables.stores.servers.postgres import is_usable
 CLOCK_ID = "live"
 
 
+# Role -> the field of the plan with the port at which its /metrics is.
+METRICS_PORTS = {
+    "worker": "worker_port",
+    "clock": "clock_port",
+    "archive": "archive_port",
+    "forensics": "forensics_port",
+    "explain": "explain_port",
+    "web": "pages_port",
+}
+
+
 class LivePlan(msgspec.Struct):
     """What a stack runs live: its epochs in order of announcement, and its ports."""
 
@@ -33,6 +44,8 @@ class LivePlan(msgspec.Struct):
     api_port: int = 0
     forensics_port: int = 0
     explain_port: int = 0
+    clock_port: int = 0
+    pages_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -42,7 +55,7 @@ class LivePlan(msgspec.Struct):
 
     def complete(self, host: str) -> None:
         """Give a plan of before the ports of roles that have come since."""
-        for field in ("archive_port", "forensics_port", "explain_port"):
+        for field in METRICS_PORTS.values():
             if not getattr(self, field):
                 setattr(self, field, free_port(host))
 
@@ -87,7 +100,7 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
-        ports = [free_port(settings.web_host) for _ in range(6)]
+        ports = [free_port(settings.web_host) for _ in range(8)]
         plan = LivePlan([], label, *ports)
     if not plan.api_port:  # a plan of before there was an API
         plan.api_port = free_port(settings.web_host)
@@ -121,6 +134,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         artifacts,
         f"--epoch={plan.epochs[-1]}",
         f"--number={len(plan.epochs)}",
+        f"--metrics-port={plan.clock_port}",
     )
     archive = (
         *("archive", servers, artifacts, f"--name={home.name}"),
@@ -137,6 +151,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         f"--label={plan.label}",
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
+        f"--metrics-port={plan.pages_port}",
         *pages_options(home, api),
     )
     return [

@@ -1,5 +1,6 @@
 """All measurements by name."""
 
+from tests.evidence.alerts_proof import ALERTS_PROOF
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
@@ -91,5 +92,6 @@ CATALOGUE = {
         RECOMPUTE_IDENTICAL,
         REPLAY_IDENTITY,
         BACKTEST_SPEED,
+        ALERTS_PROOF,
     )
 }

@@ -4,32 +4,26 @@ import asyncio
 import csv
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
 
 import asyncpg
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from agents.cli.roles import METRICS_PORTS, LivePlan
+from agents.cli.roles import LivePlan
 from agents.run.warm import HISTORY_BARS
-from agents.run.workers import free_port
 from streams.brokers.processes import birth_of
 from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
 from streams.sources.synthetic import SyntheticTape
 from streams.timestamps import NS_PER_SECOND, format_ns
-from tests.alerts import DOCKER
-from tests.boards import program
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
@@ -146,77 +140,6 @@ def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: S
     warm = [one for one in said if one["note"] == ""]
     assert len({one["timestamp"] for one in warm}) >= 5
     assert {one["portfolio"] for one in said} == {"main"}
-
-
-def test_metrics_when_the_targets_are_scraped_then_every_role_tells(live: Stack) -> None:
-    """Each target answers, and between them they have what alerts and dashboards rest on."""
-    targets = json.loads(live.run("metrics", "targets"))
-    assert {one["labels"]["role"] for one in targets} == set(METRICS_PORTS)
-    said = {}
-    for one in targets:
-        (address,) = one["targets"]
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
-            said[one["labels"]["role"]] = answer.read().decode()
-    assert all("process_resident_memory_bytes " in text for text in said.values())
-    for stage in ("bars", "features", "regime", "weights", "prediction", "risk"):
-        assert f'tradewind_stage_lag_records{{partition="0",stage="{stage}"}}' in said["worker"]
-        assert f'tradewind_stage_delay_seconds_count{{stage="{stage}"}}' in said["worker"]
-    assert "tradewind_disk_used_fraction 0." in said["worker"]
-
-
-# What a quiet stack of a few seconds has nothing to tell of: requests, failures, refusals, orders.
-_SILENT = {
-    "Answers", "Answers, P95", "Breaker open", "Cache: hits", "Dead letters", "Explained",
-    "Approved for more than allowed", "Refused, by control", "Surprises of the account",
-    "Trades an hour", "Waiting on disk", "Actions", "Ticks", "Share of the options",
-    "Snapshot, P95", "Bytes of snapshots", "Decision to durable row, P95",
-}  # fmt: skip
-
-
-@pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not on PATH")
-def test_dashboards_when_asked_of_a_real_prometheus_then_have_data(
-    live: Stack, tmp_path: Path
-) -> None:
-    """Our configuration finds every role, every query parses, and what should have data has it."""
-    for name in ("prometheus.yml", "alerts.yml"):
-        text = (DOCKER / "prometheus" / name).read_text().replace("_interval: 15s", "_interval: 1s")
-        (tmp_path / name).write_text(text)
-    live.run("metrics", "targets", f"--write={tmp_path / 'targets.json'}")
-    port = free_port("127.0.0.1")
-    prometheus = subprocess.Popen(
-        [
-            *("prometheus", f"--config.file={tmp_path / 'prometheus.yml'}"),
-            *(f"--storage.tsdb.path={tmp_path / 'kept'}", f"--web.listen-address=127.0.0.1:{port}"),
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-
-    def ask(query: str) -> list[dict[str, object]]:
-        url = f"http://127.0.0.1:{port}/api/v1/query?{urlencode({'query': query})}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                return list(json.load(answer)["data"]["result"])
-        except urllib.error.HTTPError:
-            raise
-        except OSError:  # it does not listen yet
-            return []
-
-    try:
-        assert wait_for(lambda: len(ask("up == 1")) == len(METRICS_PORTS), timeout_s=60)
-        servers = str(live.parts()["broker"]["address"])
-        asyncio.run(trade(servers, 8, {}))
-        empty = {
-            plot.title
-            for board in program().BOARDS
-            for plots in board.sections.values()
-            for plot in plots
-            for query in plot.queries.values()
-            if not ask(query.replace("$stack", ".*"))
-        }
-    finally:
-        prometheus.terminate()
-        prometheus.wait(20)
-    assert empty <= _SILENT
 
 
 @pytest.mark.parametrize("name", ["archive", "clock", "postgres"])

@@ -375,5 +375,8 @@ def _void(loaded: LoadedEpoch, slot: Slot, slices: list[Slice]) -> Iterator[Deci
 def _count(decision: Decision) -> None:
     verdict = "approved" if decision.approved else "refused"
     metrics.DECISIONS.labels(decision.action, verdict).inc()
+    if decision.approved and decision.quantity > decision.allowed_quantity:
+        metrics.RISK_VIOLATIONS.labels(decision.portfolio).inc()
+        log.error("decision %s was approved for more than allowed", decision.decision_id)
     for rejection in decision.rejection_reasons:
         metrics.REJECTIONS.labels(rejection.code).inc()

@@ -111,6 +111,7 @@ class Stage:
             task = self._tasks.get(tp)
             if task is None:
                 task = self._tasks[tp] = _PartitionTask(self, event)
+            task.tell_lag(event.value[0].offset)
             await task.queue.put(event)
 
     def fold_of(self, partition: int) -> Fold | None:
@@ -122,6 +123,8 @@ class Stage:
         """Finish the step in flight of each partition, keep its state, and forget it."""
         leaving = [self._tasks.pop(tp) for tp in list(self._tasks) if tp in revoked]
         await asyncio.gather(*(task.stop() for task in leaving))
+        for task in leaving:
+            metrics.LAG_RECORDS.remove(self.name, str(task.tp.partition))
 
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
         """Send all and await the broker once; a refused record is an error."""
@@ -174,6 +177,7 @@ class _PartitionTask:
         self.dirty = False
         self.steps_due = 0
         self.dirty_since_s = 0.0
+        self.next_offset: int | None = None
         self.fold = stage.new_fold(self.tp.partition, self._read)
         self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
         self.task.add_done_callback(self._on_done)
@@ -189,6 +193,12 @@ class _PartitionTask:
             )
             app = self.stage.app
             app.loop.create_task(app.crash(error))
+
+    def tell_lag(self, first_offset: int) -> None:
+        """Say how far the fold is behind the broker; before its first step, from an offset on."""
+        done = first_offset if self.next_offset is None else self.next_offset
+        behind = self.stage.app.monitor.tp_end_offsets.get(self.tp, done) - done
+        metrics.LAG_RECORDS.labels(self.stage.name, self.tp.partition).set(max(behind, 0))
 
     async def stop(self) -> None:
         """Let the current step end, write the state, end the task; waiting batches are dropped."""
@@ -248,6 +258,10 @@ class _PartitionTask:
             listener(outputs)
         metrics.STEP_SECONDS.labels(name).observe(folded - started)
         metrics.SEND_SECONDS.labels(name).observe(clock.monotonic_s() - folded)
+        delay_s = clock.wall_ns() / 1e9 - records[0].timestamp_ms / 1e3
+        metrics.DELAY_SECONDS.labels(name).observe(max(delay_s, 0.0))
+        self.next_offset = records[-1].offset + 1
+        self.tell_lag(self.next_offset)
         metrics.RECORDS.labels(name, "taken").inc(len(records))
         metrics.RECORDS.labels(name, "sent").inc(len(outputs))
 

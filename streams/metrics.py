@@ -1,5 +1,8 @@
 """Every Prometheus name of the system, in one place; buckets stand at the service levels."""
 
+import shutil
+from pathlib import Path
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -37,6 +40,17 @@ SNAPSHOT_SECONDS = Histogram(
 SNAPSHOT_BYTES = Counter(
     "tradewind_stage_snapshot_bytes_total", "Bytes of states written to changelogs.", ("stage",)
 )
+DELAY_SECONDS = Histogram(
+    "tradewind_stage_delay_seconds",
+    "Time from a record's time in Kafka until what it caused is acknowledged; a step's oldest.",
+    ("stage",),
+    buckets=(*_SECONDS, 60.0, 600.0),
+)
+LAG_RECORDS = Gauge(
+    "tradewind_stage_lag_records",
+    "Records of a partition that the broker has and the stage has not folded.",
+    ("stage", "partition"),
+)
 PROGRESS_OFFSET = Gauge(
     "tradewind_stage_progress_offset",
     "Next offset that the stage would read after a restart.",
@@ -58,6 +72,11 @@ DECISIONS = Counter(
 )
 REJECTIONS = Counter(
     "tradewind_rejections_total", "Refused orders by the control that refused.", ("code",)
+)
+RISK_VIOLATIONS = Counter(
+    "tradewind_risk_violations_total",
+    "Decisions that were approved for more than the controls allow; each one is a defect.",
+    ("portfolio",),
 )
 BARRIER_WAITING = Gauge(
     "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
@@ -204,3 +223,19 @@ SPILL_OLDEST_SECONDS = Gauge(
 SPILL_STATE = Gauge(
     "tradewind_spill_state", "0 accepts, 1 is full, 2 failed and waits for a restart.", ("spill",)
 )
+BREAKER_OPEN = Gauge(
+    "tradewind_breaker_open", "1 while a store is not asked because it has just failed.", ("store",)
+)
+DISK_USED_FRACTION = Gauge(
+    "tradewind_disk_used_fraction", "Share of the disk in use, of the one that holds the tables."
+)
+
+
+def watch_disk(folder: Path) -> None:
+    """Tell how full the disk under a folder is, anew at every scrape."""
+
+    def used() -> float:
+        disk = shutil.disk_usage(folder)
+        return disk.used / disk.total
+
+    DISK_USED_FRACTION.set_function(used)

@@ -34,6 +34,10 @@ CHANGELOG_BYTES = 16 * _MIB
 _SEGMENTS = 6
 
 
+# Copies of a record from which on the loss of one broker need not stop the writing.
+_SAFE_COPIES = 3
+
+
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
     """One topic.
@@ -215,6 +219,19 @@ def changelog_name(app_id: str, table: str) -> str:
     return f"{app_id}-{table}-changelog"
 
 
+def _wanted(
+    prefix: str, replication: int, changelogs: tuple[str, ...] = ()
+) -> dict[str, dict[str, str]]:
+    """Return the broker's settings of every topic of a run, by name.
+
+    With three copies or more, two must have a record before it is acknowledged: one broker may be
+    lost, and nothing that was acknowledged is.
+    """
+    safe = {"min.insync.replicas": "2"} if replication >= _SAFE_COPIES else {}
+    wanted = {f"{prefix}{spec.name}": {**spec.settings(), **safe} for spec in CATALOGUE}
+    return wanted | {name: {**_CHANGELOG_SETTINGS, **safe} for name in changelogs}
+
+
 async def declare(
     admin: AIOKafkaAdminClient,
     *,
@@ -233,8 +250,7 @@ async def declare(
     TopicError
         If a topic exists with another number of partitions: keys would be placed elsewhere.
     """
-    wanted = {f"{prefix}{spec.name}": spec.settings() for spec in CATALOGUE}
-    wanted |= dict.fromkeys(changelogs, _CHANGELOG_SETTINGS)
+    wanted = _wanted(prefix, replication, changelogs)
     existing = set(await admin.list_topics())
     for name, settings in wanted.items():
         if name not in existing:

@@ -56,6 +56,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+    timestamp_ms: int = 0
 
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name."""
@@ -181,7 +182,8 @@ class Consumer(driver.Consumer):
     def _batch(self, tp: TP, fetched: list[Any]) -> Message:
         message = self._to_message(tp, fetched[-1])
         batch = Batch(
-            Record(r.topic, r.partition, r.offset, r.key, r.value, list(r.headers)) for r in fetched
+            Record(r.topic, r.partition, r.offset, r.key, r.value, list(r.headers), r.timestamp)
+            for r in fetched
         )
         message.value = cast(bytes, batch)  # Faust types bytes; our schema hands on what it finds
         return message

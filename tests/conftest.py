@@ -22,6 +22,9 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50
 settings.register_profile("nightly", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+# A program of MLflow's server, which says how it wants it with warnings.
+collect_ignore = ["evidence/mlflow_model.py"]
+
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -28,6 +28,7 @@ MODULES = (
     "dead_letters",
     "token",
     "spill",
+    "metrics",
     "stores",
     "evidence",
 )

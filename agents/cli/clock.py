@@ -9,10 +9,13 @@ from typing import Annotated
 
 import typer
 from aiokafka import AIOKafkaProducer
+from prometheus_client import start_http_server
 
+from agents.cli.spoken import spoken_errors
 from agents.clock import run_clock
 from agents.topology import prefix_of
 from streams.brokers.locks import FileLock
+from streams.settings import Settings
 from streams.sources.replay import Clock, ticks_topic
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
@@ -29,8 +32,11 @@ def clock(
     epoch: Annotated[str, typer.Option(help="Digest of the epoch to announce.")],
     number: Annotated[int, typer.Option(help="Number of the epoch; it only rises.")] = 1,
     run: Annotated[str, typer.Option(help="Run whose time this is; empty: live.")] = "",
+    metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Move the time of a run along with the wall clock until told to stop."""
+    with spoken_errors():
+        host = Settings.read().web_host
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     lock = FileLock.try_take(artifacts / f"clock-{run or 'live'}.lock")
@@ -42,6 +48,8 @@ def clock(
         )
         raise typer.Exit(1)
     with lock, contextlib.suppress(asyncio.CancelledError):
+        if metrics_port:
+            start_http_server(metrics_port, host)
         asyncio.run(_main(bootstrap, Epochs(Artifacts(artifacts)), epoch, number, run))
 
 

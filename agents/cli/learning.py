@@ -42,12 +42,13 @@ def learning(
     run: Annotated[str, typer.Option(help="Run whose bars are learned from; empty: live.")] = "",
     name: Annotated[str, typer.Option("--name", help="Stack whose models learn.")] = "default",
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "safe",
-    port: Annotated[int, typer.Option(help="Port of the API and of /metrics; 0: none.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
+    metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep days of bars, and update the models when a day is over, until told to stop."""
     if mode not in MODES:
         raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
-    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, port), metrics_port=0)
+    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, port), metrics_port)
 
 
 async def _serve(bootstrap: str, run: str, home: Path, mode: str, port: int) -> None:

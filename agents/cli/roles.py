@@ -21,7 +21,18 @@ from tables.stores.servers.postgres import is_usable
 
 CLOCK_ID = "live"
 
-_LATER_PORTS = ("archive_port", "api_port", "forensics_port", "explain_port", "learning_port")
+
+# Role -> the field of the plan with the port at which its /metrics is.
+METRICS_PORTS = {
+    "worker": "worker_port",
+    "clock": "clock_port",
+    "archive": "archive_port",
+    "forensics": "forensics_port",
+    "explain": "explain_port",
+    "web": "pages_port",
+    "learning": "learning_metrics_port",
+}
+_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port")
 
 
 class LivePlan(msgspec.Struct):
@@ -36,7 +47,10 @@ class LivePlan(msgspec.Struct):
     forensics_port: int = 0
     explain_port: int = 0
     learning_port: int = 0
+    learning_metrics_port: int = 0
     learning: str = OFF
+    clock_port: int = 0
+    pages_port: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -124,6 +138,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         artifacts,
         f"--epoch={plan.epochs[-1]}",
         f"--number={len(plan.epochs)}",
+        f"--metrics-port={plan.clock_port}",
     )
     archive = (
         *("archive", servers, artifacts, f"--name={home.name}"),
@@ -140,6 +155,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         f"--label={plan.label}",
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
+        f"--metrics-port={plan.pages_port}",
         *pages_options(home, api),
     )
     return [
@@ -166,6 +182,7 @@ def _learner(home: Path, plan: LivePlan, servers: str) -> RolePart:
     arguments = (
         *("learning", servers, f"--name={home.name}", f"--mode={plan.learning}"),
         f"--port={plan.learning_port}",
+        f"--metrics-port={plan.learning_metrics_port}",
     )
     return RolePart("learning", home, arguments, plan.learning_port, LEARNING_HOST)
 

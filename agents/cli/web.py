@@ -15,6 +15,7 @@ from typing import Annotated, NamedTuple
 import typer
 import uvloop
 from aiohttp import web as http
+from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
@@ -63,6 +64,7 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     home: Annotated[
         Path | None, typer.Option(help="The stack's folder: its database and its models.")
     ] = None,
+    metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Serve the decisions page until told to stop."""
     for name, url in (("stats", stats_url), ("API", api_url)):
@@ -78,6 +80,8 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if metrics_port:
+                start_http_server(metrics_port, host)
             about = About(run, label, stats_url)
             runner.run(_serve(bootstrap, about, Listening(host, port, tls), whose))
     except asyncio.CancelledError:

@@ -16,6 +16,7 @@ from aiokafka.record._crecords import default_records  # noqa: F401  assert: com
 from agents.cli.spoken import spoken_errors
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
+from streams.metrics import watch_disk
 from streams.settings import Settings
 from streams.tls import tls_of
 
@@ -63,6 +64,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         settings = Settings.read()
         tls = tls_of(settings)
     data.mkdir(parents=True, exist_ok=True)
+    watch_disk(data)
     _configure_logging(settings.log_level)
     place = Place(
         bootstrap_servers=bootstrap,

@@ -86,6 +86,7 @@ class SharedFeatures:
                 answer = await ask()
         except OpenedState:
             metrics.CACHE_ERRORS.labels("open").inc()
+            metrics.BREAKER_OPEN.labels("redis").set(1)
             return None
         except (RedisError, TimeoutError, OSError) as error:
             metrics.CACHE_ERRORS.labels("away").inc()
@@ -93,6 +94,7 @@ class SharedFeatures:
                 log.warning("Redis does not answer: %r; features are made anew meanwhile", error)
             self.trouble = f"Redis does not answer: {error!r}"
             return None
+        metrics.BREAKER_OPEN.labels("redis").set(0)
         if self.trouble:
             log.info("Redis answers")
             self.trouble = ""

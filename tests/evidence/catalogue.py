@@ -1,5 +1,6 @@
 """All measurements by name."""
 
+from tests.evidence.alerts_proof import ALERTS_PROOF
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
@@ -99,5 +100,6 @@ CATALOGUE = {
         LEARNING_ARMS,
         POISON_ROLLBACK,
         MODEL_REBUILD,
+        ALERTS_PROOF,
     )
 }

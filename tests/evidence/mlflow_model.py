@@ -27,5 +27,4 @@ class Scored(PythonModel):
         return [[float(c), float(t)] for c, t in zip(confidence, target, strict=True)]
 
 
-if ARTIFACTS in os.environ:  # only MLflow's server runs this file, and sets it
-    mlflow.models.set_model(Scored())
+mlflow.models.set_model(Scored())

@@ -152,12 +152,14 @@ async def test_cache_when_redis_freezes_then_answers_go_on_and_it_is_left_alone(
         assert loop.time() - started_s < 5.0
         assert errors("open") > refused
         assert cache.trouble
+        assert metrics.BREAKER_OPEN.labels("redis")._value.get() == 1
     finally:
         server.sign(signal.SIGCONT)
     await asyncio.sleep(5.2)
     assert await made(cache, 99)
     await asyncio.sleep(0.1)
     assert not cache.trouble
+    assert metrics.BREAKER_OPEN.labels("redis")._value.get() == 0
     await cache.close()
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from agents import risk
+from streams import metrics
 from streams.transport import Record
 from tests.builders import MIDNIGHT, letters
 from tests.unit.agents.test_risk import all_at, read
 from tests.unit.agents.test_risk_records import ONE
 from tests.unit.agents.test_risk_targets import Asked
+from tests.unit.tables.views.played import decision, refused
 
 
 class Told(Asked):
@@ -103,3 +106,17 @@ def test_decided_when_it_was_refused_then_nothing_is_reserved(book: Told, tmp_pa
     (decision,) = read(other.give(other.target(1, ONE, is_checked=False)))
     assert read(book.give(book.decided(decision))) == [decision]
     assert book.run.fold.look("main").account.reservations.orders == []  # type: ignore[attr-defined]  risk's own
+
+
+def test_count_when_more_was_approved_than_allowed_then_is_a_violation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Up to the allowed quantity is right, so is a refusal; one lot more is a defect."""
+    child = metrics.RISK_VIOLATIONS.labels("main")
+    before = child._value.get()
+    risk._count(decision(1, quantity=100, allowed_quantity=100))
+    risk._count(refused(2))
+    assert child._value.get() == before
+    risk._count(decision(3, quantity=101, allowed_quantity=100))
+    assert child._value.get() == before + 1
+    assert "approved for more than allowed" in caplog.text

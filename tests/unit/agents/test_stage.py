@@ -11,6 +11,7 @@ import pytest
 from faust.types import TP
 
 from agents.stage import Output, Reader, Snapshot, Stage
+from streams import metrics
 from streams.dead_letters import DeadLetter, Origin
 from streams.transport import Batch, Consumer, Outgoing, Producer, Record
 from tables.stamped import Stamped, StampedTable
@@ -126,6 +127,7 @@ class World:
             producer=self.producer,
             loop=asyncio.get_running_loop(),
             crash=self.crash,
+            monitor=SimpleNamespace(tp_end_offsets={TP(TOPIC, 0): 10}),
         )
         self.stage = Stage(
             cast(faust.App, app),
@@ -146,10 +148,12 @@ class World:
         while True:
             yield await self.source.get()
 
-    def feed(self, offset: int, *values: bytes, partition: int = 0) -> None:
+    def feed(self, offset: int, *values: bytes, partition: int = 0, timestamp_ms: int = 0) -> None:
         """Feed one batch."""
         batch = Batch(
-            record(value, offset + i, topic=TOPIC, partition=partition)
+            record(value, offset + i, topic=TOPIC, partition=partition)._replace(
+                timestamp_ms=timestamp_ms
+            )
             for i, value in enumerate(values)
         )
         tp = TP(TOPIC, partition)
@@ -210,6 +214,40 @@ async def test_run_when_one_partition_waits_then_the_others_go_on(world: World) 
     await world.settle()
     assert sorted(world.sent()) == [[b"a"], [b"b"]]
     assert len(world.stage._tasks) == 2
+
+
+def lag() -> list[tuple[dict[str, str], float]]:
+    """Return the lag of each partition that has one."""
+    (found,) = metrics.LAG_RECORDS.collect()
+    return [(sample.labels, sample.value) for sample in found.samples]
+
+
+async def test_run_when_the_broker_has_more_then_says_how_much(world: World) -> None:
+    """Ten records are there: none folded yet, then three, and nobody is behind once it has left."""
+    where = {"stage": "echo", "partition": "0"}
+    world.producer.gate = asyncio.Event()
+    world.feed(4, b"a", b"b", b"c")
+    await world.settle()
+    assert lag() == [(where, 6.0)]
+    world.producer.gate.set()
+    await world.settle()
+    assert lag() == [(where, 3.0)]
+    await world.revoke(0)
+    assert lag() == []
+
+
+async def test_run_when_a_record_is_old_then_says_how_long_it_took(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record of half a second ago counts as that, and one from the future as no time."""
+    now_ms = 1_000_000
+    monkeypatch.setattr("agents.stage.clock.wall_ns", lambda: now_ms * 1_000_000)
+    child = metrics.DELAY_SECONDS.labels("echo")
+    before = child._sum.get()
+    world.feed(0, b"one", timestamp_ms=now_ms - 500)
+    world.feed(1, b"one", timestamp_ms=now_ms + 500)
+    await world.settle()
+    assert child._sum.get() - before == pytest.approx(0.5)
 
 
 async def test_send_when_a_record_is_bad_then_goes_to_the_dead_letters(

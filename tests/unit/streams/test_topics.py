@@ -61,7 +61,8 @@ async def test_declare_when_nothing_exists_then_creates_all_with_their_settings(
     assert set(admin.created) == {f"r1.{spec.name}" for spec in CATALOGUE} | {changelog}
     assert {(t.num_partitions, t.replication_factor) for t in admin.created.values()} == {(2, 3)}
     for spec in CATALOGUE:
-        assert admin.created[f"r1.{spec.name}"].topic_configs == spec.settings()
+        safe = {"min.insync.replicas": "2"}
+        assert admin.created[f"r1.{spec.name}"].topic_configs == spec.settings() | safe
     assert admin.created[changelog].topic_configs["cleanup.policy"] == "compact"
 
 

@@ -151,7 +151,11 @@ class WorkerDesk:
     def longer(self, symbol: str, timeframe: str) -> CachedRow | None:
         """Return a symbol's features at the close of its last bar of a longer timeframe."""
         fold = self._features.fold_of(self._partition(symbol))
-        return _longer(fold, timeframe, symbol) if isinstance(fold, FeatureFold) else None
+        if not isinstance(fold, FeatureFold) or timeframe not in fold.longer:
+            # Its state is in the table, and is folded on from there with the next bar.
+            text = f"this worker has read no bar of {symbol}'s partition since it started"
+            raise not_ready("NO_BAR_SINCE_START", text)
+        return _longer(fold, timeframe, symbol)
 
     def _seen(self) -> list[LoadedEpoch]:
         """Return the epochs of the partitions of this worker."""

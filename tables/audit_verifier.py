@@ -14,6 +14,7 @@ Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot b
 import argparse
 import hashlib
 import json
+import re
 import sys
 import zipfile
 from base64 import b64decode
@@ -68,6 +69,7 @@ class Report:
     n_rows: int = 0
     n_heads: int = 0
     n_unsealed: int = 0
+    n_left_out: int = 0
     faults: list[Fault] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
@@ -76,7 +78,9 @@ class Report:
         return not self.faults
 
 
-def verify(bundle: Path, keys: list[bytes], heads: list[Path] | None = None) -> Report:
+def verify(
+    bundle: Path, keys: list[bytes], heads: list[Path] | None = None, *, excerpt: bool = False
+) -> Report:
     """Verify a bundle.
 
     Parameters
@@ -87,11 +91,13 @@ def verify(bundle: Path, keys: list[bytes], heads: list[Path] | None = None) -> 
         Public keys as PEM; without one that of the bundle is taken.
     heads
         Files of heads to take instead of the bundle's.
+    excerpt
+        Whether it may begin later than the trail; then it must begin right behind a signed head.
 
     Raises
     ------
     ValueError, KeyError, OSError, zipfile.BadZipFile
-        If it cannot be read.
+        If it cannot be read, or holds neither rows nor heads.
     """
     with zipfile.ZipFile(bundle) as archive:
         manifest = json.loads(archive.read("manifest.json"))
@@ -100,14 +106,23 @@ def verify(bundle: Path, keys: list[bytes], heads: list[Path] | None = None) -> 
         known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
         report = Report(keys=sorted(known))
         given = _given(heads, manifest) if heads else {}
-        for partition in sorted({*map(int, manifest["begins"]), *given}):
+        # The manifest is signed by nobody: what it leaves out is looked at all the same.
+        for partition in sorted({*map(int, manifest["begins"]), *given, *_partitions(archive)}):
             lines = given.get(partition, []) if heads else _lines(archive, f"heads-{partition}")
             check = _Partition(manifest, partition, report, known)
             check.take_heads(lines)
+            check.begin(excerpt=excerpt)
             for line in _lines(archive, f"rows-{partition}"):
                 check.take_row(json.loads(line))
             check.end()
+    if not report.n_rows and not report.n_heads:
+        raise ValueError("it holds neither rows nor heads; expected a trail")
     return report
+
+
+def _partitions(archive: zipfile.ZipFile) -> set[int]:
+    names = (re.fullmatch(r"(?:rows|heads)-(\d+)\.jsonl", name) for name in archive.namelist())
+    return {int(name[1]) for name in names if name is not None}
 
 
 def _given(paths: list[Path], manifest: Json) -> dict[int, list[str]]:
@@ -157,6 +172,21 @@ class _Partition:
         self.broken.update((first, last))
         self.report.faults.append(Fault(self.partition, kind, first, last, why))
 
+    def begin(self, *, excerpt: bool) -> None:
+        """Begin at the first row, or behind the head that ends before an excerpt."""
+        while self.at_head < len(self.heads) and self._head()["last_seq"] < self.next_seq:
+            self.link = bytes.fromhex(self._head()["chain"])
+            self.at_head += 1
+        if not self.next_seq:
+            return
+        self.report.n_left_out += self.next_seq
+        last, behind = self.next_seq - 1, self.heads[self.at_head - 1] if self.at_head else None
+        if not excerpt:
+            why = "the bundle leaves them out; if that is meant, verify it as an excerpt"
+            self.fault("missing", 0, last, why)
+        elif behind is None or behind["last_seq"] != last:
+            self.fault("missing", 0, last, "no signed head ends where the excerpt begins")
+
     def take_heads(self, lines: Iterator[str] | list[str]) -> None:
         """Read all heads; each must be signed and follow from the one before."""
         before, number = _NO_HEAD, 0
@@ -172,7 +202,6 @@ class _Partition:
             before, number = hashlib.sha256(text.encode()).hexdigest(), head["number"] + 1
             self.heads.append(head)
         self.report.n_heads += len(self.heads)
-        self._begin()
 
     def _is_signed(self, head: Json, text: str) -> bool:
         whose = (self.of["stack"], self.of["run"], self.partition)
@@ -200,12 +229,6 @@ class _Partition:
         self.link, self.offset, self.next_seq = stored, row["offset"], seq + 1
         self.report.n_rows += 1
         self._to_tree(seq, leaf, stored)
-
-    def _begin(self) -> None:
-        """Begin at the first row, or behind the head that ends before an excerpt."""
-        while self.at_head < len(self.heads) and self._head()["last_seq"] < self.next_seq:
-            self.link = bytes.fromhex(self._head()["chain"])
-            self.at_head += 1
 
     def _head(self) -> Json:
         return self.heads[self.at_head]
@@ -325,7 +348,7 @@ def _root(leaves: list[bytes]) -> bytes:
     return hashlib.sha256(b"\x01" + _root(leaves[:split]) + _root(leaves[split:])).digest()
 
 
-def tell(report: Report, out: TextIO) -> None:
+def tell(report: Report, out: TextIO, *, has_own_heads: bool = True) -> None:
     """Say what came out."""
     out.writelines(f"{fault}\n" for fault in report.faults[:_SAID_MAX])
     if len(report.faults) > _SAID_MAX:
@@ -333,9 +356,15 @@ def tell(report: Report, out: TextIO) -> None:
     verdict = "all hold" if report.holds() else f"{len(report.faults)} faults"
     out.write(
         f"{report.n_rows:,} rows, {report.n_heads:,} signed heads: {verdict}. "
-        f"{report.n_unsealed:,} rows at the end have no head yet.\n"
+        f"{report.n_unsealed:,} rows at the end have no head yet, {report.n_left_out:,} before it "
+        "are left out.\n"
         f"Keys taken: {', '.join(report.keys)}; compare with those that you know.\n"
     )
+    if not has_own_heads:
+        out.write(
+            "The heads are the bundle's own: that rows and heads were not cut off together at the "
+            "end is shown by --heads from elsewhere alone.\n"
+        )
 
 
 def main(arguments: list[str]) -> int:
@@ -346,10 +375,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--heads", type=Path, action="append", help="heads from elsewhere, JSON lines"
     )
+    parser.add_argument(
+        "--excerpt", action="store_true", help="it was exported from a later day on"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     asked = parser.parse_args(arguments)
     try:
-        report = verify(asked.bundle, [path.read_bytes() for path in asked.key], asked.heads)
+        keys = [path.read_bytes() for path in asked.key]
+        report = verify(asked.bundle, keys, asked.heads, excerpt=asked.excerpt)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"{asked.bundle} cannot be verified: {error!r}\n")
         return 2
@@ -357,7 +390,7 @@ def main(arguments: list[str]) -> int:
         said = {**vars(report), "faults": [vars(fault) for fault in report.faults]}
         sys.stdout.write(json.dumps(said | {"holds": report.holds()}) + "\n")
     else:
-        tell(report, sys.stdout)
+        tell(report, sys.stdout, has_own_heads=bool(asked.heads))
     return 0 if report.holds() else 1
 
 

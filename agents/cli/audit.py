@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
 
 
 @audit.command()
-def verify(
+def verify(  # noqa: PLR0913  one argument per option of the command
     bundle: Annotated[
         Path | None, typer.Option(help="Exported file; default: what is kept.")
     ] = None,
@@ -62,6 +62,9 @@ def verify(
     name: _Name = "default",
     run: _Run = "",
     *,
+    excerpt: Annotated[
+        bool, typer.Option("--excerpt", help="The file was exported with --since.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Say whether the trail is what it was, else which row is not and why; exit 1 if not."""
@@ -73,6 +76,7 @@ def verify(
             str(bundle),
             *(f"--key={path}" for path in key or []),
             *(f"--heads={path}" for path in heads or []),
+            *(["--excerpt"] if excerpt else []),
             *(["--json"] if as_json else []),
         ]
         status = audit_verifier.main(arguments)
@@ -93,7 +97,7 @@ def export(
         done = _exported(name, run, out, None if since is None else _midnight(since))
     typer.echo(
         f"{done.n_rows:,} rows and {done.n_heads:,} heads in {done.path}. Anywhere: unzip it, then "
-        f"python verify.py {done.path.name} --key public.pem"
+        f"python verify.py {done.path.name} --key public.pem{' --excerpt' if since else ''}"
     )
 
 

@@ -93,7 +93,7 @@ def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
 
 async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[AuditRow, Answer]:
     try:
-        known = await known_of(reader, home / "artifacts", decision_id)
+        known = await known_of(reader, home, decision_id)
     except ValueError as error:
         raise SettingsError(f"the id was {decision_id!r}; expected a UUID") from error
     if known is None:

@@ -6,6 +6,7 @@ the hash of all before it (a chain), so one that was changed, taken out or put i
 owns the folder can write the whole chain anew: copies elsewhere tell.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -23,7 +24,8 @@ from tables.stores.errors import StoreError
 FILE = Path("audit") / "admin.jsonl"
 
 _FIRST = "0" * 64
-_LAST_BYTES = 64 << 10
+# Of a text in a line; whoever has more to say is cut off here.
+_LONGEST_TEXT = 1_000
 
 _JSON = msgspec.json.Encoder()
 
@@ -87,12 +89,13 @@ class AdminLog:
             If it cannot be written: then nothing may be done.
         """
         act = random_id()
-        self._append(Line(act=act, at=_now(), event="begun", deed=deed))
+        short = Deed(**{name: _short(text) for name, text in msgspec.structs.asdict(deed).items()})
+        self._append(Line(act=act, at=_now(), event="begun", deed=short))
         return act
 
     def end(self, act: str, result: Literal["done", "failed"], detail: str) -> None:
         """Write how an act ended; it raises as :meth:`begin`."""
-        self._append(Line(act=act, at=_now(), event=result, detail=detail))
+        self._append(Line(act=act, at=_now(), event=result, detail=_short(detail)))
 
     def acts(self) -> list[Act]:
         """Return all acts in the order in which they began.
@@ -131,9 +134,11 @@ class AdminLog:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._locked() as descriptor:
-                chained = msgspec.structs.replace(line, link=_link(self._last(descriptor), line))
-                os.lseek(descriptor, 0, os.SEEK_END)
-                os.write(descriptor, _JSON.encode(chained) + b"\n")
+                kept = self._whole(descriptor)
+                chained = msgspec.structs.replace(line, link=_link(_last(kept), line))
+                # In one call to the end: O_APPEND puts it behind everything, and what a full disk
+                # leaves of it is cut off by the next act.
+                _write(descriptor, _JSON.encode(chained) + b"\n")
                 os.fsync(descriptor)
         except (OSError, msgspec.MsgspecError) as error:
             raise AdminLogError(
@@ -151,14 +156,27 @@ class AdminLog:
         finally:
             os.close(descriptor)
 
-    def _last(self, descriptor: int) -> str:
-        """Return the link of the last line."""
-        size = os.fstat(descriptor).st_size
-        if not size:
-            return _FIRST
-        begin = max(0, size - _LAST_BYTES)
-        tail = os.pread(descriptor, size - begin, begin)
-        return _LINE.decode(tail.splitlines()[-1]).link
+    def _whole(self, descriptor: int) -> bytes:
+        """Return what is there; a last line that a crash has torn was never told: it is cut off."""
+        kept = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        whole = kept[: kept.rfind(b"\n") + 1]
+        if len(whole) < len(kept):
+            os.ftruncate(descriptor, len(whole))
+        return whole
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    if os.write(descriptor, line) < len(line):
+        raise OSError(errno.ENOSPC, "only a part of the line was written")
+
+
+def _last(kept: bytes) -> str:
+    """Return the link of the last line."""
+    return _LINE.decode(kept.splitlines()[-1]).link if kept else _FIRST
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
 
 
 def _link(before: str, line: Line) -> str:

@@ -18,6 +18,7 @@ from tables.explanations import explanation, read_decision
 from tables.stores.artifacts import ArtifactMissing, Artifacts
 from tables.stores.audit_reader import AuditReader, Proof
 from tables.stores.errors import StoreUnavailable
+from tables.views.audit_badge import badge_of
 from tables.views.decision_row import is_decision_id
 from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
@@ -74,7 +75,7 @@ FORENSICS = Route(
 
 
 def forensics_endpoints(
-    memory: RunMemory, reader: AuditReader | None, artifacts: Path
+    memory: RunMemory, reader: AuditReader | None, home: Path
 ) -> tuple[Bound, ...]:
     """Return the endpoint about reasons; without a database it is not ready."""
 
@@ -85,7 +86,7 @@ def forensics_endpoints(
         if reader is None:
             raise not_ready("NO_DATABASE", "this process knows no database; DATABASE_URL names one")
         try:
-            known = await known_of(reader, artifacts, decision_id)
+            known = await known_of(reader, home, decision_id)
         except StoreUnavailable as error:
             raise not_ready("DATABASE_AWAY", str(error)) from error
         if known is None and memory.decisions.find(decision_id) is not None:
@@ -107,7 +108,7 @@ def forensics_endpoints(
     return (Bound(FORENSICS, forensics),)
 
 
-async def known_of(reader: AuditReader, artifacts: Path, decision_id: str) -> Known | None:
+async def known_of(reader: AuditReader, home: Path, decision_id: str) -> Known | None:
     """Return what is known of a decision, explained now if it was not before; None if nothing is.
 
     Raises
@@ -124,11 +125,11 @@ async def known_of(reader: AuditReader, artifacts: Path, decision_id: str) -> Kn
     stored = await reader.explanation(decision_id)
     past = await reader.past(row)
     made = await asyncio.to_thread(
-        lambda: explanation(decision, "demand", models_of(artifacts, decision), past)
+        lambda: explanation(decision, "demand", models_of(home / "artifacts", decision), past)
     )
     if made.explained == "controls" and stored is not None:
         made = stored
-    audit = _place(row, await reader.proof(row))
+    audit = _place(row, await reader.proof(row), home)
     return Known(row, decision, made, stored is not None, audit)
 
 
@@ -140,13 +141,15 @@ def models_of(artifacts: Path, decision: Decision) -> ModelSet | None:
         return None
 
 
-def _place(row: AuditRow, proof: Proof | None) -> AuditPlace:
+def _place(row: AuditRow, proof: Proof | None, home: Path) -> AuditPlace:
+    # The row's own bytes: whether they are Kafka's is another question, and its topic forgets.
+    badge = badge_of(row, row.value, proof, home)
     return AuditPlace(
         partition=row.log_partition,
         offset=row.log_offset,
         row=row.seq,
         chain=row.chain.hex(),
-        is_proved=proof is not None and proof.holds,
+        is_proved=badge.state == "verified",
         head=None if proof is None else proof.head.number,
         root=None if proof is None else proof.head.root,
         path=[] if proof is None else proof.path,

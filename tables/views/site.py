@@ -63,7 +63,7 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
         app.router.add_post("/session/end", door.end)
         behind = pages.behind
         own = decision_endpoints(pages.memory, pages.log)
-        why = forensics_endpoints(pages.memory, behind.reader, behind.home / "artifacts")
+        why = forensics_endpoints(pages.memory, behind.reader, behind.home)
         others = elsewhere(OF_WORKERS, behind.worker_url, "a worker")
         add_api(app, (*own, *why, *others), served.endpoints)
     return app

@@ -110,14 +110,73 @@ async def test_verify_when_the_bundle_is_an_excerpt_then_begins_behind_a_head(
 ) -> None:
     """From the minute of a time on; the link before it is that of a signed head."""
     trail = Trail(N_ROWS)
-    report = verify(await trail.bundle(tmp_path, since=trail.rows[25].logged_at), KEYS)
-    assert (report.holds(), report.n_rows) == (True, 20)
+    excerpt = await trail.bundle(tmp_path, since=trail.rows[25].logged_at)
+    report = verify(excerpt, KEYS, excerpt=True)
+    assert (report.holds(), report.n_rows, report.n_left_out) == (True, 20, 20)
+    (fault,) = verify(excerpt, KEYS).faults
+    assert (fault.kind, fault.first_seq, fault.last_seq) == ("missing", 0, 19)
+    assert "as an excerpt" in fault.why
     del trail.rows[20:22]
     bundle = await trail.bundle(tmp_path, since=trail.rows[25].logged_at)
-    assert [(f.kind, f.first_seq) for f in verify(bundle, KEYS).faults] == [
+    assert [(f.kind, f.first_seq) for f in verify(bundle, KEYS, excerpt=True).faults] == [
         ("missing", 20),
         ("link", 22),
     ]
+
+
+def with_manifest(bundle: Path, **changes: object) -> Path:
+    """Write a bundle anew with another manifest, and what else of it is to be changed."""
+    changed = bundle.with_name("changed.zip")
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            if name == "manifest.json":
+                manifest = json.loads(old.read(name)) | changes
+                new.writestr(name, json.dumps(manifest))
+            elif name not in changes:
+                new.writestr(name, old.read(name))
+    return changed
+
+
+async def test_verify_when_the_manifest_hides_partitions_then_they_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    """Nobody signs the manifest, so it cannot say what there is."""
+    trail = Trail(N_ROWS)
+    trail.rows[17] = trail.rows[17]._replace(action="SELL")
+    report = verify(with_manifest(await trail.bundle(tmp_path), begins={}), KEYS)
+    assert (report.n_rows, [fault.first_seq for fault in report.faults]) == (N_ROWS, [17])
+
+
+@pytest.mark.parametrize("begin", [7, 10, 10**9])
+async def test_verify_when_the_beginning_was_cut_off_then_says_which_rows(
+    tmp_path: Path, begin: int
+) -> None:
+    """Heads of ten rows each: an excerpt begins behind one of them, and only if that is asked."""
+    trail = Trail(N_ROWS)
+    trail.rows = trail.rows[begin:]
+    gutted = with_manifest(await trail.bundle(tmp_path), begins={"0": begin})
+    first = verify(gutted, KEYS).faults[0]
+    assert (first.kind, first.first_seq, first.last_seq) == ("missing", 0, begin - 1)
+    assert verify(gutted, KEYS, excerpt=True).holds() is (begin == 10)
+
+
+async def test_verify_when_nothing_is_left_then_cannot_be_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty file proves nothing, and the status says so."""
+    gutted = with_manifest(
+        await Trail(N_ROWS).bundle(tmp_path), **{"rows-0.jsonl": "", "heads-0.jsonl": ""}, begins={}
+    )
+    assert main([str(gutted)]) == 2
+    assert "neither rows nor heads" in capsys.readouterr().err
+
+
+async def test_main_when_no_heads_are_given_then_says_what_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The end can be cut off with its heads by whoever makes the bundle."""
+    assert main([str(await Trail(N_ROWS).bundle(tmp_path))]) == 0
+    assert "by --heads from elsewhere alone" in capsys.readouterr().out
 
 
 async def test_verify_when_heads_come_from_the_topic_then_they_count(tmp_path: Path) -> None:

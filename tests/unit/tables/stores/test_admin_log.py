@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.cli.admin_act import admin_act
+from streams.timestamps import parse_ns
 from tables.stores.admin_log import FILE, AdminLog, AdminLogError, Deed
 
 
@@ -25,7 +26,7 @@ def test_act_when_done_then_is_listed_with_who_what_why_and_the_end(tmp_path: Pa
     first, second = log.acts()
     assert (first.deed.what, first.deed.on, first.deed.reason) == ("token issue", "main", "a test")
     assert (first.result, first.detail) == ("done", "token issue done")
-    assert first.at <= second.at
+    assert parse_ns(first.at) <= parse_ns(second.at)
     assert first.deed.by
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
@@ -47,6 +48,28 @@ def test_act_when_killed_then_its_begin_is_there(tmp_path: Path) -> None:
     log = AdminLog(tmp_path)
     log.begin(Deed(what="token rotate", by="ann"))
     assert [(act.deed.what, act.result) for act in log.acts()] == [("token rotate", "begun")]
+
+
+def test_act_when_its_reason_is_very_long_then_is_kept_short_and_the_next_one_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Nobody can make the log unusable, and with it the kill switch, by what he writes there."""
+    with admin_act(tmp_path, "token revoke", reason="x" * 70_000):
+        pass
+    log = acted(tmp_path, "risk halt")
+    first, second = log.acts()
+    assert (len(first.deed.reason), first.result, second.result) == (1_000, "done", "done")
+
+
+def test_act_when_a_crash_tore_the_last_line_then_goes_on_behind_the_whole_ones(
+    tmp_path: Path,
+) -> None:
+    """Half a line was never told to anybody; the chain goes on without it."""
+    log = acted(tmp_path, "risk halt")
+    with log.path.open("ab") as file:
+        file.write(b'{"act":"half of')
+    log = acted(tmp_path, "risk resume")
+    assert [act.deed.what for act in log.acts()] == ["risk halt", "risk resume"]
 
 
 def test_act_when_it_cannot_be_written_then_is_not_done(tmp_path: Path) -> None:

@@ -35,14 +35,11 @@ from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import Part, Place
+from tables.views.desk import MOST_REMEMBERED, Part, Place
 from tables.views.features import cached
 from tables.views.problems import ProblemError, not_ready
 
 log = logging.getLogger("tradewind.desk")
-
-# Decisions about intents that can be given again for their key; 3 kB each.
-MOST_REMEMBERED = 5_000
 
 _JSON = msgspec.json.Encoder()
 

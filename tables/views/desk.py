@@ -14,6 +14,9 @@ from tables.views.auth import ALL_PORTFOLIOS
 from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.routes import Call, Owner
 
+# Decisions about intents that can be given again for their key; 3 kB each.
+MOST_REMEMBERED = 5_000
+
 
 class Book(Protocol):
     """One portfolio as the records folded so far have left it."""

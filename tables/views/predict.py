@@ -6,6 +6,7 @@ log, and is answered with the decision that the log made of it: equal to the eve
 
 import asyncio
 import math
+from collections import OrderedDict
 
 import msgspec
 import numpy as np
@@ -16,11 +17,11 @@ from streams import clock
 from streams.errors import RecordError
 from streams.explanation import Explanation
 from streams.instructions import Specialist, TargetIntent
-from streams.questions import Predict, Prediction, RiskVerdict
+from streams.questions import Predict, Prediction, RiskVerdict, Wrong
 from streams.records import Decision
 from streams.timestamps import format_ns, parse_ns
 from tables.recent import SeenRow
-from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
+from tables.views.desk import MOST_REMEMBERED, Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.predict_reason import explained
 from tables.views.problems import ProblemError, wrong
 from tables.views.routes import Bound, Call, Reply, Route
@@ -46,6 +47,7 @@ PREDICT = Route(
 
 def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint that asks the models."""
+    first = FirstAsked()
 
     async def prediction(call: Call) -> Reply:
         asked: Predict = call.asked
@@ -55,6 +57,8 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
             raise ProblemError(403, "FORBIDDEN", text)
         book, _ = desk.book(name)
         row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+        # Asked again behind the next bar, a key is still answered with its own one.
+        row = first.row(name, call.key, asked, row)
         said = target_of(desk, book, row, asked, call.key)
         decision = _DECISION.decode(await desk.decide(said, call.headers))
         _check_same(decision, said)
@@ -67,6 +71,39 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         return Reply(_answer(decision, row, why, 1e3 * (clock.monotonic_s() - call.started_s)))
 
     return (Bound(PREDICT, prediction, owner_by(desk)),)
+
+
+class FirstAsked:
+    """What each key was first used for, and the bar that was the last one then.
+
+    As many as the desk remembers decisions for: behind that it refuses a key that comes again.
+    """
+
+    def __init__(self) -> None:
+        self._by_key: OrderedDict[tuple[str, str], tuple[Predict, SeenRow]] = OrderedDict()
+
+    def row(self, portfolio: str, key: str, asked: Predict, row: SeenRow) -> SeenRow:
+        """Return the bar of the first request with a key; ``explain`` alone may differ in it.
+
+        Raises
+        ------
+        ProblemError
+            409 if the key was used for another request.
+        """
+        wish = msgspec.structs.replace(asked, explain=False, portfolio=portfolio)
+        before, kept = self._by_key.setdefault((portfolio, key), (wish, row))
+        if len(self._by_key) > MOST_REMEMBERED:
+            self._by_key.popitem(last=False)
+        for name in wish.__struct_fields__:
+            there, here = getattr(before, name), getattr(wish, name)
+            if there != here:
+                raise ProblemError(
+                    409,
+                    "KEY_REUSED",
+                    f"the idempotency key {key!r} was used with {name} {there!r}; use a key once",
+                    (Wrong(name, here, f"{there!r}, as at first, or another key"),),
+                )
+        return kept
 
 
 def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) -> TargetIntent:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from models.prediction.ensemble import predict
+from streams.questions import Predict
 from streams.timestamps import format_ns
 from tables.recent import BARS_KEPT
+from tables.views.predict import FirstAsked
 from tests.builders import MIDNIGHT, MINUTE
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
@@ -69,6 +71,35 @@ async def test_predict_when_answered_then_its_fields_are_those_of_the_event(
     assert {name: said[name] for name in shared} == {name: event[name] for name in shared}
     names = ("approved", "rejection_reasons", "allowed_quantity")
     assert said["risk"] == {name: event[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"strategy_override": "bear_specialist"}, "strategy_override"),
+        ({"timestamp": "1970-01-01T00:01:00Z"}, "timestamp"),
+    ],
+)
+async def test_predict_when_a_key_comes_with_another_body_then_is_refused(
+    asking: Asking, change: dict[str, str], field: str
+) -> None:
+    """Nobody takes the answer to another question for his own."""
+    headers = {"Idempotency-Key": "once"}
+    _, first, _ = await asking.ask(PATH, {"symbol": ONE}, headers=headers)
+    if field == "timestamp":
+        change = {field: first["bar_close"]}
+    status, said, _ = await asking.ask(PATH, {"symbol": ONE} | change, headers=headers)
+    assert (status, said["code"], said["errors"][0]["field"]) == (409, "KEY_REUSED", field)
+
+
+def test_keys_when_asked_again_behind_the_next_bar_then_the_first_bar_answers() -> None:
+    """An answer never has the decision of one bar and the close of another."""
+    first, asked = FirstAsked(), Predict(symbol=ONE)
+    earlier, later = object(), object()
+    assert first.row("main", "k", asked, earlier) is earlier  # type: ignore[arg-type]  any row
+    again = Predict(symbol=ONE, explain=True)
+    assert first.row("main", "k", again, later) is earlier  # type: ignore[arg-type]  any row
+    assert first.row("other", "k", asked, later) is later  # type: ignore[arg-type]  any row
 
 
 async def test_predict_when_a_specialist_is_wanted_then_it_alone_has_weight(

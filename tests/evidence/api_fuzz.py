@@ -26,7 +26,7 @@ from agents.run.stores import database
 from agents.run.workers import free_port
 from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
-from tables.views.api import ROUTES
+from tables.views.api import OF_LEARNING, ROUTES
 from tables.views.endpoint import DEADLINE_HEADER
 from tests.attacks import Forge
 from tests.e2e.serving import STACK, Served, served
@@ -204,9 +204,13 @@ async def _attacked(api: Served) -> Found:
             for route in ROUTES:
                 headers = {} if role is None else api.headers(role)
                 path = route.path.format(
-                    symbol=TAPE.symbols[0], timeframe=TAPE.timeframe, decision_id="0"
+                    symbol=TAPE.symbols[0],
+                    timeframe=TAPE.timeframe,
+                    decision_id="0",
+                    job_id="0",
                 )
-                url = api.url(path, "web")
+                # The pages pass on what workers answer, and a worker what the learner does.
+                url = api.url(path) if route in OF_LEARNING else api.url(path, "web")
                 async with session.request(route.method, url, headers=headers, json={}) as answer:
                     may = not route.roles or role in route.roles
                     right = answer.status not in {401, 403} if may else answer.status in {401, 403}

@@ -233,22 +233,24 @@ def measure_overhead() -> Result:
     ratios = [with_roles / without for with_roles, without in pairs]
     every = {key: sorted(chain.from_iterable(rounds)) for key, rounds in found.items()}
     whole = {key: quantile(took, 0.95) for key, took in every.items()}
-    difference = whole[True] / whole[False] - 1.0
+    # The worst round counts: rounds that differ widely show nothing when they are pooled.
+    worst = max(ratios)
     parts: dict[str, Any] = {
         "with_p95_ms": round(whole[True], 1),
         "without_p95_ms": round(whole[False], 1),
         "with_p50_ms": round(statistics.median(every[True]), 1),
         "without_p50_ms": round(statistics.median(every[False]), 1),
         "ratio_by_round": [round(ratio, 3) for ratio in ratios],
+        "ratio_pooled": round(whole[True] / whole[False], 3),
     }
     n = sum(map(len, every.values()))
     return Result(
-        round(100 * difference, 1),
-        difference <= OVERHEAD,
+        round(100 * (worst - 1.0), 1),
+        worst - 1.0 <= OVERHEAD,
         n,
         parts,
         "the same chain without the roles",
-        round(1.0 + difference, 3),
+        round(worst, 3),
     )
 
 
@@ -262,7 +264,7 @@ FORENSICS_LAG = Measurement(
 
 FORENSICS_OVERHEAD = Measurement(
     "forensics-overhead",
-    "% by which the P95 of decisions is longer with the forensics roles",
+    "% by which the P95 of decisions is longer with the forensics roles, the worst round",
     f"<= {100 * OVERHEAD:g} %",
     12,
     measure_overhead,

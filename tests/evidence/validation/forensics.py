@@ -133,8 +133,9 @@ turns. The ratio is that of the role with one process to the line (for two proce
 {table(["Way", "Per second", "Ratio"], rows)}
 
 Two processes share the cores of this machine with PostgreSQL and the broker. At what each of them
-did, 100,000 a second take {p["processes_for_100000_per_s"]} processes and as many partitions (chains do not share state),
-on as many machines like this one as there are pairs; more cores were not measured."""
+did, 100,000 a second take {p["processes_for_100000_per_s"]} processes and as many partitions
+(chains do not share state), on as many machines like this one as there are pairs; more cores were
+not measured."""
 
 
 def _tamper(result: Result) -> str:

@@ -83,16 +83,18 @@ def link(
 ) -> None:
     """Print a link to the pages of a live stack that lets in once, within an hour."""
     with spoken_errors():
-        home, host = stack_home(stack), Settings.read().web_host
+        home, settings = stack_home(stack), Settings.read()
         plan = LivePlan.of(home)
         if plan is None:
             raise SettingsError(f"stack {stack} was never started live: tradewind up")
         wanted = one_of("role", role, ROLES)
         folder = home / "auth"
         given = portfolio or [ALL_PORTFOLIOS]
-        _, issued = issue(TokenKeys(folder), stack_id(home), subject, wanted, given, days)
-        path = entry_path(EntryCodes(folder).issue(issued))
-    typer.echo(f"http://{host}:{plan.web_port}{path}")
+        with admin_act(home, "token link", on=f"{subject} as {wanted}") as outcome:
+            _, issued = issue(TokenKeys(folder), stack_id(home), subject, wanted, given, days)
+            path = entry_path(EntryCodes(folder).issue(issued))
+            outcome.detail = f"{issued.jti} for {', '.join(given)}, {days:g} days"
+    typer.echo(f"{settings.scheme}://{settings.web_host}:{plan.web_port}{path}")
     typer.echo(
         f"It lets {subject} in once; `tradewind token revoke {issued.jti}` ends it.", err=True
     )

@@ -4,6 +4,8 @@
 ``KID.public.pem`` and ``revoked.jsonl``. The text of a token is kept nowhere.
 """
 
+import errno
+import logging
 import os
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -22,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 from streams.clock import random_id, wall_ns
 from streams.errors import SettingsError
 from streams.instructions import Role
+
+log = logging.getLogger("tradewind.tokens")
 
 _PRIVATE, _PUBLIC = ".private.pem", ".public.pem"
 _KID_CHARACTERS = 12
@@ -145,15 +149,24 @@ def _write(path: Path, data: bytes, mode: Literal[0o600, 0o644]) -> None:
 
 
 def _append(path: Path, said: msgspec.Struct) -> None:
-    """Append a line, whole or not at all."""
+    """Append a line; one that a crash has torn before it gets an end, so that this one is whole."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab", buffering=0) as file:
-        file.write(_JSON.encode(said) + b"\n")
+        size = os.fstat(descriptor).st_size
+        is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        line = b"\n" * is_torn + _JSON.encode(said) + b"\n"
+        if file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, "only a part of the line was written", str(path))
         os.fsync(file.fileno())
 
 
 def _lines(path: Path, kind: type[Line]) -> list[Line]:
-    if not path.exists():
-        return []
-    return [msgspec.json.decode(line, type=kind) for line in path.read_bytes().splitlines()]
+    """Return the lines of a file; one that a crash has torn was told to nobody: it is logged."""
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+        try:
+            found.append(msgspec.json.decode(line, type=kind))
+        except msgspec.MsgspecError as error:
+            log.warning("%s, line %d is not what was written: %s; look at it", path, number, error)
+    return found

@@ -75,3 +75,19 @@ def test_token_when_never_issued_then_cannot_be_revoked(tmp_path: Path) -> None:
     """A slip of the pen must not look like safety."""
     with pytest.raises(SettingsError, match="was not issued here"):
         TokenKeys(tmp_path).revoke("nobody", "bob", "lost")
+
+
+def test_token_when_a_crash_tore_a_line_then_the_others_count_and_the_next_is_whole(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a revocation was told to nobody; it shuts nobody out, and does not eat the next one."""
+    keys = TokenKeys(tmp_path)
+    for jti in ("one", "two"):
+        issued(keys, jti)
+    keys.revoke("one", "bob", "lost")
+    with (tmp_path / "revoked.jsonl").open("ab") as file:
+        file.write(b'{"jti":"tw')
+    assert (keys.is_revoked("one"), keys.is_revoked("two")) == (True, False)
+    assert "line 2 is not what was written" in caplog.text
+    keys.revoke("two", "bob", "lost too")
+    assert (keys.is_revoked("one"), keys.is_revoked("two")) == (True, True)

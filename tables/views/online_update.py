@@ -68,6 +68,7 @@ UPDATE = Route(
     JobAnswer,
     roles=_ADMIN,
     limited="admin",
+    is_later=True,
 )
 STATUS = Route(
     "GET",
@@ -92,6 +93,7 @@ CANCEL = Route(
     roles=_ADMIN,
     limited="admin",
     codes=(404,),
+    is_later=True,
 )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,31 +12,18 @@ import pytest
 from agents.cli.web import Listening, serving
 from streams.records import Rejection
 from tables.views.pages import About
+from tests.e2e.browser import CHROMIUM, FLAGS, STARTUP_S
 from tests.integration.test_web import declared, written
 from tests.unit.tables.views.played import LEVERAGED, TOO_MUCH, decision, decision_id, refused
 
-_CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.browser,
-    pytest.mark.skipif(_CHROMIUM is None, reason="chromium is not on PATH: apt-get install it"),
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH: apt-get install it"),
 ]
 
 _SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 _WIDTH, _HEIGHT = 1440, 900
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    f"--window-size={_WIDTH},{_HEIGHT}",
-)
-_STARTUP_S = 60.0
 _HOSTILE = "<img src=x onerror=document.title=1>"
 
 # An empty page of this size compresses to about 8 kB.
@@ -47,8 +33,9 @@ _PNG_BYTES_MIN = 20_000
 async def browse(profile: Path, url: str, *wanted: str) -> str:
     """Open a page in a browser without a past; return what it prints."""
     process = await asyncio.create_subprocess_exec(
-        str(_CHROMIUM),
-        *_FLAGS,
+        str(CHROMIUM),
+        *FLAGS,
+        f"--window-size={_WIDTH},{_HEIGHT}",
         f"--user-data-dir={profile}",
         *wanted,
         url,
@@ -56,7 +43,7 @@ async def browse(profile: Path, url: str, *wanted: str) -> str:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(_STARTUP_S):
+        async with asyncio.timeout(STARTUP_S):
             printed, _ = await process.communicate()
     finally:
         if process.returncode is None:
@@ -101,7 +88,7 @@ async def test_page_when_opened_in_a_browser_then_decisions_are_readable_and_not
 ) -> None:
     """The list and a detail page render with their styles, and foreign HTML stays text."""
     async with served(broker, "page1") as url:
-        async with asyncio.timeout(_STARTUP_S):
+        async with asyncio.timeout(STARTUP_S):
             dom = ""
             while "XOM" not in dom:
                 dom = await browse(tmp_path, url, "--dump-dom")

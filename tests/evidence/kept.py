@@ -11,13 +11,14 @@ ROOMS = ("streams", "models", "tables", "agents")
 # The chain, and those who keep in SQL what it says. The API is a part of the worker that no
 # campaign switches on: what only it imports may change without beginning anew.
 CHAIN = ("agents.topology", "agents.archive", "agents.forensics")
-_API = "agents.serving"
+_API = ("agents.serving", "agents.desk")
 
 
 def chain_sources() -> list[Path]:
     """Return the files of the product that decide what a run of the chain says."""
     graph = grimp.build_graph(*ROOMS, cache_dir=None)
-    graph.remove_module(_API)
+    for module in _API:
+        graph.remove_module(module)
     modules = set(CHAIN).union(*(graph.find_upstream_modules(module) for module in CHAIN))
     return [_file_of(module) for module in sorted(modules)]
 

@@ -139,10 +139,11 @@ class Aside:
         outgoing = Outgoing(self._topic, said.portfolio.encode(), _JSON.encode(record), kept, None)
         try:
             await self._spill.put(outgoing)
-        except SpillFull as error:
+        except (SpillFull, SpillFailed) as error:
+            # Nobody was answered, so the portfolio waits for no such record to reach the log.
             copy.undo(said.id, record.decision.decision_id)
-            raise not_ready("BUFFER_FULL", str(error), retry_s=5) from error
-        except SpillFailed as error:
+            if isinstance(error, SpillFull):
+                raise not_ready("BUFFER_FULL", str(error), retry_s=5) from error
             raise ProblemError(503, "BUFFER_FAILED", str(error)) from error
         return value
 

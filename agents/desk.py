@@ -171,16 +171,26 @@ class WorkerDesk:
         if asked in self._decided:
             return self._decided[asked]
         waiting = self._waiting.get(asked)
-        if waiting is None and self._aside.is_away:
-            return await self._decide_aside(said, headers)
         if waiting is None:
+            if self._aside.is_away:
+                return await self._decide_aside(said, headers)
             await self._aside.settled(said.portfolio)
-            self._refuse_decided(said)
-            waiting = self._waiting[asked] = asyncio.get_running_loop().create_future()
-            waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
-            # It goes on if the caller gives up: what is half sent cannot be taken back.
-            self._go_on(self._append(said, headers, waiting))
+            # Whoever waited beside this one may have asked by now, and have the answer.
+            if asked in self._decided:
+                return self._decided[asked]
+            waiting = self._waiting.get(asked) or self._ask(asked, said, headers)
         return await asyncio.shield(waiting)
+
+    def _ask(
+        self, asked: _Asked, said: TargetIntent, headers: Mapping[str, str]
+    ) -> "asyncio.Future[bytes]":
+        """Append a target; it goes on if the caller gives up: nothing half sent is taken back."""
+        self._refuse_decided(said)
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[asked] = waiting
+        waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
+        self._go_on(self._append(said, headers, waiting))
+        return waiting
 
     async def _decide_aside(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
         self._refuse_decided(said)

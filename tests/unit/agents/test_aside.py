@@ -13,7 +13,7 @@ from agents.aside import Aside
 from agents.risk import KeptBook
 from streams.instructions import TargetIntent
 from streams.transport import Outgoing
-from tables.stores.errors import SpillFull
+from tables.stores.errors import SpillFailed, SpillFull
 from tables.stores.spill import Spill
 from tables.views.problems import ProblemError
 from tests.unit.agents.test_risk_targets import Asked
@@ -137,19 +137,39 @@ async def test_decide_when_nothing_more_can_be_kept_then_says_so_and_goes_on(
         assert (await world.decide(answered))["intent_id"] == f"k{answered}"
 
 
+@pytest.mark.parametrize(("trouble", "code"), [(SpillFull, "FULL"), (SpillFailed, "FAILED")])
 async def test_decide_when_an_order_could_not_be_kept_then_it_is_wanted_again(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: type[Exception], code: str
 ) -> None:
     """The copy takes its reservation back; the same key has the decision that is kept later."""
 
-    async def full(*_given: object) -> None:
-        raise SpillFull("no room")
+    async def fails(*_given: object) -> None:
+        raise trouble("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Spill, "put", full)
-        with pytest.raises(ProblemError, match="503 BUFFER_FULL"):
+        patched.setattr(Spill, "put", fails)
+        with pytest.raises(ProblemError, match=f"503 BUFFER_{code}"):
             await world.decide(1)
     assert (await world.decide(1))["quantity"] == 500
+
+
+async def test_settle_when_the_disk_failed_then_the_portfolio_waits_for_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No such record will reach the log, so the copy goes as soon as the broker answers."""
+
+    async def fails(*_given: object) -> None:
+        raise SpillFailed("EIO")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spill, "put", fails)
+        with pytest.raises(ProblemError, match="503 BUFFER_FAILED"):
+            await world.decide(1)
+    settling = asyncio.create_task(world.aside.settle(lambda _: world.book))
+    async with asyncio.timeout(5):
+        await world.aside.settled("main")
+    settling.cancel()
+    assert (world.aside.copy_of("main"), world.broker.sent) == (None, [])
 
 
 async def test_decide_when_the_key_was_decided_aside_then_is_a_conflict(world: World) -> None:

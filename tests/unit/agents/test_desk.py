@@ -1,0 +1,70 @@
+"""The desk of a worker: one wish in the log for each key, however many ask at once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from agents import desk as desks
+from agents.aside import Aside
+from agents.desk import Stages, WorkerDesk
+from agents.stage import Stage
+from streams.transport import Outgoing
+from tables.stores.feature_cache import FeatureCache
+from tables.stores.spill import Spill
+from tests.unit.agents.test_aside import World
+
+
+class Log:
+    """A log that is folded as soon as something is appended to it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.listeners: list[Any] = []
+        self.appended: list[Outgoing] = []
+        self.prefix = ""
+
+    def fold_of(self, _partition: int) -> Any:  # noqa: ANN401  as the stage's
+        """Return the fold."""
+        return self._world.log.run.fold
+
+    async def append(self, record: Outgoing) -> None:
+        """Take a record, fold it, and tell who listens."""
+        self.appended.append(record)
+        await asyncio.sleep(0)
+        fields = json.loads(record.value or b"")
+        outputs = self._world.log.give(self._world.log.say(fields.pop("record"), **fields))
+        for hear in self.listeners:
+            hear(outputs)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """Give a world whose worker is the only one."""
+    async with Spill(tmp_path / "spill") as spill:
+        yield World(tmp_path, spill, alone_s=float("inf"))
+
+
+async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both wait until what was decided aside is in the log; both have the same bytes then."""
+    log = Log(world)
+    monkeypatch.setattr(desks, "producer_of", lambda _app: log)
+    app = cast("Any", SimpleNamespace(conf=SimpleNamespace(topic_partitions=1)))
+    other = cast("Stage", SimpleNamespace(listeners=[]))
+    stages = Stages(cast("Stage", log), other)
+    desk = WorkerDesk(app, stages, world.log.epochs, FeatureCache(""), world.aside)
+    let_go = asyncio.Event()
+    monkeypatch.setattr(Aside, "settled", lambda _self, _portfolio: let_go.wait())
+    asking = [asyncio.create_task(desk.decide(world.wish(1), {})) for _ in range(2)]
+    await asyncio.sleep(0)
+    let_go.set()
+    async with asyncio.timeout(5):
+        first, second = await asyncio.gather(*asking)
+    assert first == second
+    assert [json.loads(record.value or b"")["intent_id"] for record in log.appended] == ["k1"]

@@ -35,7 +35,7 @@ from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import MOST_REMEMBERED, Part, Place
+from tables.views.desk import MOST_REMEMBERED, Part, Place, unknown_portfolio
 from tables.views.features import cached
 from tables.views.problems import ProblemError, not_ready
 
@@ -124,8 +124,7 @@ class WorkerDesk:
         if not isinstance(fold, RiskFold) or book is None or book.account.kept.bar_ns < 0:
             known = self.portfolios()
             if known and portfolio not in known:
-                text = f"there is no portfolio {portfolio!r}"
-                raise ProblemError(404, "UNKNOWN_PORTFOLIO", text)
+                raise unknown_portfolio(portfolio)
             raise not_ready("NO_BOOK", f"no bar has reached portfolio {portfolio!r} yet")
         return self._aside.copy_of(portfolio) or book, Place(partition, fold.next_offset)
 
@@ -309,23 +308,32 @@ class WorkerDesk:
         assigned = bool(consumer_of(self._app).assignment())
         broker = Part("broker", not waits, f"{waits:g} sends wait for it" if waits else "answers")
         group = Part("assignment", assigned, "has partitions" if assigned else "has none yet")
-        return [broker, group, *self._books(), self._redis()]
+        return [broker, group, self._books(), self._redis()]
 
-    def _books(self) -> list[Part]:
-        parts = []
+    def _books(self) -> Part:
+        """Say how the books are, by numbers and codes: whoever asks has not said who he is."""
+        models, wrong = set(), []
         for name in self.portfolios():
             try:
                 if self.owner(name):
                     continue
                 book, _ = self.book(name)
-                models = self.epoch(book.epoch_digest).epoch.models
-                detail = f"decided with models {models[:12]}, whose file has that digest"
-                parts.append(Part(f"book {name}", is_well=True, detail=detail))
-            except (ProblemError, RecordError) as error:
-                parts.append(Part(f"book {name}", is_well=False, detail=str(error)))
+                models.add(self.epoch(book.epoch_digest).epoch.models[:12])
+            except ProblemError as error:
+                wrong.append(error.code)
+            except RecordError as error:
+                log.warning("the models of portfolio %s cannot be used: %s", name, error)
+                wrong.append("MODELS")
+        if wrong:
+            detail = f"{len(wrong)} books cannot be used: {', '.join(sorted(set(wrong)))}"
+            return Part("books", is_well=False, detail=detail)
+        if models:
+            said = ", ".join(sorted(models))
+            detail = f"decided with models {said}, whose files have that digest"
+            return Part("books", is_well=True, detail=detail)
         others = len(self._app.router.tables_metadata()) > 1
         detail = "no portfolio's book is here" if others else "no bar has come yet"
-        return parts or [Part("books", is_well=others, detail=detail)]
+        return Part("books", is_well=others, detail=detail)
 
     def _redis(self) -> Part:
         trouble = self._cache.trouble

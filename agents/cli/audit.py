@@ -155,8 +155,9 @@ def admin(
             said = {**msgspec.to_builtins(act.deed), "result": act.result, "detail": act.detail}
             typer.echo(json.dumps({"at": act.at, **said}))
         return
-    table = Table("when", "who", "what", "on", "result")
-    table.add_column("why and what came of it", overflow="fold")
+    table = Table()
+    for column in ("when", "who", "what", "on", "result", "why and what came of it"):
+        table.add_column(column, overflow="fold")
     for at, deed, result, detail in acts:
         who = " as ".join(filter(None, (deed.actor or deed.by, deed.role)))
         told = "; ".join(filter(None, (deed.reason, detail)))

@@ -23,7 +23,7 @@ from tables.archive import run_key
 from tables.audit_rows import AuditRow
 from tables.explanations import read_decision
 from tables.stores.audit_reader import AuditReader
-from tables.views.forensics import known_of
+from tables.views.forensics import audited_of, known_of
 
 _SHOWN_FEATURES = 8
 
@@ -93,14 +93,15 @@ def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
 
 async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[AuditRow, Answer]:
     try:
-        known = await known_of(reader, home, decision_id)
+        audited = await audited_of(reader, decision_id)
     except ValueError as error:
         raise SettingsError(f"the id was {decision_id!r}; expected a UUID") from error
-    if known is None:
+    if audited is None:
         raise SettingsError(
             f"run {reader.of.run} of stack {reader.of.stack} has no decision {decision_id} in SQL; "
             "one of more than a week ago comes back with: tradewind audit restore DAY"
         )
+    known = await known_of(reader, home, audited)
     document = msgspec.to_builtins(known.decision)
     audit = msgspec.to_builtins(known.audit)
     return known.row, Answer(document, known.explanation, known.is_stored, audit)

@@ -156,7 +156,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
         f"--metrics-port={plan.pages_port}",
-        *pages_options(home, api),
+        *pages_options(home, api, learning_url),
     )
     return [
         RolePart("worker", home, worker, plan.api_port, host, f"{api}/"),

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, one_of
@@ -115,7 +115,10 @@ def list_all(stack: Stack = "default", *, as_json: Json = False) -> None:
         rows = [{**msgspec.to_builtins(one), "state": states[one.jti]} for one in issued]
         typer.echo(json.dumps(rows))
         return
-    table = Table("token", "of", "role", "portfolios", "issued", "until", "state")
+    # An id is copied into other commands: it stays whole, and what is around it breaks.
+    table = Table(Column("token", no_wrap=True))
+    for name in ("of", "role", "portfolios", "issued", "until", "state"):
+        table.add_column(name, overflow="fold")
     for one in issued:
         times = (format_ns(seconds * _NS_PER_S) for seconds in (one.issued_s, one.expires_s))
         names = ", ".join(one.portfolios)

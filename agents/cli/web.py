@@ -64,17 +64,19 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     home: Annotated[
         Path | None, typer.Option(help="The stack's folder: its database and its models.")
     ] = None,
+    learning_url: Annotated[str, typer.Option(help="Where updates of models are run.")] = "",
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Serve the decisions page until told to stop."""
-    for name, url in (("stats", stats_url), ("API", api_url)):
+    for name, url in (("stats", stats_url), ("API", api_url), ("learning", learning_url)):
         if url and not url.startswith(_URL_SCHEMES):
             raise typer.BadParameter(f"{name} URL was {url!r}; expected http:// or https://")
     if auth is None and not _is_loopback(host):
         raise typer.BadParameter(
             f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
         )
-    whose = None if auth is None else Stack(auth, stack, _behind(api_url, home, stack, run))
+    behind = _behind(home, stack, run)._replace(worker_url=api_url, learning_url=learning_url)
+    whose = None if auth is None else Stack(auth, stack, behind)
     with spoken_errors():
         tls = tls_of(Settings.read())
     _configure_logging()
@@ -107,13 +109,12 @@ class Stack(NamedTuple):
     behind: Behind
 
 
-def _behind(api_url: str, home: Path | None, stack: str, run: str) -> Behind:
+def _behind(home: Path | None, stack: str, run: str) -> Behind:
     if home is None:
-        return Behind(api_url)
+        return NOTHING
     if not postgres.is_usable(home):
-        return Behind(api_url, None, home)
-    reader = AuditReader(postgres.server_of(home), run_key(stack, run))
-    return Behind(api_url, reader, home)
+        return Behind(home=home)
+    return Behind(reader=AuditReader(postgres.server_of(home), run_key(stack, run)), home=home)
 
 
 @asynccontextmanager

@@ -20,13 +20,14 @@ def auth_folder(home: Path) -> Path:
     return home / "auth"
 
 
-def pages_options(home: Path, api_url: str) -> tuple[str, ...]:
+def pages_options(home: Path, api_url: str, learning_url: str = "") -> tuple[str, ...]:
     """Return the options of the pages that answer programs too."""
     return (
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--api-url={api_url}",
         f"--home={home}",
+        *([f"--learning-url={learning_url}"] if learning_url else []),
     )
 
 

@@ -1,5 +1,6 @@
 """Reading the audit trail: one decision, the proof that it is in it, and all rows in order."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -188,7 +189,8 @@ class AuditReader:
                 head.last_seq,
                 head.last_offset,
             )
-        return _proof(row, head, [AuditRow(*found) for found in rows])
+        # A minute of a busy run is hashed for tens of milliseconds, for which no page should wait.
+        return await asyncio.to_thread(_proof, row, head, [AuditRow(*found) for found in rows])
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have rows or heads.

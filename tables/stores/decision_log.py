@@ -109,6 +109,9 @@ class DecisionLog:
         self._next: dict[TopicPartition, int] = {}
         self._backoff_s = _BACKOFF_S
         self._fetching = asyncio.Lock()
+        # What is read now, once its partitions are known; whoever waits is woken by all that comes.
+        self._following: AIOKafkaConsumer | None = None
+        self._news = asyncio.Condition()
 
     async def follow(self) -> None:
         """Read until cancelled; an absent broker is a state, after which reading goes on."""
@@ -121,8 +124,37 @@ class DecisionLog:
                 self._set_status("starting", f"the broker does not have all of {names} yet")
             except (KafkaError, TimeoutError, OSError) as error:
                 self._set_status("broker away", f"{type(error).__name__}: {error}")
+            finally:
+                self._following = None
             await asyncio.sleep(self._backoff_s)
             self._backoff_s = min(2 * self._backoff_s, _BACKOFF_S_MAX)
+
+    async def catch_up(self) -> None:
+        """Return when all has been taken that stands in the topics now.
+
+        Raises
+        ------
+        LogAway
+            If the broker does not say where they end, or reading takes longer than a person waits.
+        """
+        try:
+            async with asyncio.timeout(FETCH_S_MAX):
+                ends = await self._ends()
+                async with self._news:
+                    await self._news.wait_for(lambda: self._has_taken(ends))
+        except (KafkaError, TimeoutError, OSError) as error:
+            why = self.status.detail or repr(error)
+            raise LogAway(f"the log is not read to its end yet: {why}") from error
+
+    async def _ends(self) -> dict[TopicPartition, int]:
+        """Ask where the topics end, as soon as they are followed."""
+        async with self._news:
+            consumer: Any = await self._news.wait_for(lambda: self._following)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        return ends
+
+    def _has_taken(self, ends: dict[TopicPartition, int]) -> bool:
+        return all(self._next.get(where, 0) >= end for where, end in ends.items())
 
     async def fetch(self, topic: str, partition: int, offset: int) -> LogRecord:
         """Read one record again; those who ask at the same time wait for each other.
@@ -171,11 +203,14 @@ class DecisionLog:
         for where, offset in first.items():
             self._next[where] = max(offset, self._next.get(where, 0))
             consumer.seek(where, self._next[where])
+        self._following = consumer
         asked_s = clock.monotonic_s() - _ASK_S
         while True:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
             for where, records in fetched.items():
                 self._hand_on(where, records)
+            async with self._news:
+                self._news.notify_all()
             # A full buffer is handed out without waiting; the pages need their turn.
             await asyncio.sleep(0)
             if clock.monotonic_s() - asked_s >= _ASK_S:

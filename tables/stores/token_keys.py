@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from streams.clock import random_id, wall_ns
+from streams.clock import monotonic_s, random_id, wall_ns
 from streams.errors import SettingsError
 from streams.instructions import Role
 
@@ -29,6 +29,8 @@ log = logging.getLogger("tradewind.tokens")
 
 _PRIVATE, _PUBLIC = ".private.pem", ".public.pem"
 _KID_CHARACTERS = 12
+# A new key is known after this at the latest.
+_READ_AGAIN_S = 0.5
 
 Line = TypeVar("Line", bound=msgspec.Struct)
 
@@ -69,6 +71,7 @@ class TokenKeys:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._public: dict[str, Ed25519PublicKey] = {}
+        self._read_again_s = 0.0
         self._revoked: frozenset[str] = frozenset()
         self._stamp: tuple[int, int] | None = None
 
@@ -94,11 +97,13 @@ class TokenKeys:
 
     def public_key(self, kid: str) -> Ed25519PublicKey | None:
         """Return a public key by its id; an id is a name of this folder's files and no path."""
-        if kid not in self._public:
+        if kid not in self._public and monotonic_s() >= self._read_again_s:
             self._read_keys()
         return self._public.get(kid)
 
     def _read_keys(self) -> None:
+        # Whoever makes up ids of keys makes nobody read a folder for each.
+        self._read_again_s = monotonic_s() + _READ_AGAIN_S
         for path in sorted(self.folder.glob(f"*{_PUBLIC}")):
             key = load_pem_public_key(path.read_bytes())
             if isinstance(key, Ed25519PublicKey):

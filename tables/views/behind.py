@@ -7,11 +7,15 @@ from tables.stores.audit_reader import AuditReader
 
 
 class Behind(NamedTuple):
-    """A worker's API, the database of the run, and the stack's folder; empty where none is."""
+    """A worker's API, the database of the run, the stack's folder, and who updates models.
+
+    Empty where none is.
+    """
 
     worker_url: str = ""
     reader: AuditReader | None = None
     home: Path = Path()
+    learning_url: str = ""
 
 
 NOTHING = Behind()

@@ -13,10 +13,10 @@ from tables.views.decision_row import (
     decode_decision,
     is_decision_id,
 )
-from tables.views.pages import Log
-from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.problems import ProblemError, not_ready, unknown, wrong
 from tables.views.query import DecisionQuery, QueryError, format_cursor, parse_cursor
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
+from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 
 DECISIONS = Route(
@@ -72,30 +72,41 @@ def decision_endpoints(memory: RunMemory, log: Log) -> tuple[Bound, ...]:
         decision_id = call.path["decision_id"].lower()
         if not is_decision_id(decision_id):
             raise wrong("BAD_ID", "decision_id", decision_id, "a UUID")
-        return Reply(await _event(memory, log, decision_id, call.caller))
+        return Reply(await event_of(memory, log, decision_id, call.caller))
 
     return Bound(DECISIONS, decisions), Bound(DECISION, decision)
 
 
-async def _event(memory: RunMemory, log: Log, decision_id: str, caller: Caller) -> bytes:
-    place = memory.decisions.find(decision_id)
-    unknown = ProblemError(
-        404, "UNKNOWN_DECISION", f"no decision {decision_id} is kept here; older ones are in SQL"
-    )
-    if place is None:
-        if log.status.state != "ok":
-            raise not_ready("STARTING", f"the log is not read yet: {log.status.detail}")
-        raise unknown
+async def event_of(memory: RunMemory, log: Log, decision_id: str, caller: Caller) -> bytes:
+    """Return a decision's bytes, also of one that was answered a moment ago.
+
+    Raises
+    ------
+    ProblemError
+        404 if the log has no such decision that the caller may see, 503 if that cannot be known.
+    """
     try:
+        if memory.decisions.find(decision_id) is None:
+            # Whoever has just been told of it is ahead of this process.
+            await log.catch_up()
+        place = memory.decisions.find(decision_id)
+        if place is None:
+            raise unknown_decision(decision_id)
         record = await log.fetch(memory.decisions_topic, *place)
         found = decode_decision(record.value)
     except LogAway as error:
         raise not_ready("BROKER_AWAY", str(error)) from error
     except (LogError, RecordError) as error:
-        raise unknown from error
+        raise unknown_decision(decision_id) from error
     if found.decision_id != decision_id or not caller.may_see(found.portfolio):
-        raise unknown
+        raise unknown_decision(decision_id)
     return record.value or b""
+
+
+def unknown_decision(decision_id: str) -> ProblemError:
+    """Return the problem of an id that no kept decision of the caller's has."""
+    expected = "the id of one of the caller's that is kept; older ones: tradewind audit restore DAY"
+    return unknown("UNKNOWN_DECISION", "decision_id", decision_id, expected)
 
 
 def _line(row: DecisionRow) -> DecisionLine:

@@ -11,7 +11,7 @@ from tables.epochs import LoadedEpoch
 from tables.recent import RecentBars, SeenRow
 from tables.stores.cached_row import CachedRow
 from tables.views.auth import ALL_PORTFOLIOS
-from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.problems import ProblemError, not_ready, unknown, wrong
 from tables.views.routes import Call, Owner
 
 # Decisions about intents that can be given again for their key; 3 kB each.
@@ -124,6 +124,17 @@ def portfolio_of(desk: Desk, call: Call) -> str:
     return name
 
 
+def unknown_portfolio(name: str) -> ProblemError:
+    """Return the problem of a portfolio that no epoch has."""
+    return unknown("UNKNOWN_PORTFOLIO", "portfolio", name, "a portfolio of the running epoch")
+
+
+def unknown_symbol(symbol: str, portfolio: str) -> ProblemError:
+    """Return the problem of a symbol that a portfolio does not trade."""
+    expected = f"one of the universe of portfolio {portfolio!r}"
+    return unknown("UNKNOWN_SYMBOL", "symbol", symbol, expected)
+
+
 def owner_by(desk: Desk) -> Owner:
     """Return who owns the portfolio that a request is about."""
 
@@ -144,8 +155,7 @@ def row_of(book: Book, symbol: str, close_ns: int | None = None) -> SeenRow:
     """
     account = book.account
     if symbol not in account.scenarios.index:
-        text = f"symbol {symbol!r} is not in the universe of portfolio {book.slot.portfolio.id!r}"
-        raise ProblemError(404, "UNKNOWN_SYMBOL", text)
+        raise unknown_symbol(symbol, book.slot.portfolio.id)
     until_ns = account.kept.bar_ns
     if close_ns is None:
         row = book.recent.newest(symbol, until_ns)

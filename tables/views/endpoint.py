@@ -21,7 +21,7 @@ from tables.views.auth import Caller, Callers
 from tables.views.bodies import MOST_BYTES, read_body, read_query
 from tables.views.call_limits import CallLimits
 from tables.views.forwarding import Forwarder
-from tables.views.problems import ProblemError, wrong
+from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.routes import Bound, Call, Reply, Route
 
 log = logging.getLogger("tradewind.api")
@@ -37,6 +37,7 @@ _LONGEST_DEADLINE_MS = 30_000
 _MOST_IN_FLIGHT = 512
 
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_ID = re.compile(rf"[!-~]{{1,{LONGEST_ID}}}")
 _JSON = msgspec.json.Encoder()
 _NOBODY = Caller("", "", "trader", (), 0)
 
@@ -97,10 +98,14 @@ class Endpoints:
                 headers={"Retry-After": "1"},
             )
         self.in_flight += 1
+        deadline = asyncio.timeout(deadline_ms / 1_000)
         try:
-            async with asyncio.timeout(deadline_ms / 1_000):
+            async with deadline:
                 return await self._answered(request, bound, request_id, started_s)
         except TimeoutError as error:
+            if not deadline.expired():
+                # Some part gave up before the caller did, and its own handler did not say so.
+                raise not_ready("PART_AWAY", f"a part did not answer in time: {error!r}") from error
             raise ProblemError(
                 504,
                 "DEADLINE",
@@ -174,7 +179,7 @@ async def _call(
         given = request.headers.get(KEY_HEADER)
         key = random_id() if given is None else _printable(given)
         if not key:
-            expected = f"1..{LONGEST_ID} printable characters"
+            expected = f"1..{LONGEST_ID} printable characters of ASCII, without a space"
             raise wrong("BAD_KEY", KEY_HEADER, given, expected)
         asked = read_body(await _body(request), route.asked)
     else:
@@ -208,9 +213,7 @@ def _deadline_ms(request: web.Request) -> int:
 
 def _printable(text: str | None) -> str:
     """Return a text that can be an id; empty if it cannot."""
-    if text is None or not 0 < len(text) <= LONGEST_ID:
-        return ""
-    return text if text.isascii() and text.isprintable() else ""
+    return text if text is not None and _ID.fullmatch(text) else ""
 
 
 def _response(reply: Reply, headers: dict[str, str]) -> web.Response:

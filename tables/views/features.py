@@ -12,8 +12,8 @@ from streams.timestamps import TIMEFRAMES_NS, format_ns, longer_than
 from tables.recent import SeenRow
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import Desk, portfolio_of, row_of
-from tables.views.problems import ProblemError, wrong
+from tables.views.desk import Desk, portfolio_of, row_of, unknown_portfolio, unknown_symbol
+from tables.views.problems import ProblemError, unknown, wrong
 from tables.views.routes import Bound, Call, Reply, Route
 
 
@@ -78,10 +78,8 @@ def _epoch(desk: Desk, timeframe: str) -> Epoch:
     epoch = desk.running().epoch
     known = (epoch.timeframe, *longer_than(epoch.timeframe))
     if timeframe not in known:
-        text = (
-            f"there are no bars of {timeframe}: this run has {', and folded from it '.join(known)}"
-        )
-        raise ProblemError(404, "UNKNOWN_TIMEFRAME", text)
+        expected = f"{', or folded from it '.join(known)}, the bars of this run"
+        raise unknown("UNKNOWN_TIMEFRAME", "timeframe", timeframe, expected)
     return epoch
 
 
@@ -117,7 +115,6 @@ def _check_traded(epoch: Epoch, portfolio: str, symbol: str) -> None:
     """Refuse a symbol that a portfolio does not trade, as its book would."""
     found = next((p for p in epoch.portfolios if p.id == portfolio), None)
     if found is None:
-        raise ProblemError(404, "UNKNOWN_PORTFOLIO", f"there is no portfolio {portfolio!r}")
+        raise unknown_portfolio(portfolio)
     if symbol not in (found.universe or epoch.symbols()):
-        text = f"symbol {symbol!r} is not in the universe of portfolio {portfolio!r}"
-        raise ProblemError(404, "UNKNOWN_SYMBOL", text)
+        raise unknown_symbol(symbol, portfolio)

@@ -20,8 +20,10 @@ from tables.stores.audit_reader import AuditReader, Proof
 from tables.stores.errors import StoreUnavailable
 from tables.views.audit_badge import badge_of
 from tables.views.decision_row import is_decision_id
-from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.decisions import event_of, unknown_decision
+from tables.views.problems import not_ready, wrong
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
+from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 
 
@@ -49,6 +51,13 @@ class ForensicsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     audit: AuditPlace | None = None
 
 
+class Audited(NamedTuple):
+    """A row of the audit trail, and the decision in it."""
+
+    row: AuditRow
+    decision: Decision
+
+
 class Known(NamedTuple):
     """What is known of a decision: its row, its reasons, whether they are stored, its proof."""
 
@@ -70,12 +79,12 @@ FORENSICS = Route(
     ForensicsAnswer,
     limited="features",
     codes=(404,),
-    is_later=True,
+    statuses=(200, 202),
 )
 
 
 def forensics_endpoints(
-    memory: RunMemory, reader: AuditReader | None, home: Path
+    memory: RunMemory, log: Log, reader: AuditReader | None, home: Path
 ) -> tuple[Bound, ...]:
     """Return the endpoint about reasons; without a database it is not ready."""
 
@@ -86,15 +95,16 @@ def forensics_endpoints(
         if reader is None:
             raise not_ready("NO_DATABASE", "this process knows no database; DATABASE_URL names one")
         try:
-            known = await known_of(reader, home, decision_id)
+            audited = await audited_of(reader, decision_id)
+            if audited is None:
+                await event_of(memory, log, decision_id, call.caller)
+                pending = ForensicsAnswer(decision_id=decision_id, pending="not in the trail yet")
+                return Reply(pending, 202, {"Retry-After": "1"})
+            if not call.caller.may_see(audited.decision.portfolio):
+                raise unknown_decision(decision_id)
+            known = await known_of(reader, home, audited)
         except StoreUnavailable as error:
             raise not_ready("DATABASE_AWAY", str(error)) from error
-        if known is None and memory.decisions.find(decision_id) is not None:
-            pending = ForensicsAnswer(decision_id=decision_id, pending="not in the trail yet")
-            return Reply(pending, 202, {"Retry-After": "1"})
-        if known is None or not call.caller.may_see(known.decision.portfolio):
-            text = f"no decision {decision_id} in SQL; older ones: tradewind audit restore DAY"
-            raise ProblemError(404, "UNKNOWN_DECISION", text)
         return Reply(
             ForensicsAnswer(
                 decision_id=decision_id,
@@ -108,8 +118,8 @@ def forensics_endpoints(
     return (Bound(FORENSICS, forensics),)
 
 
-async def known_of(reader: AuditReader, home: Path, decision_id: str) -> Known | None:
-    """Return what is known of a decision, explained now if it was not before; None if nothing is.
+async def audited_of(reader: AuditReader, decision_id: str) -> Audited | None:
+    """Return a decision as the audit trail has it; None if it has none.
 
     Raises
     ------
@@ -119,10 +129,19 @@ async def known_of(reader: AuditReader, home: Path, decision_id: str) -> Known |
         If the database does not answer in time.
     """
     row = await reader.row(decision_id)
-    if row is None or row.value is None:
-        return None
-    decision = read_decision(row.value)
-    stored = await reader.explanation(decision_id)
+    return None if row is None or row.value is None else Audited(row, read_decision(row.value))
+
+
+async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:
+    """Return what is known of a decision, explained now if it was not before.
+
+    Raises
+    ------
+    StoreUnavailable
+        If the database does not answer in time.
+    """
+    row, decision = audited
+    stored = await reader.explanation(decision.decision_id)
     past = await reader.past(row)
     made = await asyncio.to_thread(
         lambda: explanation(decision, "demand", models_of(home / "artifacts", decision), past)

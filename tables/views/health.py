@@ -32,6 +32,7 @@ HEALTH = Route(
     Nothing,
     Health,
     roles=(),
+    statuses=(200, 503),
 )
 
 

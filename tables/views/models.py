@@ -10,7 +10,10 @@ from tables.views.routes import Bound, Call, Nothing, Reply, Route
 
 
 class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of models: what it is made of, what it was fitted on, and what decides with it."""
+    """One set of models: what it is made of, what it was fitted on, and what decides with it.
+
+    ``portfolios`` are those of the caller.
+    """
 
     digest: str
     epoch_digest: str
@@ -38,25 +41,29 @@ MODELS = Route(
     "/api/v1/models",
     "listModels",
     "The models that decide",
-    "Every set by which a portfolio of this worker goes on, with its lineage and metrics.",
+    "Every set by which a portfolio of the caller goes on in this worker, with its lineage and "
+    "metrics.",
     Nothing,
     ModelsAnswer,
+    limited="features",
 )
 
 
 def model_endpoints(desk: Desk) -> tuple[Bound, ...]:
     """Return the endpoint about models."""
 
-    async def models(_call: Call) -> Reply:
+    async def models(call: Call) -> Reply:
+        mine = [name for name in desk.portfolios() if call.caller.may_see(name)]
         digests = dict.fromkeys(
-            desk.book(name)[0].epoch_digest for name in desk.portfolios() if not desk.owner(name)
+            desk.book(name)[0].epoch_digest for name in mine if not desk.owner(name)
         )
-        return Reply(ModelsAnswer(models=[_answer(desk.epoch(digest)) for digest in digests]))
+        found = [_answer(desk.epoch(digest), mine) for digest in digests]
+        return Reply(ModelsAnswer(models=found))
 
     return (Bound(MODELS, models),)
 
 
-def _answer(loaded: LoadedEpoch) -> ModelAnswer:
+def _answer(loaded: LoadedEpoch, mine: list[str]) -> ModelAnswer:
     epoch, metadata = loaded.epoch, loaded.models.metadata
     code = metadata.get("code")
     return ModelAnswer(
@@ -66,7 +73,7 @@ def _answer(loaded: LoadedEpoch) -> ModelAnswer:
         pipeline_version=epoch.pipeline_version,
         pipeline_digest=epoch.pipeline_digest,
         symbols=list(metadata["symbols"]),
-        portfolios=[portfolio.id for portfolio in epoch.portfolios],
+        portfolios=[portfolio.id for portfolio in epoch.portfolios if portfolio.id in mine],
         seed=int(metadata["seed"]),
         fit_version=int(metadata["fit_version"]),
         code=None if code is None else str(code),

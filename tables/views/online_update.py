@@ -9,7 +9,7 @@ from streams.instructions import Role
 from streams.model_updates import ModelUpdate
 from streams.timestamps import format_ns
 from tables.stores.jobs import Job
-from tables.views.problems import ProblemError
+from tables.views.problems import unknown
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 
 _PATH = "/api/v1/models/online-update"
@@ -68,7 +68,7 @@ UPDATE = Route(
     JobAnswer,
     roles=_ADMIN,
     limited="admin",
-    is_later=True,
+    statuses=(202,),
 )
 STATUS = Route(
     "GET",
@@ -93,7 +93,7 @@ CANCEL = Route(
     roles=_ADMIN,
     limited="admin",
     codes=(404,),
-    is_later=True,
+    statuses=(202,),
 )
 
 
@@ -120,8 +120,8 @@ def _name(call: Call) -> str:
 
 def _known(job: Job | None, call: Call) -> Job:
     if job is None:
-        text = f"no update {call.path['job_id']!r}; expected the job_id of an answer to {_PATH}"
-        raise ProblemError(404, "UNKNOWN_JOB", text)
+        expected = f"the job_id of an answer to {_PATH}"
+        raise unknown("UNKNOWN_JOB", "job_id", call.path["job_id"], expected)
     return job
 
 

@@ -14,6 +14,11 @@ _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (422, 500, 503, 504)
 _JSON = "application/json"
 
+_ANSWERS = {
+    200: "The answer.",
+    202: "Not all is there yet; `Retry-After` or `status_url` says how to ask again.",
+    503: "Not ready: the same answer, with the parts that are to blame.",
+}
 _PROBLEMS = {
     400: "The body is no JSON.",
     401: "No token, or one that is not accepted.",
@@ -69,7 +74,9 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "info": {
             "title": "Tradewind",
             "version": version,
-            "description": "Decisions, risk, features and regimes of a Tradewind worker.",
+            "description": "Decisions, risk, features and regimes of a Tradewind worker. What is "
+            "no HTTP, such as a header of more than 8,190 bytes, is answered 400 without a body "
+            "of ours.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -125,7 +132,6 @@ def _parameters(route: Route) -> Iterable[dict[str, Any]]:
 
 def _responses(route: Route) -> dict[str, Any]:
     content = {_JSON: {"schema": _reference(route.answer)}}
-    answer = {"description": "The answer.", "content": content}
     codes = {*_ALWAYS, *route.codes}
     if route.roles:
         codes |= {401, 403}
@@ -134,11 +140,14 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.method == "POST":
         codes |= {400, 413, 415}
     problem = {"application/problem+json": {"schema": _reference(Problem)}}
-    told = {
-        str(code): {"description": _PROBLEMS[code], "content": problem} for code in sorted(codes)
+    told: dict[str, Any] = {
+        str(code): {"description": _ANSWERS[code], "content": content} for code in route.statuses
     }
-    later = {"description": "Not all is there yet; `Retry-After` says when to ask again."}
-    return {"200": answer, **({"202": answer | later} if route.is_later else {}), **told}
+    for code in sorted(codes):
+        # Health answers 503 with its own record, and a process that is busy with a problem.
+        said = told.get(str(code), {"description": _PROBLEMS[code], "content": {}})
+        told[str(code)] = said | {"content": said["content"] | problem}
+    return told
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ from streams.epochs import Limits
 from streams.errors import RecordError
 from streams.records import Decision
 from streams.timestamps import format_ns
-from tables.stores.decision_log import LogAway, LogRecord, LogStatus, RecordGone
+from tables.stores.decision_log import LogAway, LogRecord, RecordGone
 from tables.views.auth import Caller
 from tables.views.behind import NOTHING, Behind
 from tables.views.decision_detail import detail
@@ -28,6 +28,7 @@ from tables.views.market_chart import market_chart
 from tables.views.market_history import Market
 from tables.views.query import FILTERS, QueryError, parse_market, parse_query
 from tables.views.reasons import Reasons
+from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import sees_all
 from tables.views.templates import render, script, style_sheet
@@ -44,17 +45,6 @@ _SHOWN_CONFLICTS = 5
 _VALUE_CHARACTERS = 100
 # A snapshot of before limits were told in them: the one that every portfolio starts with.
 _ASSET_LIMIT = Limits().max_asset_fraction
-
-
-class Log(Protocol):
-    """The reader, as far as pages need it."""
-
-    @property
-    def status(self) -> LogStatus:
-        """How far it is."""
-
-    async def fetch(self, topic: str, partition: int, offset: int) -> LogRecord:
-        """Read one record again, or raise ``LogAway`` or ``RecordGone``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +246,12 @@ class Pages:
         decision_id = request.match_info["id"].lower()
         if not is_decision_id(decision_id):
             raise MessageError(_bad_id(decision_id))
-        place = self.memory.decisions.find(decision_id)
-        if place is None:
-            raise MessageError(self._unknown(decision_id))
         try:
+            if self.memory.decisions.find(decision_id) is None:
+                await self.log.catch_up()
+            place = self.memory.decisions.find(decision_id)
+            if place is None:
+                raise MessageError(self._unknown(decision_id))
             record = await self.log.fetch(self.memory.decisions_topic, *place)
             decision = decode_decision(record.value)
         except LogAway as error:

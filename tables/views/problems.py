@@ -92,6 +92,12 @@ def wrong_field(error: FieldError) -> ProblemError:
     return wrong(error.reason, error.field, error.value, error.expected)
 
 
+def unknown(code: str, field: str, value: str, expected: str) -> ProblemError:
+    """Return the problem of a name that stands for nothing: 404."""
+    detail = f"there is no {field} {_short(value)!r}; expected {expected}"
+    return ProblemError(404, code, detail, (Wrong(field, _short(value), expected),))
+
+
 def not_ready(code: str, detail: str, *, retry_s: int = 1) -> ProblemError:
     """Return the problem of something that will be there later: 503."""
     return ProblemError(503, code, detail, headers={"Retry-After": str(retry_s)})

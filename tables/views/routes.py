@@ -75,8 +75,8 @@ class Route:
         Which limit counts it.
     codes
         Statuses of problems besides those that follow from the above.
-    is_later
-        Whether the answer can be 202: the same record, while it is not all there yet.
+    statuses
+        Statuses of the answer: 202 while it is not all there yet, 503 while it is not well.
     """
 
     method: Method
@@ -89,7 +89,7 @@ class Route:
     roles: tuple[Role, ...] = EVERYBODY
     limited: Limited | None = None
     codes: tuple[int, ...] = field(default=())
-    is_later: bool = False
+    statuses: tuple[int, ...] = (200,)
 
     @property
     def variables(self) -> tuple[str, ...]:

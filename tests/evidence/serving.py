@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -111,6 +112,8 @@ async def _risk(servers: str, home: Path) -> Result:
         holds=p95 <= _RISK_TARGET_MS
         and ratio <= _ECHO_RATIO
         and set(seen.statuses) == {"200"}
+        and broken["race_statuses"] == {"200": broken["race_orders"]}
+        and broken["race_lots_approved"] > 0
         and not broken["limits_broken"],
         n=len(seen.ms),
         peer="a bare echo by the same server in the same run, P95, the worst round",
@@ -132,8 +135,9 @@ async def _race(found: World) -> dict[str, Any]:
     callers = found.tokens(64)
     body = [{"symbol": s, "strategy_override": o} for s in TAPE.symbols for o in _SPECIALISTS]
     waiting = list(range(2_000))
-    statuses: dict[int, int] = {}
-    before = await found.api.get("/risk/portfolio")
+    statuses: dict[str, int] = {}
+    bought, sold, prices = Counter[str](), Counter[str](), {}
+    _, before = await found.api.get("/risk/portfolio")
 
     async def caller(headers: dict[str, str]) -> None:
         while waiting:
@@ -142,27 +146,33 @@ async def _race(found: World) -> dict[str, Any]:
             async with found.api.session.post(
                 found.api.url(_PREDICT), json=body[number % len(body)], headers=headers | key
             ) as answer:
-                await answer.read()
-                statuses[answer.status] = statuses.get(answer.status, 0) + 1
+                said = await answer.json()
+            statuses[str(answer.status)] = statuses.get(str(answer.status), 0) + 1
+            if answer.status == 200 and said["risk"]["approved"]:
+                side = bought if said["action"] == "BUY" else sold
+                side[said["symbol"]] += said["quantity"] if said["action"] != "HOLD" else 0
+                prices[said["symbol"]] = said["price"]
 
     await asyncio.gather(*(caller(headers) for headers in callers))
     _, after = await found.api.get("/risk/portfolio")
     equity, limits = float(after["equity"]), after["risk"]["limits"]
+    held = {holding["symbol"]: holding["quantity"] for holding in before["holdings"]}
+    # By the answers alone: all that was approved, on top of what was held, on either side.
     worst = max(
-        (
-            (abs(h["quantity"]) + abs(h["open_quantity"])) * float(h["price"]) / equity
-            for h in after["holdings"]
-        ),
-        default=0.0,
+        max(held.get(symbol, 0) + bought[symbol], sold[symbol] - held.get(symbol, 0))
+        * float(price)
+        / equity
+        for symbol, price in prices.items()
     )
     broken = int(worst > limits["max_asset_fraction"] + 1e-9)
     broken += int(after["risk"]["leverage"] > limits["max_leverage"] + 1e-9)
     broken += int(after["risk"]["net_fraction"] > limits["max_net_fraction"] + 1e-9)
-    opened = after["risk"]["open_orders"] - before[1]["risk"]["open_orders"]
     return {
         "race_orders": 2_000,
-        "race_statuses": {str(key): n for key, n in statuses.items()},
-        "race_approved": opened,
+        "race_statuses": statuses,
+        "race_open_orders": after["risk"]["open_orders"] - before["risk"]["open_orders"],
+        "race_lots_approved": bought.total() + sold.total(),
+        "race_worst_asset_fraction": round(worst, 4),
         "race_net_fraction": round(after["risk"]["net_fraction"], 4),
         "limits_broken": broken,
     }

@@ -9,7 +9,7 @@ let leftOut = 0;
 
 function announce() {
   if (fresh === 0 && leftOut === 0) return;
-  const lost = leftOut ? ` ${leftOut} were left out: this page read too slowly, or was away.` : "";
+  const lost = leftOut ? ` Up to ${leftOut} were left out: this page read too slowly, or was away.` : "";
   said.textContent = `${fresh} new ${fresh === 1 ? "decision" : "decisions"}.${lost}`;
   fresh = leftOut = 0;
 }

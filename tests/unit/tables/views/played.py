@@ -136,6 +136,11 @@ class PlayedLog:
         self.is_away = False
         self.records = {(r.topic, r.partition, r.offset): r for r in records}
 
+    async def catch_up(self) -> None:
+        """Have read all, unless the broker is away."""
+        if self.is_away:
+            raise LogAway("played")
+
     async def fetch(self, topic: str, partition: int, offset: int) -> LogRecord:
         """Hand out a record, unless the broker is away or the record gone."""
         if self.is_away:

@@ -39,6 +39,30 @@ async def test_answer_when_late_then_is_a_problem_that_says_what_may_still_happe
     assert "Idempotency-Key" in said["detail"]
 
 
+async def test_answer_when_a_part_gave_up_then_it_is_not_the_callers_deadline(
+    asking: Asking,
+) -> None:
+    """The caller still had time: something behind did not answer in its own."""
+
+    async def gives_up(*_given: object) -> bytes:
+        raise TimeoutError("a store")
+
+    asking.desk.decide = gives_up  # type: ignore[method-assign]  a store that is away
+    status, said, answer = await asking.ask(PREDICT, {"symbol": SYMBOLS[0]})
+    assert (status, said["code"], answer.headers["Retry-After"]) == (503, "PART_AWAY", "1")
+    assert "a store" in said["detail"]
+
+
+@pytest.mark.parametrize("given", ["a b", "k" * 65, "\u00fc"])
+async def test_answer_when_the_key_is_not_as_documented_then_is_refused(
+    asking: Asking, given: str
+) -> None:
+    """The document's own pattern: 1 to 64 printable characters, no space."""
+    headers = {"Idempotency-Key": given}
+    status, said, _ = await asking.ask(PREDICT, {"symbol": SYMBOLS[0]}, headers=headers)
+    assert (status, said["code"]) == (422, "BAD_KEY")
+
+
 @pytest.mark.parametrize("given", ["0", "-1", "1e3", "30001", "", "9" * 40, "soon"])
 async def test_answer_when_the_deadline_is_none_then_is_refused(asking: Asking, given: str) -> None:
     """A whole number of milliseconds, half a minute at most."""

@@ -72,7 +72,7 @@ async def test_status_when_a_job_is_known_then_says_how_far_it_is() -> None:
 @pytest.mark.parametrize("at", [1, 2])
 async def test_status_when_a_job_is_unknown_then_is_404(at: int) -> None:
     """An id of nothing is said to be one."""
-    with pytest.raises(ProblemError, match="no update 'x'") as raised:
+    with pytest.raises(ProblemError, match="no job_id 'x'") as raised:
         await answered(Learner(), at, job_id="x")
     assert raised.value.status == 404
 

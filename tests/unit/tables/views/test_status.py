@@ -176,7 +176,7 @@ async def worker() -> AsyncIterator[str]:
         if request.path.startswith("/c"):
             return web.Response(body=b"<html>")
         ready = request.path.startswith("/a")
-        book = {"name": "book main", "is_well": ready, "is_needed": True, "detail": "no bar yet"}
+        book = {"name": "books", "is_well": ready, "is_needed": True, "detail": "no bar yet"}
         said = {"live": True, "ready": ready, "parts": [book]}
         return web.json_response(said, status=200 if ready else 503)
 
@@ -189,7 +189,7 @@ async def worker() -> AsyncIterator[str]:
 async def test_worker_when_asked_then_its_own_parts_are_passed_on(worker: str) -> None:
     """Not ready is an answer, nonsense and silence are not."""
     (ready, book) = await worker_parts(f"{worker}a/")
-    assert (ready.is_well, ready.detail, book.name) == (True, "ready", "book main")
+    assert (ready.is_well, ready.detail, book.name) == (True, "ready", "books")
     (waits, book) = await worker_parts(f"{worker}b")
     assert (waits.is_well, book.detail) == (False, "no bar yet")
     for url in (f"{worker}c", "http://127.0.0.1:1"):

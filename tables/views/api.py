@@ -23,6 +23,7 @@ from tables.views.problems import not_ready
 from tables.views.regime import REGIME, regime_endpoints
 from tables.views.risk import CHECK, PORTFOLIO, risk_endpoints
 from tables.views.routes import Bound, Call, Reply, Route
+from tables.views.try_page import add_try_page
 
 # Answered by a worker, from its folds.
 OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
@@ -66,6 +67,7 @@ def add_api(app: web.Application, bound: Iterable[Bound], endpoints: Endpoints) 
     ours = version("tradewind")
     for name, said in (("openapi", document(ROUTES, ours)), ("asyncapi", asyncapi.document(ours))):
         app.router.add_get(f"/api/v1/{name}.json", _described(msgspec.json.encode(said)))
+    add_try_page(app)
 
 
 def _described(text: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:

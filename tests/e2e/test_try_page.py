@@ -1,0 +1,50 @@
+"""The page to try the API, in a real browser: the document is shown, and a request is answered."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tables.stores.token_keys import TokenKeys
+from tables.views import try_page
+from tables.views.api import api
+from tables.views.auth import Callers
+from tables.views.call_limits import CallLimits
+from tables.views.desk import Desk, Part
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
+from tables.views.health import health_endpoints
+from tests.e2e.browser import CHROMIUM, opened
+
+_SEND = """
+const block = document.querySelector('#operations-default-getHealth');
+block.querySelector('.opblock-summary-control').click();
+new Promise((done) => setTimeout(() => { block.querySelector('.execute').click(); done(1); }, 500))
+"""
+
+
+def application(folder: Path) -> web.Application:
+    """Return an API that answers about its health."""
+    desk = cast("Desk", SimpleNamespace(parts=lambda: [Part("broker", is_well=True, detail="up")]))
+    callers = Callers(TokenKeys(folder), "stack")
+    return api(health_endpoints(desk), Endpoints(callers, CallLimits(), Forwarder()))
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH: apt-get install it")
+async def test_try_page_when_opened_then_shows_all_and_sends_what_is_asked(tmp_path: Path) -> None:
+    """OpenAPI 3.1 is understood, nothing is refused by the page's own policy, an answer comes."""
+    async with TestServer(application(tmp_path)) as server, opened(tmp_path / "profile") as page:
+        await page.goto(str(server.make_url(try_page.PATH)))
+        await page.until("document.querySelectorAll('.opblock').length > 10")
+        text = await page.evaluate("document.body.innerText")
+        assert "Ask the models, let the book decide" in text
+        await page.evaluate(_SEND)
+        await page.until("document.querySelector('.live-responses-table')")
+        said = await page.evaluate("document.querySelector('.live-responses-table').innerText")
+        assert "200" in said
+        assert '"detail": "up"' in said
+        assert page.complaints == []

@@ -17,6 +17,7 @@ import json
 import re
 import sys
 import zipfile
+import zlib
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,8 +42,29 @@ _NO_HEAD = "0" * 64
 _ACTIONS = {"BUY", "SELL", "HOLD"}
 _TEXTS = ("portfolio", "symbol", "timeframe")
 _ROUNDING = timedelta(microseconds=1)
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 Json = dict[str, Any]
+Shape = dict[str, Any]
+
+# What a line must have to be one: the kinds of its values, or how a text must look.
+_TEXT = (str, type(None))
+_ROW: Shape = {"seq": int, "offset": int, "timestamp_ms": int, "key": _TEXT, "value": _TEXT}
+_ROW |= {"headers": list, "chain": _HEX, "columns": dict}
+_HEAD: Shape = {"number": int, "partition": int, "first_seq": int, "last_seq": int}
+_HEAD |= dict.fromkeys(("stack", "run", "key_id", "signature"), str)
+_HEAD |= dict.fromkeys(("previous", "root", "chain"), _HEX)
+_MANIFEST: Shape = {"format": str, "stack": str, "run": str, "begins": dict}
+
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -96,28 +118,44 @@ def verify(
 
     Raises
     ------
-    ValueError, KeyError, OSError, zipfile.BadZipFile
+    ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
         If it cannot be read, or holds neither rows nor heads.
     """
     with zipfile.ZipFile(bundle) as archive:
-        manifest = json.loads(archive.read("manifest.json"))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"format was {manifest['format']!r}; expected {FORMAT!r}")
+        manifest = _manifest(archive.read("manifest.json"))
         known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
         report = Report(keys=sorted(known))
         given = _given(heads, manifest) if heads else {}
         # The manifest is signed by nobody: what it leaves out is looked at all the same.
-        for partition in sorted({*map(int, manifest["begins"]), *given, *_partitions(archive)}):
+        for partition in sorted({*map(int, _begins(manifest)), *given, *_partitions(archive)}):
             lines = given.get(partition, []) if heads else _lines(archive, f"heads-{partition}")
             check = _Partition(manifest, partition, report, known)
             check.take_heads(lines)
             check.begin(excerpt=excerpt)
             for line in _lines(archive, f"rows-{partition}"):
-                check.take_row(json.loads(line))
+                check.take_row(line)
             check.end()
     if not report.n_rows and not report.n_heads:
         raise ValueError("it holds neither rows nor heads; expected a trail")
     return report
+
+
+def _manifest(data: bytes) -> Json:
+    named = _shaped(data, {"format": str})
+    if named is not None and named["format"] != FORMAT:
+        raise ValueError(f"format was {named['format']!r}; expected {FORMAT!r}")
+    manifest = _shaped(data, _MANIFEST)
+    if manifest is None:
+        raise ValueError(f"manifest.json is {data[:_SAID_MAX]!r}; expected {sorted(_MANIFEST)}")
+    return manifest
+
+
+def _begins(manifest: Json) -> dict[str, int]:
+    begins: dict[str, int] = manifest["begins"]
+    for name, first in begins.items():
+        if not (re.fullmatch(r"\d{1,9}", name) and type(first) is int and first >= 0):
+            raise ValueError(f"begins was {name!r}: {first!r}; expected a partition and its row")
+    return begins
 
 
 def _partitions(archive: zipfile.ZipFile) -> set[int]:
@@ -125,21 +163,39 @@ def _partitions(archive: zipfile.ZipFile) -> set[int]:
     return {int(name[1]) for name in names if name is not None}
 
 
-def _given(paths: list[Path], manifest: Json) -> dict[int, list[str]]:
-    found: dict[int, dict[int, str]] = {}
-    for line in (line for path in paths for line in path.read_text().splitlines()):
-        head = json.loads(line)
+def _given(paths: list[Path], manifest: Json) -> dict[int, list[bytes]]:
+    found: dict[int, dict[int, bytes]] = {}
+    for line in (line for path in paths for line in path.read_bytes().splitlines()):
+        head = _shaped(line, _HEAD)
+        if head is None:
+            raise ValueError(f"a line of the given heads is none: {line[:_SAID_MAX]!r}")
         if (head["stack"], head["run"]) == (manifest["stack"], manifest["run"]):
             # A head may come twice on the topic, with the same bytes.
             found.setdefault(head["partition"], {})[head["number"]] = line
     return {p: [lines[n] for n in sorted(lines)] for p, lines in found.items()}
 
 
-def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[str]:
+def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
     if f"{name}.jsonl" in archive.namelist():
         with archive.open(f"{name}.jsonl") as file:
-            for line in file:
-                yield line.decode()
+            yield from file
+
+
+def _shaped(line: bytes, shape: Shape) -> Json | None:
+    """Read a line whose values are of the expected kinds; None if it is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    for name, kind in shape.items():
+        value = found.get(name)
+        if kind is _HEX and not (isinstance(value, str) and _HEX.fullmatch(value)):
+            return None
+        if kind is not _HEX and (not isinstance(value, kind) or isinstance(value, bool)):
+            return None
+    return found
 
 
 def _key(pem: bytes) -> tuple[str, Ed25519PublicKey]:
@@ -162,7 +218,7 @@ class _Partition:
         self.heads: list[Json] = []
         self.at_head = 0
         self.leaves: list[bytes] = []
-        self.next_seq: int = of["begins"].get(str(partition), 0)
+        self.next_seq = _begins(of).get(str(partition), 0)
         self.link = _NO_LINK
         self.offset = -1
         self.broken: set[int] = set()
@@ -187,23 +243,26 @@ class _Partition:
         elif behind is None or behind["last_seq"] != last:
             self.fault("missing", 0, last, "no signed head ends where the excerpt begins")
 
-    def take_heads(self, lines: Iterator[str] | list[str]) -> None:
+    def take_heads(self, lines: Iterator[bytes] | list[bytes]) -> None:
         """Read all heads; each must be signed and follow from the one before."""
         before, number = _NO_HEAD, 0
         for line in lines:
-            text = line.rstrip("\n")
-            head: Json = json.loads(text)
+            text, head = line.rstrip(b"\n"), _shaped(line, _HEAD)
+            if head is None:
+                behind = self.heads[-1]["last_seq"] + 1 if self.heads else 0
+                self.fault("head", behind, behind, f"this line is no head: {text[:_SAID_MAX]!r}")
+                continue
             rows = (head["first_seq"], head["last_seq"])
             if not self._is_signed(head, text):
                 self.fault("head", *rows, f"head {head['number']} is not signed by a known key")
             elif (head["number"], head["previous"]) != (number, before):
                 why = f"head {head['number']} does not follow from head {number - 1}"
                 self.fault("head", *rows, why)
-            before, number = hashlib.sha256(text.encode()).hexdigest(), head["number"] + 1
+            before, number = hashlib.sha256(text).hexdigest(), head["number"] + 1
             self.heads.append(head)
         self.report.n_heads += len(self.heads)
 
-    def _is_signed(self, head: Json, text: str) -> bool:
+    def _is_signed(self, head: Json, text: bytes) -> bool:
         whose = (self.of["stack"], self.of["run"], self.partition)
         key = self.keys.get(head["key_id"])
         if key is None or (head["stack"], head["run"], head["partition"]) != whose:
@@ -211,12 +270,18 @@ class _Partition:
         unsigned = {name: value for name, value in head.items() if name != "signature"}
         try:
             key.verify(b64decode(head["signature"]), _canonical(unsigned))
-        except InvalidSignature:
+        except (InvalidSignature, ValueError, RecursionError):
             return False
-        return _canonical(head) == text.encode()
+        return _canonical(head) == text
 
-    def take_row(self, row: Json) -> None:
+    def take_row(self, line: bytes) -> None:
         """Check the next row against the one before it."""
+        row = _shaped(line, _ROW)
+        if row is None:
+            why = f"this line is no row: {line[:_SAID_MAX]!r}"
+            self.fault("unreadable", self.next_seq, self.next_seq, why)
+            self.next_seq += 1
+            return
         seq: int = row["seq"]
         self._in_order(seq, row["offset"])
         leaf = hashlib.sha256(b"\x00" + self._sealed(row)).digest()
@@ -243,7 +308,11 @@ class _Partition:
             self.fault("order", seq, seq, f"offset {offset} stands behind {self.offset}")
 
     def _sealed(self, row: Json) -> bytes:
-        value = None if row["value"] is None else b64decode(row["value"])
+        try:
+            value = None if row["value"] is None else b64decode(row["value"], validate=True)
+            json.dumps(row["headers"])
+        except (ValueError, RecursionError):
+            return b""  # nothing that was sealed: it does not follow
         return _canonical(
             {
                 "headers": row["headers"],
@@ -329,15 +398,18 @@ def _said(value: str | None) -> Json | None:
 
 
 def _equal(name: str, column: Any, said: Any) -> bool:  # noqa: ANN401  any JSON value
-    if name == "bar_close":
-        return column is not None and abs(datetime.fromisoformat(column) - said) <= _ROUNDING
-    return bool(column == said)
+    if name != "bar_close":
+        return bool(column == said)
+    try:
+        return bool(abs(datetime.fromisoformat(column) - said) <= _ROUNDING)
+    except (TypeError, ValueError):
+        return False
 
 
 def _canonical(document: Json) -> bytes:
     """Encode text, whole numbers and lists of them as RFC 8785 does; names are ASCII."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
+    return text.encode(errors="surrogatepass")
 
 
 def _root(leaves: list[bytes]) -> bytes:
@@ -383,7 +455,7 @@ def main(arguments: list[str]) -> int:
     try:
         keys = [path.read_bytes() for path in asked.key]
         report = verify(asked.bundle, keys, asked.heads, excerpt=asked.excerpt)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (*_UNREADABLE, zlib.error) as error:
         sys.stderr.write(f"{asked.bundle} cannot be verified: {error!r}\n")
         return 2
     if asked.json:

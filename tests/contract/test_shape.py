@@ -15,6 +15,9 @@ MAX_LINES = 400
 
 FORBIDDEN = {"utils", "helpers", "common", "misc", "base", "manager", "service"}
 
+# Longer ones, and why.
+LONGER = {"tables/audit_verifier.py": "one file by contract: auditors run it alone"}
+
 # Modules without a unit test of their own, and why.
 WITHOUT_TEST = {
     "streams/brokers/broker.py": "the protocol of the two brokers",
@@ -37,7 +40,6 @@ WITHOUT_TEST = {
     "tables/stores/migrations.py": "tests/integration/test_postgres.py",
     "tables/stores/row_store.py": "tests/integration/test_postgres.py",
     "tables/stores/model_registry.py": "tests/integration/test_registry.py",
-    "agents/desk.py": "tests/e2e/test_serving.py",
     "tables/stores/shared_features.py": "tests/integration/test_feature_cache.py",
     "agents/serving.py": "tests/e2e/test_serving.py",
     "agents/topology.py": "tests/contract/test_topology.py",
@@ -77,7 +79,7 @@ def functions_of(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 def test_files_when_counted_then_none_exceeds_the_limit() -> None:
     """A file is read in one go."""
     counted = {str(p): len((ROOT / p).read_text().splitlines()) for p in tracked("*.py")}
-    assert {name: n for name, n in counted.items() if n > MAX_LINES} == {}
+    assert {name: n for name, n in counted.items() if n > MAX_LINES}.keys() == LONGER.keys()
 
 
 def test_files_when_named_then_say_what_they_hold() -> None:

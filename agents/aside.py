@@ -15,8 +15,8 @@ import msgspec
 
 from agents.risk import KeptBook
 from models.risk.account import Account
-from streams import clock, metrics
-from streams.away import NOTICED_S
+from streams import clock
+from streams.away import n_waiting
 from streams.errors import FieldError
 from streams.instructions import DecidedIntent, TargetIntent
 from streams.transport import Outgoing, Producer
@@ -35,6 +35,10 @@ log = logging.getLogger("tradewind.aside")
 _LOOK_S = 0.1
 # A broker that answers takes milliseconds to take a record.
 _LATE_S = 0.5
+# What a decision aside may take until it is durable, while nobody else may own its portfolio.
+_DISK_S = 1.0
+# What the fold may take to come to decisions that were told.
+_TAKEN_OVER_S = 5.0
 
 _JSON = msgspec.json.Encoder()
 
@@ -53,6 +57,8 @@ class _Copy:
         order = account.reservations.find(order_id)
         if order is not None:
             account.release(order)
+            sent = (order.strategy, order.symbol, order.lots)
+            account.kept.flow = account.kept.flow.without(*sent)
         account.kept.memory.ids.pop(key, None)
         self.decided.discard(key)
 
@@ -70,8 +76,9 @@ class Aside:
         Full name of the books' log.
     epochs
         The documents that decide.
-    alone_s
-        How long nobody else can take a portfolio over; without an end if no other worker exists.
+    alone_until_s
+        Until when nobody else can have taken a portfolio over, on the monotonic clock; without an
+        end if no other worker exists.
     """
 
     def __init__(
@@ -80,21 +87,21 @@ class Aside:
         producer: Callable[[], Producer],
         topic: str,
         epochs: Epochs,
-        alone_s: float,
+        alone_until_s: Callable[[], float],
     ) -> None:
         self._spill = spill
         self._producer = producer
         self._topic = topic
         self._epochs = epochs
-        self._alone_s = alone_s
+        self._alone_until_s = alone_until_s
         self._copies: dict[str, _Copy] = {}
-        self._away_since_s: float | None = None
-        self._n_late = 0
+        self._told_s: float | None = None
+        self._late: set[object] = set()
 
     @property
     def is_away(self) -> bool:
         """Whether sends wait for the broker."""
-        return bool(self._n_late or metrics.BROKER_AWAY._value.get())  # noqa: SLF001  no public reader
+        return bool(self._late or n_waiting())
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -103,18 +110,13 @@ class Aside:
         What was handed over cannot be taken back: whoever asked for that one waits, and those who
         come behind are decided aside.
         """
-        loop = asyncio.get_running_loop()
-        since_s = loop.time()
-        late = loop.call_later(_LATE_S, self._count_late, 1)
+        wait = object()
+        late = asyncio.get_running_loop().call_later(_LATE_S, self._late.add, wait)
         try:
             yield
         finally:
             late.cancel()
-            if loop.time() - since_s >= _LATE_S:
-                self._count_late(-1)
-
-    def _count_late(self, by: int) -> None:
-        self._n_late = max(self._n_late + by, 0)
+            self._late.discard(wait)
 
     def copy_of(self, portfolio: str) -> KeptBook | None:
         """Return the book with what was decided aside; None while the log has all of it."""
@@ -148,13 +150,12 @@ class Aside:
         return value
 
     def _check_owner(self) -> None:
-        since_s = clock.monotonic_s() if self._away_since_s is None else self._away_since_s
-        away_s = clock.monotonic_s() - since_s
-        if away_s > self._alone_s:
+        late_s = clock.monotonic_s() + _DISK_S - self._alone_until_s()
+        if late_s > 0:
             raise not_ready(
                 "BROKER_AWAY",
-                f"the broker is away for {away_s:.0f} s; after {self._alone_s:.0f} s another "
-                "worker may own the portfolio, so nothing is decided here",
+                f"the broker does not answer, and for {late_s:.1f} s another worker may own the "
+                "portfolio, so nothing is decided here",
                 retry_s=5,
             )
 
@@ -174,12 +175,11 @@ class Aside:
         """
         while True:
             if self.is_away:
-                if self._away_since_s is None:
-                    self._away_since_s = clock.monotonic_s() - NOTICED_S
+                self._told_s = None
             else:
-                self._away_since_s = None
                 await self.tell()
-                self._forget(live)
+                self._told_s = self._told_s or clock.monotonic_s()
+                self._forget(live, clock.monotonic_s() - self._told_s)
             await asyncio.sleep(_LOOK_S)
 
     async def tell(self) -> None:
@@ -188,15 +188,27 @@ class Aside:
             n = await self._spill.drain(lambda records: self._producer().send_all(records))
             log.warning("%d decisions that were made aside are in the log", n)
 
-    def _forget(self, live: Callable[[str], KeptBook | None]) -> None:
-        """Let go the copies whose decisions the fold has taken over."""
+    def _forget(self, live: Callable[[str], KeptBook | None], told_s: float) -> None:
+        """Let go the copies whose decisions the fold has taken over.
+
+        All stand in the log before whatever is appended from now on, so a copy that the fold does
+        not come to, because it refused a record or because the portfolio has moved away, is let go
+        as well when that has taken long.
+        """
         for portfolio, copy in list(self._copies.items()):
             book = live(portfolio)
-            if book is not None and all(
-                book.account.kept.memory.is_known(one) for one in copy.decided
-            ):
-                del self._copies[portfolio]
-                copy.gone.set()
+            if book is None or not all(map(book.account.kept.memory.is_known, copy.decided)):
+                if told_s < _TAKEN_OVER_S:
+                    continue
+                log.warning(
+                    "portfolio %s: not all of %d decisions aside are in its book %.0f s after they "
+                    "were told; see its dead letters",
+                    portfolio,
+                    len(copy.decided),
+                    told_s,
+                )
+            del self._copies[portfolio]
+            copy.gone.set()
 
     async def settled(self, portfolio: str) -> None:
         """Return when the log has all that was decided aside."""

@@ -89,13 +89,20 @@ class BarFold:
             return (self._dead(record, 0, error),)
 
     def _announce(self, notice: EpochNotice) -> None:
+        known = self.kept.epochs
+        if known and notice.clock_id != self._current().clock_id:
+            # Before its document is asked for: that of a stranger need not be here.
+            raise RecordError(
+                "FOREIGN_CLOCK",
+                f"clock {notice.clock_id!r} announced an epoch; expected "
+                f"{self._current().clock_id!r}",
+            )
         announced = self.epochs.load(notice.digest).epoch
         if notice.clock_id != announced.clock_id:
             raise RecordError(
                 "FOREIGN_CLOCK",
                 f"clock {notice.clock_id!r} announced an epoch of clock {announced.clock_id!r}",
             )
-        known = self.kept.epochs
         if known and announced.layout() != self._epoch(known[-1]).layout():
             raise RecordError(
                 "LAYOUT_CHANGED",

@@ -17,7 +17,7 @@ from agents.aside import Aside
 from agents.features import FeatureFold
 from agents.risk import KeptBook, RiskFold
 from agents.stage import Output, Stage
-from streams import metrics
+from streams.away import n_waiting
 from streams.dead_letters import DeadLetter
 from streams.errors import RecordError
 from streams.ids import intent_decision_id
@@ -304,9 +304,9 @@ class WorkerDesk:
 
     def parts(self) -> list[Part]:
         """Say how everything is that answers depend on."""
-        waits = metrics.BROKER_AWAY._value.get()  # noqa: SLF001  no public reader
+        waits = n_waiting()
         assigned = bool(consumer_of(self._app).assignment())
-        broker = Part("broker", not waits, f"{waits:g} sends wait for it" if waits else "answers")
+        broker = Part("broker", not waits, f"{waits} sends wait for it" if waits else "answers")
         group = Part("assignment", assigned, "has partitions" if assigned else "has none yet")
         return [broker, group, self._books(), self._redis()]
 

@@ -14,7 +14,7 @@ from agents.aside import Aside
 from agents.desk import Stages, WorkerDesk
 from streams.tls import PLAIN, Tls
 from streams.topics import PORTFOLIO_EVENTS
-from streams.transport import producer_of
+from streams.transport import consumer_of, producer_of
 from tables.epochs import Epochs
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
@@ -94,7 +94,7 @@ class Serving(Service):
             lambda: producer_of(self._app),
             self._stages.book.prefix + PORTFOLIO_EVENTS.name,
             self._epochs,
-            math.inf if self._place.is_alone else self._app.conf.broker_session_timeout,
+            self._alone_until_s,
         )
         await aside.tell()
         desk = WorkerDesk(self._app, self._stages, self._epochs, self._cache, aside)
@@ -110,6 +110,12 @@ class Serving(Service):
             runner, self._place.host, self._place.port, ssl_context=self._place.tls.server
         )
         await site.start()
+
+    def _alone_until_s(self) -> float:
+        if self._place.is_alone:
+            return math.inf
+        session_s = float(self._app.conf.broker_session_timeout)
+        return consumer_of(self._app).member_at_s() + session_s
 
     def _endpoints(self, desk: WorkerDesk) -> tuple[Bound, ...]:
         own = worker_endpoints(desk, self._cache)

@@ -28,6 +28,8 @@ _QUEUE_BATCHES = 8
 # A snapshot that is due waits for a pause of this length, so that it does not stand in the way of a
 # bar on its way through the chain; without a pause it is taken after so many steps all the same.
 _PAUSE_S = 0.1
+# What a step in flight may take when its partition goes: below the group's rebalance time-out.
+_STOP_S = 10.0
 _STEPS_WITHOUT_PAUSE = 64
 
 # However little was folded, progress is never older than this: far below every topic's retention.
@@ -205,7 +207,12 @@ class _PartitionTask:
         while not self.queue.empty():
             self.queue.get_nowait()
         self.queue.put_nowait(None)
-        await asyncio.wait([self.task])
+        _, late = await asyncio.wait([self.task], timeout=_STOP_S)
+        if late:
+            # The broker does not take what the step said. Whoever goes on reads it again.
+            self.task.cancel()
+            text = f"stage {self.stage.name} partition {self.tp.partition}: a step did not end"
+            await self.stage.app.crash(TimeoutError(f"{text} within {_STOP_S:g} s of the stop"))
 
     async def _run(self) -> None:
         while (event := await self._next()) is not None:

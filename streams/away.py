@@ -52,21 +52,33 @@ async def until_back(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     return answer
 
 
+# The waits of this process that were noticed and have not ended. A set, and not a number that goes
+# up and down: a loop that stands still may end a wait before its notice is due, or never give it.
+_noticed: set[object] = set()
+
+
+def n_waiting() -> int:
+    """Return how many waits for the broker have lasted longer than a moment."""
+    return len(_noticed)
+
+
 @contextmanager
 def noticed() -> Iterator[None]:
     """Say so if what is inside waits for the broker longer than a moment, and when it is back."""
     loop = asyncio.get_running_loop()
-    since_s = loop.time()
-    notice = loop.call_later(NOTICED_S, _say_away)
+    since_s, wait = loop.time(), object()
+    notice = loop.call_later(NOTICED_S, _say_away, wait)
     try:
         yield
     finally:
         notice.cancel()
-        if (waited_s := loop.time() - since_s) >= NOTICED_S:
-            metrics.BROKER_AWAY.dec()
-            log.warning("the broker is back after %.1f s", waited_s)
+        if wait in _noticed:
+            _noticed.remove(wait)
+            metrics.BROKER_AWAY.set(len(_noticed))
+            log.warning("the broker is back after %.1f s", loop.time() - since_s)
 
 
-def _say_away() -> None:
-    metrics.BROKER_AWAY.inc()
+def _say_away(wait: object) -> None:
+    _noticed.add(wait)
+    metrics.BROKER_AWAY.set(len(_noticed))
     log.warning("the broker is away: this worker waits for it without limit, and loses nothing")

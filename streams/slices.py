@@ -21,6 +21,7 @@ target_fraction         float64, NaN            prediction, share of equity, sig
 ======================= ======================= ============================================
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 
@@ -43,7 +44,14 @@ _UNREADABLE = (
     RecursionError,
     StopIteration,
     ValueError,
+    struct.error,
 )
+
+_U16, _U32 = struct.Struct("<H"), struct.Struct("<I")
+_I32, _I64 = struct.Struct("<i"), struct.Struct("<q")
+# Of a flatbuffer's list of fields; then fields of Arrow's tables Message and RecordBatch.
+_FIRST_FIELD = 4
+_HEADER, _LENGTH, _COMPRESSION = 2, 0, 3
 
 # One record must stay far below the broker's 1 MiB: 512 rows of 90 float64 are 0.37 MB.
 MAX_ROWS = 512
@@ -182,13 +190,16 @@ class Slice:
         Raises
         ------
         RecordError
-            ``NOT_A_SLICE`` if the bytes are no Arrow stream with our metadata and one batch.
+            ``NOT_A_SLICE`` if the bytes are no Arrow stream with our metadata and one batch, plain
+            and of at most ``MAX_ROWS`` rows.
         """
         try:
-            with pa.ipc.open_stream(data) as reader:
-                raw = (reader.schema.metadata or {})[_META]
-                meta = msgspec.json.decode(raw, type=SliceMeta)
-                batch = reader.read_next_batch()
+            messages = pa.ipc.MessageReader.open_stream(data)
+            schema = pa.ipc.read_schema(messages.read_next_message())
+            meta = msgspec.json.decode((schema.metadata or {})[_META], type=SliceMeta)
+            message = messages.read_next_message()
+            _check_size(message)
+            batch = pa.ipc.read_record_batch(message, schema)
             batch.validate(full=True)
             names = batch.schema.names
             if "symbol" not in names or len(set(names)) != len(names):
@@ -198,6 +209,34 @@ class Slice:
         except _UNREADABLE as error:
             raise RecordError("NOT_A_SLICE", f"{len(data)} bytes: {error}") from error
         return cls(meta, batch)
+
+
+def _check_size(message: pa.Message) -> None:
+    """Refuse a batch whose columns would be larger than its bytes, before they are made.
+
+    A compressed body of 15 kB can hold 40 million rows. The header is a flatbuffer of Arrow's
+    format, version 1 (Message.fbs): a table begins with the distance back to its list of fields,
+    which has where each of them stands, or 0.
+    """
+    if message.type != "record batch":
+        raise ValueError(f"a message was {message.type}; expected a record batch")
+    data = memoryview(message.metadata)
+
+    def place(table: int, field: int) -> int:
+        fields = table - _I32.unpack_from(data, table)[0]
+        if _FIRST_FIELD + 2 * field >= _U16.unpack_from(data, fields)[0]:
+            return 0
+        offset = int(_U16.unpack_from(data, fields + _FIRST_FIELD + 2 * field)[0])
+        return offset and table + offset
+
+    header = place(_U32.unpack_from(data, 0)[0], _HEADER)
+    batch = header + _U32.unpack_from(data, header)[0]
+    length = place(batch, _LENGTH)
+    n_rows = _I64.unpack_from(data, length)[0] if length else 0
+    if place(batch, _COMPRESSION):
+        raise ValueError("the columns are compressed; expected them plain")
+    if not 0 <= n_rows <= MAX_ROWS:
+        raise ValueError(f"{n_rows:,} rows; expected at most {MAX_ROWS}")
 
 
 def _is_matrix(kind: pa.DataType) -> bool:

@@ -19,6 +19,8 @@ changes"):
    offered again; a refused record is an error.
 8. *A group that rebalances again* while it commits or seeks is not an error of the worker.
 9. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
+10. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
+    read, aiokafka goes on at the oldest one with a line at INFO, and every fold would be wrong.
 """
 
 import asyncio
@@ -36,6 +38,7 @@ from faust.types import TP, AppT
 from faust.types.tuples import Message
 
 from streams.away import noticed, until_back
+from streams.clock import monotonic_s
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
 
@@ -82,8 +85,19 @@ class BatchSchema(faust.Schema[bytes, Batch]):
         return decode
 
 
+class LogGap(Exception):  # noqa: N818  says what is the case
+    """Records that were not read yet are no longer in their topic.
+
+    Operator action: restore what is missing from the archive into a new run, or accept the loss by
+    setting the group's offset to the beginning of the topic.
+    """
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
+
+    # When the group was last asked and still knew this worker, on the monotonic clock.
+    member_at_s = -math.inf
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -107,8 +121,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""
         await super().on_start()
         consumer = cast(AIOKafkaConsumer, self._consumer)
-        membership = consumer._coordinator._coordination_task  # noqa: SLF001  no public name
-        membership.add_done_callback(self._on_membership_end)
+        coordinator = consumer._coordinator  # noqa: SLF001  no public name
+        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001
+        ask = coordinator._do_heartbeat  # noqa: SLF001
+
+        async def heartbeat() -> bool:
+            asked_s = monotonic_s()
+            is_known = bool(await ask())
+            if is_known:
+                self.member_at_s = asked_s
+            return is_known
+
+        coordinator._do_heartbeat = heartbeat  # noqa: SLF001
 
     def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
@@ -122,10 +146,36 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  signature of the base
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, int] = {}
+        # Where each partition goes on, as far as it was committed or handed on.
+        self._goes_on: dict[TP, int] = {}
         self._revoke_hooks: list[RevokeHook] = []
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def member_at_s(self) -> float:
+        """Return when the group was last asked and still knew this worker, monotonic seconds."""
+        return float(cast(ConsumerThread, self._thread).member_at_s)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to what was committed, and expect the log to go on there."""
+        committed: Mapping[TP, int] = await super().seek_to_committed()
+        self._goes_on = {tp: offset for tp, offset in committed.items() if offset is not None}
+        return committed
+
+    async def _check_joined(self, tp: TP, offset: int) -> None:
+        """Refuse to go on behind a gap; markers of transactions leave holes that are none."""
+        expected = self._goes_on.get(tp, offset)
+        if offset <= expected:
+            return
+        begins = (await self._thread.earliest_offsets(tp)).get(tp, 0)
+        if begins > expected:
+            raise LogGap(
+                f"{tp.topic}:{tp.partition} was read up to offset {expected}, and begins at "
+                f"{begins} by now: the {begins - expected} records between were deleted unread. "
+                "Restore the run from its archive; or accept the loss by setting the offset of "
+                f"group {self.app.conf.id} there to {begins}"
+            )
 
     def advance(self, tp: TP, next_offset: int) -> None:
         """Say that everything before ``next_offset`` is durable; it is committed by and by."""
@@ -170,6 +220,9 @@ class Consumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
+                if not self._is_changelog_tp(tp):
+                    await self._check_joined(tp, fetched[0].offset)
+                    self._goes_on[tp] = fetched[-1].offset + 1
                 for message in self._messages(tp, fetched):
                     yield tp, message
 

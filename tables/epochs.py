@@ -1,5 +1,6 @@
 """Epochs as the stages use them: the document and its models, loaded once by digest."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -10,9 +11,11 @@ from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from models.model_set import ModelSet
 from models.risk.sessions import Sessions
 from streams.epochs import Epoch
-from streams.errors import SettingsError
+from streams.errors import RecordError, SettingsError
 from tables.calendars import decode_sessions
 from tables.stores.artifacts import Artifacts
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class LoadedEpoch(NamedTuple):
@@ -47,12 +50,19 @@ class Epochs:
 
         Raises
         ------
+        RecordError
+            ``BAD_DIGEST`` if the text can be no digest: whoever made that record is no stage.
+        ArtifactMissing
+            If the document or the models are not here.
         SettingsError
             If the document names another feature pipeline than this program computes, or models
             that were fitted on another.
         """
         loaded = self._loaded.get(digest)
         if loaded is None:
+            if not _DIGEST.fullmatch(digest):
+                text = f"epoch_digest was {digest[:80]!r}; expected 64 hexadecimal digits"
+                raise RecordError("BAD_DIGEST", text)
             epoch = msgspec.convert(self._artifacts.load_json(digest), Epoch)
             _check_pipeline(epoch)
             sessions = {

@@ -122,8 +122,11 @@ def _refuse_intent(account: Account, said: OrderIntent | TargetIntent, day: int)
 def _is_never_late(account: Account, said: Instruction) -> bool:
     """Tell whether a record may be old: it only makes the account more careful, or its id is known.
 
-    All executions of an open order are remembered, so an unknown one of it is new.
+    All executions of an open order are remembered, so an unknown one of it is new. A decision that
+    was answered is a fact, however late its worker comes back to tell it.
     """
+    if isinstance(said, DecidedIntent):
+        return True
     if isinstance(said, VenueExecution):
         return account.reservations.find(said.decision_id) is not None
     return isinstance(said, TradingState) and said.action != "resume"

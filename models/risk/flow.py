@@ -46,6 +46,19 @@ class OrderFlow:
         self.n_today += 1
         self._count(sent)
 
+    def without(self, strategy: str, symbol: str, lots: int) -> "OrderFlow":
+        """Return the flow without the newest order of this kind, which was never sent after all."""
+        recent = list(self.recent)
+        for at in range(len(recent) - 1, -1, -1):
+            if (recent[at].strategy, recent[at].symbol, recent[at].lots) == (
+                strategy,
+                symbol,
+                lots,
+            ):
+                del recent[at]
+                return OrderFlow(tuple(recent), self.n_today - 1)
+        return self
+
     def forget(self, now_ns: int) -> None:
         """Let go what is older than the windows that look at it."""
         while self._last_second and self._last_second[0] <= now_ns - SECOND_NS:

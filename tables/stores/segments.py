@@ -65,7 +65,11 @@ class Segments:
     def __init__(
         self, folder: Path, segment_bytes: int = SEGMENT_BYTES, limit_bytes: int = LIMIT_BYTES
     ) -> None:
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
         self.folder = private_folder(folder)
+        for path in new:
+            # What is durable in a folder whose own name is not is lost with it.
+            fsync_folder(path.parent)
         self.limit_bytes = limit_bytes
         self.n_records = 0
         # When the oldest waiting record was written; 0 if none waits.

@@ -116,13 +116,14 @@ class Spill:
             and be sent then.
         """
         payload = _encode(record)
-        async with self._room:
-            asked = _Asked(payload, asyncio.get_running_loop().create_future())
-            self._queue.append(asked)
-            self._n_asked += 1
-            if self._writing is None or self._writing.done():
-                self._writing = asyncio.create_task(self._write())
-            await asked.durable
+        # Given back by the writer: who no longer waits leaves his record in the queue.
+        await self._room.acquire()
+        asked = _Asked(payload, asyncio.get_running_loop().create_future())
+        self._queue.append(asked)
+        self._n_asked += 1
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await asked.durable
 
     async def drain(self, send: Send) -> int:
         """Send what waits, in the order in which it came, until nothing does; count it.
@@ -162,6 +163,7 @@ class Spill:
             self._n_asked -= len(group)
             self._show(full=isinstance(failed, SpillFull))
             for one in group:
+                self._room.release()
                 if one.durable.done():
                     continue
                 if failed is None:

@@ -11,13 +11,17 @@ import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
+from confluent_kafka import TopicPartition as NewPartition
+from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
+from streams.clock import monotonic_s
 from streams.partitions import partition_of
 from streams.transport import (
     FETCH_MAX_WAIT_MS,
     MAX_BATCH_RECORDS,
     Batch,
+    LogGap,
     Outgoing,
     Record,
     consumer_of,
@@ -213,6 +217,41 @@ async def test_commit_when_progress_is_said_then_exactly_that_is_committed(
         await until(lambda: sum(len(event.value) for event in again.events) == 13)
         assert [record.offset for record in again.records(0)] == list(range(3, 10))
         assert [record.offset for record in again.records(1)] == list(range(4, 10))
+
+
+async def test_consumer_when_the_log_has_lost_what_was_not_read_then_the_worker_ends(
+    broker: str, tmp_path: Path
+) -> None:
+    """Read up to 3, deleted up to 7: it says so instead of going on at 7; at 3 it goes on."""
+    await created(broker, "tr-gap")
+    partitions = [TP("tr-gap", 0), TP("tr-gap", 1)]
+    async with taking(broker, "tr-gap", tmp_path) as taken:
+        await producer_of(taken.app).send_all(outgoing("tr-gap", 20))
+        await until(lambda: sum(len(event.value) for event in taken.events) == 20)
+        for partition in partitions:
+            consumer_of(taken.app).advance(partition, 3)
+    deleted = [NewPartition("tr-gap", 0, 7), NewPartition("tr-gap", 1, 3)]
+    admin = AdminClient({"bootstrap.servers": broker})
+    for answer in admin.delete_records(deleted).values():
+        await asyncio.to_thread(answer.result, _END_S)
+    async with taking(broker, "tr-gap", tmp_path / "again") as again:
+        await until(lambda: bool(again.app.crash_reason))
+        assert isinstance(again.app.crash_reason, LogGap)
+        said = str(again.app.crash_reason)
+        assert "tr-gap:0 was read up to offset 3, and begins at 7 by now: the 4 records" in said
+        assert again.records(0) == []
+
+
+async def test_consumer_when_it_is_a_member_then_says_when_it_was_one_last(
+    broker: str, tmp_path: Path
+) -> None:
+    """By the heartbeats that the group has answered, one a second at least."""
+    await created(broker, "tr-beat")
+    async with taking(broker, "tr-beat", tmp_path) as taken:
+        consumer = consumer_of(taken.app)
+        began_s = monotonic_s()
+        await until(lambda: consumer.member_at_s() > began_s)
+        assert consumer.member_at_s() <= monotonic_s()
 
 
 async def test_membership_when_its_task_fails_then_the_worker_ends(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents import aside as asides
 from agents.aside import Aside
 from agents.risk import KeptBook
+from streams.clock import monotonic_s
 from streams.instructions import TargetIntent
 from streams.transport import Outgoing
 from tables.stores.errors import SpillFailed, SpillFull
 from tables.stores.spill import Spill
 from tables.views.problems import ProblemError
+from tests.builders import letters
 from tests.unit.agents.test_risk_targets import Asked
 
 
@@ -33,7 +37,8 @@ class Broker:
 class World:
     """A book, the one aside, and a producer."""
 
-    def __init__(self, root: Path, spill: Spill, alone_s: float) -> None:
+    def __init__(self, root: Path, spill: Spill, alone_until_s: float = math.inf) -> None:
+        self.alone_until_s = alone_until_s
         self.log = Asked(root / "artifacts")
         self.log.warm()
         self.broker = Broker()
@@ -42,7 +47,7 @@ class World:
             lambda: self.broker,  # type: ignore[arg-type, return-value]  it sends, no more is asked
             "portfolio-events",
             self.log.epochs,
-            alone_s,
+            lambda: self.alone_until_s,
         )
 
     @property
@@ -69,7 +74,7 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Give a world whose worker is the only one."""
     async with Spill(tmp_path / "spill") as spill:
-        yield World(tmp_path, spill, alone_s=float("inf"))
+        yield World(tmp_path, spill)
 
 
 async def test_decide_when_asked_twice_then_the_second_sees_the_first(world: World) -> None:
@@ -110,12 +115,48 @@ async def test_settle_when_the_fold_has_taken_it_over_then_the_copy_is_let_go(
 
 
 async def test_decide_when_others_may_own_the_portfolio_then_is_refused(tmp_path: Path) -> None:
-    """Behind the session time-out another worker may decide; this one must not."""
+    """The group was not heard of for so long that another worker may decide before this one has."""
     async with Spill(tmp_path / "spill") as spill:
-        world = World(tmp_path, spill, alone_s=-1.0)
+        world = World(tmp_path, spill, monotonic_s() + 0.5)
         with pytest.raises(ProblemError, match="503 BROKER_AWAY"):
             await world.decide(1)
         assert (spill.n_records, world.aside.copy_of("main")) == (0, None)
+
+
+async def test_settle_when_the_fold_does_not_come_to_it_then_nobody_waits_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All stands in the log before what is appended next: the copy goes, and it is said."""
+    monkeypatch.setattr(asides, "_TAKEN_OVER_S", 0.3)
+    await world.decide(1)
+    settling = asyncio.create_task(world.aside.settle(lambda _: world.book))
+    async with asyncio.timeout(5):
+        await world.aside.settled("main")
+    settling.cancel()
+    assert (len(world.broker.sent), world.aside.copy_of("main")) == (1, None)
+    assert "not all of 1 decisions aside are in its book" in caplog.text
+
+
+async def test_decided_when_it_is_told_days_later_then_it_is_in_the_book_all_the_same(
+    world: World,
+) -> None:
+    """It was answered: its worker died, and came back behind what the book remembers ids for."""
+    said = await world.decide(1)
+    await world.aside.tell()
+    (record,) = world.broker.sent
+    memory = world.book.account.kept.memory
+    memory.forget(memory.day + 3, lambda _: False)
+    fields = json.loads(record.value)
+    log = world.log
+    for _ in range(2):
+        assert letters(log.give(log.say(fields["record"], **without(fields)))) == []
+    orders = world.book.account.reservations.orders
+    assert [(order.order_id, order.lots) for order in orders] == [(said["decision_id"], 500)]
+
+
+def without(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's fields but its name."""
+    return {name: value for name, value in fields.items() if name != "record"}
 
 
 async def test_decide_when_nothing_more_can_be_kept_then_says_so_and_goes_on(
@@ -123,7 +164,7 @@ async def test_decide_when_nothing_more_can_be_kept_then_says_so_and_goes_on(
 ) -> None:
     """The limit of the disk's folder is an answer, not a loss."""
     async with Spill(tmp_path / "spill", segment_bytes=4_096, limit_bytes=8_192) as spill:
-        world = World(tmp_path, spill, alone_s=float("inf"))
+        world = World(tmp_path, spill)
         full = None
         while full is None:
             try:
@@ -148,9 +189,13 @@ async def test_decide_when_an_order_could_not_be_kept_then_it_is_wanted_again(
 
     with monkeypatch.context() as patched:
         patched.setattr(Spill, "put", fails)
-        with pytest.raises(ProblemError, match=f"503 BUFFER_{code}"):
-            await world.decide(1)
+        for _ in range(3):
+            with pytest.raises(ProblemError, match=f"503 BUFFER_{code}"):
+                await world.decide(1)
     assert (await world.decide(1))["quantity"] == 500
+    copy = world.aside.copy_of("main")
+    assert copy is not None
+    assert (copy.account.kept.flow.n_today, copy.account.kept.flow.in_last_second()) == (1, 1)
 
 
 async def test_settle_when_the_disk_failed_then_the_portfolio_waits_for_nothing(

@@ -264,9 +264,20 @@ def test_epoch_when_it_contradicts_then_is_a_letter(tmp_path: Path) -> None:
     assert reasons(world.run.take(said)) == [
         "LAYOUT_CHANGED",
         "FOREIGN_CLOCK",
-        "LAYOUT_CHANGED",
+        "FOREIGN_CLOCK",
         "EPOCH_CONFLICT",
     ]
+
+
+def test_epoch_when_a_stranger_announces_it_then_nothing_stops(tmp_path: Path) -> None:
+    """Its document is not here and is not asked for; a text that is no digest is a letter too."""
+    world = TickWorld(tmp_path).start()
+    said = [
+        notice("0" * 64, 10, number=2, clock_id="stranger"),
+        notice("../../etc/passwd", 11, number=2),
+        notice("", 12, number=2),
+    ]
+    assert reasons(world.run.take(said)) == ["FOREIGN_CLOCK", "BAD_DIGEST", "BAD_DIGEST"]
 
 
 def test_epoch_when_it_cannot_be_loaded_then_the_stage_stops(tmp_path: Path) -> None:

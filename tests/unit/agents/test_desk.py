@@ -46,7 +46,7 @@ class Log:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Give a world whose worker is the only one."""
     async with Spill(tmp_path / "spill") as spill:
-        yield World(tmp_path, spill, alone_s=float("inf"))
+        yield World(tmp_path, spill)
 
 
 async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_once(

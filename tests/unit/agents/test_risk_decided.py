@@ -10,7 +10,7 @@ import pytest
 from agents import risk
 from streams import metrics
 from streams.transport import Record
-from tests.builders import MIDNIGHT, letters
+from tests.builders import letters
 from tests.unit.agents.test_risk import all_at, read
 from tests.unit.agents.test_risk_records import ONE
 from tests.unit.agents.test_risk_targets import Asked
@@ -82,7 +82,6 @@ def test_decided_when_repeated_then_says_nothing_twice(
         ({}, {"symbol": "ZZZ"}, "UNKNOWN_SYMBOL"),
         ({}, {"quantity": 2.5}, "BAD_QUANTITY"),
         ({}, {"action": "WAIT"}, "WRONG_TYPE"),
-        ({"ts_event": MIDNIGHT - 10 * 86_400 * 10**9}, {}, "RECORD_TOO_OLD"),
     ],
 )
 def test_decided_when_it_is_none_then_is_a_letter(

@@ -282,6 +282,20 @@ async def test_run_when_partitions_are_revoked_then_keeps_state_before_progress(
     assert world.stage._tasks == {}
 
 
+async def test_run_when_a_step_does_not_end_then_a_revocation_ends_the_worker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker takes nothing: the group waits for nobody, and no progress is told."""
+    monkeypatch.setattr("agents.stage._STOP_S", 0.05)
+    world.producer.gate = asyncio.Event()
+    world.feed(0, b"one")
+    await world.settle()
+    await world.revoke(0)
+    (error,) = world.crashes
+    assert "echo partition 0: a step did not end within 0.05 s" in str(error)
+    assert world.log == []
+
+
 async def test_run_when_a_partition_comes_back_then_begins_from_its_table(world: World) -> None:
     """The new owner reads the snapshot of the old one."""
     world.feed(0, b"one")

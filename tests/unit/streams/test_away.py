@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 from aiokafka.errors import (
@@ -17,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from streams import away, metrics
-from streams.away import is_away, noticed, until_back
+from streams.away import is_away, n_waiting, noticed, until_back
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,24 @@ async def test_noticed_when_it_takes_long_then_is_said_and_shown_until_it_ends(
     first, second = caplog.messages
     assert "away" in first
     assert "back after" in second
+
+
+async def test_noticed_when_the_loop_stands_still_then_nobody_is_away_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The acknowledgement came in time; the loop came to it late, and before the notice was due."""
+    monkeypatch.setattr(away, "NOTICED_S", 0.05)
+    loop = asyncio.get_running_loop()
+    acknowledged = loop.create_future()
+
+    async def send() -> None:
+        with noticed():
+            await acknowledged
+
+    sending = asyncio.create_task(send())
+    await asyncio.sleep(0.01)
+    loop.call_soon(time.sleep, 0.1)  # another partition's fold
+    acknowledged.set_result(None)
+    await sending
+    await asyncio.sleep(0.1)
+    assert (n_waiting(), metrics.BROKER_AWAY._value.get()) == (0, 0)

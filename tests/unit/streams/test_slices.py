@@ -1,5 +1,6 @@
 """The slice on the wire: what goes in comes out, and nothing else is taken for one."""
 
+import contextlib
 import gc
 from collections.abc import Callable
 
@@ -254,3 +255,50 @@ def test_meta_when_made_with_an_impossible_place_then_is_refused() -> None:
     for wrong in ({"chunk": 1}, {"chunk": -1}, {"partition": 1}, {"partition": -1}):
         with pytest.raises(ValueError, match="partition"):
             SliceMeta(**(fields | wrong))
+
+
+def packed(n_rows: int, compression: str | None) -> bytes:
+    """Encode rows of equal values as Arrow can."""
+    columns = [pa.array(["A"] * n_rows, pa.utf8()), pa.array(np.zeros(n_rows))]
+    batch = pa.RecordBatch.from_arrays(columns, names=["symbol", "close"])
+    schema = batch.schema.with_metadata({b"tradewind": ABOUT})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, schema, options=options) as writer:
+        writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+def test_decode_when_columns_are_compressed_then_refuses_before_it_makes_them(
+    compression: str,
+) -> None:
+    """A million rows in a few kB take no memory: the header is enough to refuse them."""
+    data = packed(1_000_000, compression)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(RecordError, match="compressed"):
+        Slice.decode(data)
+    assert pa.total_allocated_bytes() == before
+
+
+@pytest.mark.parametrize(("n_rows", "is_fine"), [(0, True), (512, True), (513, False)])
+def test_decode_when_there_are_more_rows_than_a_slice_has_then_refuses(
+    n_rows: int, *, is_fine: bool
+) -> None:
+    """512 rows are the most that the bars stage puts into one."""
+    data = packed(n_rows, None)
+    if is_fine:
+        assert Slice.decode(data).n_rows == n_rows
+    else:
+        with pytest.raises(RecordError, match="513 rows; expected at most 512"):
+            Slice.decode(data)
+
+
+def test_decode_when_any_byte_of_a_header_is_another_then_only_a_record_error_comes() -> None:
+    """The header is read by hand, so no place in it may lead out of it."""
+    data = proposal(small(), {}).encode()
+    end = data.index(b"AAACCC")
+    for at in range(end):
+        for other in (0x00, 0x7F, 0xFF):
+            with contextlib.suppress(RecordError):
+                Slice.decode(data[:at] + bytes([other]) + data[at + 1 :])

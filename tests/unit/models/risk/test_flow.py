@@ -57,3 +57,14 @@ def test_flow_when_made_from_what_was_kept_then_counts_the_same() -> None:
     assert (again.in_last_second(), again.n_today) == (flow.in_last_second(), 3)
     again.new_day()
     assert again.n_today == 0
+
+
+def test_without_when_an_order_was_never_sent_then_the_newest_of_its_kind_goes() -> None:
+    """What an older equal one left stays; of another kind nothing goes."""
+    flow = OrderFlow()
+    for one in (sent(1), sent(5, 2), sent(7)):
+        flow.note(one)
+    left = flow.without("s", "AAA", 1)
+    assert (left.n_today, [one.at_ns for one in left.recent]) == (2, [1, 5])
+    assert left.last_equal_ns("AAA", 1, 0) == 1
+    assert flow.without("s", "AAA", -1) is flow

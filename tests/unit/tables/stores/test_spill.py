@@ -1,6 +1,7 @@
 """The outage buffer: accepted means durable, drained means sent once and in order."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import subprocess
@@ -38,6 +39,35 @@ class Sent(list[Outgoing]):
 def gauge(name: str, spill: str) -> float | None:
     """Return what a metric of a spill shows."""
     return REGISTRY.get_sample_value(f"tradewind_spill_{name}", {"spill": spill})
+
+
+async def test_put_when_the_disk_hangs_then_no_more_than_the_queue_holds_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gives up leaves his record, and its place in the queue, until the disk has it."""
+    monkeypatch.setattr(spill_module, "QUEUE_RECORDS", 100)
+    gate, append = threading.Event(), Segments.append
+
+    def hangs(self: Segments, payloads: Sequence[bytes]) -> None:
+        gate.wait()
+        append(self, payloads)
+
+    async with Spill(tmp_path) as spill:
+        monkeypatch.setattr(Segments, "append", hangs)
+
+        async def impatient(n: int) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await spill.put(record(n))
+
+        for _ in range(3):
+            await asyncio.gather(*(impatient(n) for n in range(90)))
+        assert spill.n_records == 100
+        gate.set()
+        await spill.put(record(1_000))
+        sent = Sent()
+        await spill.drain(sent)
+        assert len(sent) == 101
 
 
 async def test_drain_when_the_broker_is_back_then_sends_all_in_order(tmp_path: Path) -> None:

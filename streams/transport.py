@@ -122,8 +122,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = cast(AIOKafkaConsumer, self._consumer)
         coordinator = consumer._coordinator  # noqa: SLF001  no public name
-        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001
-        ask = coordinator._do_heartbeat  # noqa: SLF001
+        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001  no public name
+        ask = coordinator._do_heartbeat  # noqa: SLF001  no public name
 
         async def heartbeat() -> bool:
             asked_s = monotonic_s()
@@ -132,7 +132,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 self.member_at_s = asked_s
             return is_known
 
-        coordinator._do_heartbeat = heartbeat  # noqa: SLF001
+        coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
 
     def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()

@@ -28,8 +28,9 @@ _QUEUE_BATCHES = 8
 # A snapshot that is due waits for a pause of this length, so that it does not stand in the way of a
 # bar on its way through the chain; without a pause it is taken after so many steps all the same.
 _PAUSE_S = 0.1
-# What a step in flight may take when its partition goes: below the group's rebalance time-out.
-_STOP_S = 10.0
+# What a step in flight may take when its partition goes. An outage is waited for while nothing
+# moves; whoever has to let go is not waited for without end.
+_STOP_S = 60.0
 _STEPS_WITHOUT_PAUSE = 64
 
 # However little was folded, progress is never older than this: far below every topic's retention.

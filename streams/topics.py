@@ -117,6 +117,8 @@ PORTFOLIO_EVENTS = TopicSpec(
         "slice": "prediction",
         "venue_execution": "execution",
         "order_intent": "user",
+        "target_intent": "serving",
+        "decided_intent": "serving",
         "limit_change": "user",
         "trading_state": "user",
         "book_open": "user",

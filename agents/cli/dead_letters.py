@@ -11,11 +11,12 @@ from rich.table import Table
 
 from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Run, Stack, servers_of
-from agents.cli.letter_log import Letter, LetterLog
+from agents.cli.letter_log import Letter, LetterLog, Sent
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home
 from streams.errors import SettingsError
 from streams.timestamps import format_ns
+from tables.stores.replayed_letters import ReplayedLetters
 
 _NS_PER_MS = 1_000_000
 
@@ -84,28 +85,42 @@ def replay(
     run: Run = "",
     reason: _Reason = "",
     *,
+    again: Annotated[bool, typer.Option(help="Also those that were sent again before.")] = False,
     as_json: _Json = False,
 ) -> None:
     """Send dead letters once more to where they came from, by id or by reason.
 
-    What was wrong must be mended first, or they come back. A tick without trade_id or seq that is
-    sent again twice counts twice.
+    What was wrong must be mended first, or they come back. What was sent again before is left out,
+    unless --again asks for it: a tick without trade_id or seq counts twice then.
     """
+    sent: list[Sent] = []
     with spoken_errors():
         if bool(ids) == bool(reason):
             raise SettingsError("replay was given neither ids nor --reason, or both; expected one")
-        log = _log_of(stack, run)
-        letters = _named(log, ids) if ids else _found(log, reason)
-        with admin_act(stack_home(stack), "dead-letters replay", on=reason or "by id") as outcome:
-            sent = asyncio.run(log.replay(letters))
-            outcome.detail = f"{len(sent)} records"
+        home, log = stack_home(stack), _log_of(stack, run)
+        known = ReplayedLetters(home, run)
+        found = _named(log, ids) if ids else _found(log, reason)
+        before = set() if again else known.ids()
+        letters = [one for one in found if one.id not in before]
+
+        def note(one: Sent) -> None:
+            known.note(one.id)
+            sent.append(one)
+
+        with admin_act(home, "dead-letters replay", on=reason or "by id") as outcome:
+            try:
+                asyncio.run(log.replay(letters, note))
+            finally:
+                outcome.detail = f"{len(sent)} records"
     for one in sent:
         if as_json:
             typer.echo(json.dumps(one._asdict()))
         else:
             typer.echo(f"{one.id} stands in {one.topic}:{one.partition}:{one.offset} now")
     if not as_json:
-        typer.echo(f"{len(sent)} records sent again.")
+        left = len(found) - len(letters)
+        told = f", {left} were before and are left out; --again sends them too" if left else ""
+        typer.echo(f"{len(sent)} records sent again{told}.")
 
 
 def _log_of(stack: str, run: str) -> LetterLog:
@@ -117,7 +132,9 @@ def _found(log: LetterLog, reason: str) -> list[Letter]:
 
 
 def _named(log: LetterLog, ids: list[str]) -> list[Letter]:
-    known = {letter.id: letter for letter in asyncio.run(log.read())}
+    # Of a record that a role beside the stage refused too, the stage's own letter is meant.
+    found = sorted(asyncio.run(log.read()), key=Letter.is_beside, reverse=True)
+    known = {letter.id: letter for letter in found}
     for one in ids:
         if one not in known:
             raise SettingsError(

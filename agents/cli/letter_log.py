@@ -1,6 +1,6 @@
 """The dead letters of a run as a person uses them: looked through, looked at, sent again."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,10 @@ from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS, VENUE_E
 _SENDABLE = (MARKET_TICKS.name, PORTFOLIO_EVENTS.name, VENUE_EXECUTIONS.name)
 
 
+# Roles that read what stages read as well.
+_BESIDE = ("archive", "forensics", "explain")
+
+
 class Letter(NamedTuple):
     """A dead letter: its id names where the record stood, ``raw`` are the record's own bytes."""
 
@@ -27,6 +31,10 @@ class Letter(NamedTuple):
     topic: str
     key: bytes | None
     raw: bytes
+
+    def is_beside(self) -> bool:
+        """Tell whether a role refused it that only reads what a stage reads as well."""
+        return self.stage in _BESIDE
 
 
 class Sent(NamedTuple):
@@ -46,20 +54,26 @@ class LetterLog:
     run: str
 
     async def read(self) -> list[Letter]:
-        """Return all letters that the topic holds, in order of time, each id once."""
-        found: dict[str, Letter] = {}
+        """Return all letters that the topic holds, in order of time, each of a stage once.
+
+        A record that the book and a role beside it both refuse has two letters of one id.
+        """
+        found: dict[tuple[str, str], Letter] = {}
         places = await partitions(self.servers, prefix_of(self.run) + DEAD_LETTERS.name)
         async with reading(self.servers) as consumer:
             for place in places:
                 async for said in records(consumer, place):
                     letter = _letter(said)
-                    found.setdefault(letter.id, letter)
-        return sorted(found.values(), key=lambda letter: (letter.timestamp_ms, letter.id))
+                    found.setdefault((letter.id, letter.stage), letter)
+        return sorted(
+            found.values(), key=lambda letter: (letter.timestamp_ms, letter.id, letter.stage)
+        )
 
-    async def replay(self, letters: Iterable[Letter]) -> list[Sent]:
+    async def replay(self, letters: Iterable[Letter], sent: Callable[[Sent], None]) -> None:
         """Append the bytes of letters to the topics they came from, each under its own key.
 
-        The partition follows from the key, so what stood in a wrong one comes to its own.
+        The partition follows from the key, so what stood in a wrong one comes to its own. ``sent``
+        is told of each as soon as the broker has it.
 
         Raises
         ------
@@ -74,7 +88,8 @@ class LetterLog:
         )
         await producer.start()
         try:
-            return [await _send(producer, letter) for letter in letters]
+            for letter in letters:
+                sent(await _send(producer, letter))
         finally:
             await producer.stop()
 
@@ -86,6 +101,12 @@ async def _send(producer: AIOKafkaProducer, letter: Letter) -> Sent:
 
 
 def _refuse_unsendable(letter: Letter, prefix: str) -> None:
+    if letter.is_beside():
+        raise RecordError(
+            "NOT_SENDABLE",
+            f"{letter.id} is of the role {letter.stage}, which only reads along: the book has "
+            "taken that record, and would take it twice",
+        )
     if letter.topic.removeprefix(prefix) not in _SENDABLE or letter.key is None:
         raise RecordError(
             "NOT_SENDABLE",

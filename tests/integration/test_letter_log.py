@@ -3,13 +3,13 @@
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from agents.cli.letter_log import LetterLog
+from agents.cli.letter_log import LetterLog, Sent
 from agents.run.topic_log import reading, records
 from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter, Origin
 from streams.errors import RecordError
 from streams.partitions import partition_of
-from streams.topics import DEAD_LETTERS, MARKET_TICKS
+from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS
 from tests.integration.test_book_log import declare
 
 pytestmark = pytest.mark.broker
@@ -18,20 +18,42 @@ RUN = "letter-log"
 TICK = b'{"symbol": "AAA", "ts_event": "2026-01-05T14:30:00Z", "price": 1.5}'
 
 
-async def bury(broker: str, *letters: DeadLetter) -> None:
+async def bury(broker: str, *letters: DeadLetter, run: str = RUN) -> None:
     """Write letters as a stage does."""
     producer = AIOKafkaProducer(bootstrap_servers=broker)
     await producer.start()
     try:
         for one in letters:
             await producer.send_and_wait(
-                prefix_of(RUN) + DEAD_LETTERS.name,
+                prefix_of(run) + DEAD_LETTERS.name,
                 one.raw,
                 key=one.origin.id().encode(),
                 headers=one.headers(),
             )
     finally:
         await producer.stop()
+
+
+def never(_sent: Sent) -> None:
+    """Expect that nothing is sent."""
+    raise AssertionError("a letter was sent beside one that cannot be")
+
+
+async def test_letters_when_a_role_beside_the_book_refused_it_too_then_that_one_is_not_sent(
+    broker: str,
+) -> None:
+    """The book has taken the record: an old halt would halt again."""
+    run = "letter-beside"
+    await declare(broker, run)
+    origin = Origin(prefix_of(run) + PORTFOLIO_EVENTS.name, 0, 7, 0, b"main")
+    of_book = DeadLetter.of(RecordError("BAD_LIMIT", "x"), origin, "risk", b"{}")
+    of_archive = DeadLetter.of(RecordError("REFUSED_BY_SQL", "x"), origin, "archive", b"{}")
+    await bury(broker, of_book, of_archive, run=run)
+    log = LetterLog(broker, run)
+    first, second = sorted(await log.read(), key=lambda letter: letter.stage)
+    assert (first.stage, second.stage, first.id) == ("archive", "risk", second.id)
+    with pytest.raises(RecordError, match="the role archive, which only reads along"):
+        await log.replay([first], never)
 
 
 async def test_letters_when_read_and_sent_again_then_stand_where_they_belong(broker: str) -> None:
@@ -49,8 +71,10 @@ async def test_letters_when_read_and_sent_again_then_stand_where_they_belong(bro
     assert [letter.reason for letter in found] == ["LATE", "BAD_COLUMN"]
     assert (found[0].raw, found[0].key, found[0].topic) == (TICK, b"AAA", ticks)
     with pytest.raises(RecordError, match="NOT_SENDABLE"):
-        await log.replay(found)
-    (sent,) = await log.replay(found[:1])
+        await log.replay(found, never)
+    again: list[Sent] = []
+    await log.replay(found[:1], again.append)
+    (sent,) = again
     assert (sent.topic, sent.partition) == (ticks, partition_of("AAA", 1))
     async with reading(broker) as consumer:
         place = TopicPartition(ticks, sent.partition)

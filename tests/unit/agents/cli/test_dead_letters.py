@@ -1,7 +1,8 @@
 """The commands about dead letters, on letters that are played."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 import typer
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from agents.cli import dead_letters
 from agents.cli.letter_log import Letter, Sent
+from streams.errors import SettingsError
 
 
 def letter(number: int, reason: str = "LATE", raw: bytes = b'{"symbol":"AAA"}') -> Letter:
@@ -23,21 +25,25 @@ class PlayedLog:
     def __init__(self, *letters: Letter) -> None:
         self.letters = list(letters)
         self.replayed: list[str] = []
+        self.breaks_at = -1
 
     async def read(self) -> list[Letter]:
         """Return all."""
         return self.letters
 
-    async def replay(self, letters: Iterable[Letter]) -> list[Sent]:
-        """Note them."""
-        sent = [Sent(one.id, one.topic, 0, 90 + at) for at, one in enumerate(letters)]
-        self.replayed += [one.id for one in sent]
-        return sent
+    async def replay(self, letters: Iterable[Letter], sent: Callable[[Sent], None]) -> None:
+        """Note them, as far as the broker goes."""
+        for at, one in enumerate(letters):
+            if at == self.breaks_at:
+                raise SettingsError("the broker has gone")
+            self.replayed.append(one.id)
+            sent(Sent(one.id, one.topic, 0, 90 + at))
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> PlayedLog:
+def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PlayedLog:
     """Give two late ticks and one that is no JSON."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
     played = PlayedLog(letter(1), letter(2), letter(3, "NOT_JSON", b"\xff{"))
     monkeypatch.setattr(dead_letters, "_log_of", lambda _stack, _run: played)
     return played
@@ -84,6 +90,19 @@ def test_replay_when_by_reason_then_sends_those(log: PlayedLog) -> None:
     assert log.replayed == ["market-ticks:0:1:0", "market-ticks:0:2:0"]
     assert "stands in market-ticks:0:91 now" in said
     assert "2 records sent again" in said
+
+
+def test_replay_when_it_was_sent_before_then_is_left_out_unless_asked_for(log: PlayedLog) -> None:
+    """Also what went before the broker did: the rest follows, and nothing twice."""
+    log.breaks_at = 1
+    assert say("replay", "--reason", "LATE").exit_code == 1
+    log.breaks_at = -1
+    said = say("replay", "--reason", "LATE").stdout
+    assert "1 records sent again, 1 were before and are left out" in said
+    assert log.replayed == ["market-ticks:0:1:0", "market-ticks:0:2:0"]
+    assert "0 records sent again, 2 were" in say("replay", "--reason", "LATE").stdout
+    say("replay", "market-ticks:0:2:0", "--again")
+    assert log.replayed[2:] == ["market-ticks:0:2:0"]
 
 
 @pytest.mark.parametrize("words", [(), ("market-ticks:0:1:0", "--reason", "LATE"), ("x",)])

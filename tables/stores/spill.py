@@ -201,7 +201,7 @@ def read_record(payload: bytes) -> Outgoing:
     """
     try:
         return _decode(payload)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SegmentDamaged(
             f"a waiting record of {len(payload):,} bytes is none of this version ({error}); drain "
             "the folder with the version that wrote it"

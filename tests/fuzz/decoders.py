@@ -8,8 +8,11 @@ import json
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from agents.bars import _CLOCK_RECORD
 from models.risk.account import open_account
+from streams.audit import NO_HEAD, AuditHead, read_head
 from streams.codec import StateError
 from streams.errors import RecordError
 from streams.instructions import read_instruction, read_venue_execution
@@ -17,11 +20,17 @@ from streams.partitions import symbols_of
 from streams.records import read_json
 from streams.slices import Slice
 from streams.ticks import Placement, read_ticks, tick_bytes
+from streams.transport import Outgoing
 from tables.bars import BarsKept
 from tables.book import StoredAccount, decode_account, encode_account
 from tables.stamped import Stamped
+from tables.stores.blocks import any_behind, block, header_at, whole
+from tables.stores.errors import SegmentDamaged
+from tables.stores.spill import read_record
+from tables.views.decision_row import decode_decision
 from tests.builders import MIDNIGHT, bars, meta, proposal
 from tests.oracles import rules_of
+from tests.unit.tables.views.played import decision
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 _HERE = Placement(0, 2, frozenset(SYMBOLS), frozenset(symbols_of(0, SYMBOLS, 2)))
@@ -67,6 +76,7 @@ def _instructions() -> tuple[bytes, ...]:
     return (
         _json(record="order_intent", **said, **order),
         _target(),
+        _decided(),
         _json(record="limit_change", **said, **by, limits={"max_leverage": 1, "restricted": ["A"]}),
         _json(record="trading_state", **said, **by, action="halt", scope="symbol", name="AAA"),
         _json(record="book_open", **said, **by, cash="1.5", positions=[position]),
@@ -84,10 +94,42 @@ def _target() -> bytes:
     )
 
 
+def _decided() -> bytes:
+    made = decision(1, portfolio="main", symbol="AAA", intent_id="k")
+    return _json(
+        record="decided_intent",
+        portfolio="main",
+        ts_event=MIDNIGHT,
+        intent_id="k",
+        decision=msgspec.to_builtins(made),
+    )
+
+
+def _read_blocks(data: bytes) -> object:
+    """Read a segment as a restart does: whole blocks, and whether any stands behind a torn one."""
+    ends = [(offset, header.n_records) for offset, header in whole(data)]
+    return ends, any_behind(data, 0), header_at(data, 0)
+
+
+def _blocks() -> bytes:
+    return b"".join(b"".join(block([b"one", b"two" * n], MIDNIGHT)) for n in range(1, 4))
+
+
+def _head() -> bytes:
+    return msgspec.json.encode(AuditHead(
+        chain="00" * 32, first_seq=0, key_id="k", last_offset=9, last_seq=8, number=0, partition=0,
+        previous=NO_HEAD, root="11" * 32, run="r", sealed_ms=7, stack="s",
+    ))  # fmt: skip
+
+
 def _execution() -> bytes:
     names = {"execution_id": "e", "decision_id": "d", "symbol": "AAA", "kind": "fill"}
     how = {"side": "BUY", "quantity": 1, "price": 2.5, "fee": 0, "currency": "USD", "venue": "X"}
     return _json(record="venue_execution", portfolio="main", ts_event=MIDNIGHT, **names, **how)
+
+
+def _waiting() -> bytes:
+    return msgspec.msgpack.encode(Outgoing("t", b"k", b"value", [("n", b"1")], 0))
 
 
 def _slice() -> bytes:
@@ -119,5 +161,9 @@ DECODERS = (
     Decoder("slices", _read_slice, _RECORD, (_slice(),)),
     Decoder("bars' state", BarsKept.decode, _STATE, (BarsKept().encode(),)),
     Decoder("account's state", decode_account, _STATE, (_account(),)),
+    Decoder("decisions", decode_decision, _RECORD, (msgspec.json.encode(decision(1)),)),
+    Decoder("audit heads", read_head, (ValueError,), (_head(),)),
+    Decoder("outage buffer", read_record, (SegmentDamaged,), (_waiting(),)),
+    Decoder("segments", _read_blocks, (), (_blocks(),)),
     Decoder("stamps", Stamped.decode, (), (Stamped(7, b"state").encode(),)),
 )

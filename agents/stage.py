@@ -36,6 +36,10 @@ _STEPS_WITHOUT_PAUSE = 64
 # However little was folded, progress is never older than this: far below every topic's retention.
 _OLDEST_PROGRESS_S = 600.0
 
+# A worker that was taken for dead and wakes up may write an older state behind a newer one. Both
+# stand in the changelog until it is compacted, 600 s later; before that the owner's stands last.
+_WRITE_AGAIN_S = 300.0
+
 
 class Output(NamedTuple):
     """One record to send; ``topic`` is its name without the run prefix."""
@@ -181,6 +185,8 @@ class _PartitionTask:
         self.steps_due = 0
         self.dirty_since_s = 0.0
         self.next_offset: int | None = None
+        # What this task has written, and when.
+        self.written: dict[bytes, tuple[Stamped, float]] = {}
         self.fold = stage.new_fold(self.tp.partition, self._read)
         self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
         self.task.add_done_callback(self._on_done)
@@ -233,15 +239,21 @@ class _PartitionTask:
                     return await self.queue.get()
             except TimeoutError:
                 await self._persist()
-        while self.dirty:
-            left_s = self.dirty_since_s + _OLDEST_PROGRESS_S - clock.monotonic_s()
+        while (left_s := self._left_s()) is not None:
             if left_s <= 0:
-                await self._persist()
-                break
+                await (self._persist() if self.dirty else self._write_again())
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     return await self.queue.get()
         return await self.queue.get()
+
+    def _left_s(self) -> float | None:
+        """Return when something is due to be written, None if there is nothing."""
+        dues = [written_s + _WRITE_AGAIN_S for _, written_s in self.written.values()]
+        if self.dirty:
+            dues.append(self.dirty_since_s + _OLDEST_PROGRESS_S)
+        return min(dues) - clock.monotonic_s() if dues else None
 
     def _take(self, event: EventT[Any]) -> list[Record]:
         records = list(event.value)
@@ -279,12 +291,24 @@ class _PartitionTask:
         snapshot = self.fold.snapshot()
         self.stage.reach("before-table")
         for key, stamped in snapshot.states.items():
-            await self.stage.table.write(self.event, key, stamped)
-            self.stage.reach("after-table")
-            metrics.SNAPSHOT_BYTES.labels(name).inc(len(stamped.state))
+            await self._write(key, stamped)
+        await self._write_again()
         self.stage.reach("before-commit")
         consumer_of(self.stage.app).advance(self.tp, snapshot.next_offset)
         self.dirty = False
         self.steps_due = 0
         metrics.SNAPSHOT_SECONDS.labels(name).observe(clock.monotonic_s() - started)
         metrics.PROGRESS_OFFSET.labels(name, self.tp.partition).set(snapshot.next_offset)
+
+    async def _write_again(self) -> None:
+        """Write what has not changed for long once more."""
+        old_s = clock.monotonic_s() - _WRITE_AGAIN_S
+        for key, (stamped, written_s) in list(self.written.items()):
+            if written_s <= old_s:
+                await self._write(key, stamped)
+
+    async def _write(self, key: bytes, stamped: Stamped) -> None:
+        await self.stage.table.write(self.event, key, stamped)
+        self.stage.reach("after-table")
+        self.written[key] = stamped, clock.monotonic_s()
+        metrics.SNAPSHOT_BYTES.labels(self.stage.name).inc(len(stamped.state))

@@ -349,6 +349,24 @@ async def test_run_when_little_was_folded_then_progress_is_kept_in_time(
     assert world.sent()[-1] == [b"more"]
 
 
+async def test_run_when_nothing_changes_for_long_then_its_state_is_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sleeper that wakes up wrote an older state behind it: the owner's stands last again."""
+    monkeypatch.setattr("agents.stage._OLDEST_PROGRESS_S", 0.05)
+    monkeypatch.setattr("agents.stage._WRITE_AGAIN_S", 0.1)
+    world.feed(0, b"one")
+    await asyncio.sleep(0.4)
+    kept = [entry[1] for entry in world.log if entry[0] == "kept"]
+    assert len(kept) >= 3
+    assert set(kept) == {Stamped(1, b"s")}
+    assert [entry for entry in world.log if entry[0] == "progress"] == [("progress", 0, 1)]
+    await world.revoke(0)
+    n_entries = len(world.log)
+    await asyncio.sleep(0.2)
+    assert len(world.log) == n_entries
+
+
 async def test_run_when_there_is_no_pause_then_keeps_its_state_all_the_same(world: World) -> None:
     """Records without an end do not put a due snapshot off for ever."""
     for offset in range(200):

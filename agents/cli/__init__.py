@@ -26,6 +26,7 @@ MODULES = (
     "explain",
     "book",
     "dead_letters",
+    "topics",
     "token",
     "spill",
     "metrics",

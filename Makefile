@@ -99,6 +99,10 @@ up: $(STAMP) ## Start the stack in the background
 down: $(STAMP) ## Stop the stack; its data stays
 	$(BIN)/tradewind down $(ARGS)
 
+.PHONY: secrets
+secrets: ## Draw the secrets of docker/compose.yml that are not there yet
+	@$(PYTHON) docker/new_secrets.py
+
 .PHONY: clean
 clean: ## Remove what was built here; stacks and the environment stay
 	rm -rf build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -3,9 +3,11 @@
 A fault is a sentence: where, what was found, what was expected. A deployment without any has none.
 """
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def refused(words: Sequence[str]) -> str:
 
     It is parsed by the very parser that runs it, so an option that was renamed is found.
     """
-    command: Any = get_command(cli.program())
+    command = _program()
     context, rest = command.context_class(command, info_name="tradewind"), list(words)
     try:
         while hasattr(command, "resolve_command"):
@@ -45,6 +47,12 @@ def refused(words: Sequence[str]) -> str:
     except Exception as error:  # noqa: BLE001  whatever the parser says of a line
         return str(getattr(error, "message", "") or error)
     return ""
+
+
+@cache
+def _program() -> Any:  # noqa: ANN401  of click
+    """Return the whole program; importing its commands takes most of a line's time."""
+    return get_command(cli.program())
 
 
 def environment(profile: str, docker: Path = DOCKER) -> dict[str, str]:
@@ -60,7 +68,11 @@ def composed(profile: str, docker: Path = DOCKER) -> dict[str, Any]:
     def filled(found: re.Match[str]) -> str:
         return given.get(found[1], found[2] or "")
 
-    text = _VARIABLE.sub(filled, (docker / "compose.yml").read_text())
+    return copy.deepcopy(_parsed(_VARIABLE.sub(filled, (docker / "compose.yml").read_text())))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 

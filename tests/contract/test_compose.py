@@ -45,7 +45,7 @@ SLIPS: tuple[tuple[str, tuple[str, ...], Any, str], ...] = (
     ("web", ("privileged",), True, "web is privileged"),
     ("web", ("read_only",), False, "web may write its image"),
     ("web", ("ports",), ["8090:8090"], "expected this machine's loopback alone"),
-    ("web", ("ports",), ["127.0.0.1:8091:8090"], "and so does another"),
+    ("web", ("ports",), ["127.0.0.1:8091:8090"], "and so does worker"),
     ("web", ("networks",), ["inner"], "from a network without a way out"),
     ("web", ("logging",), {"driver": "json-file"}, "keeps logs without an end"),
     ("web", ("healthcheck",), None, "web has no health check"),

@@ -128,6 +128,7 @@ def of_role(role: Role) -> list[Manifest]:
     spec: Manifest = {"replicas": role.n, "selector": chosen}
     if role.is_stateful:
         spec["serviceName"] = role.name
+        spec["podManagementPolicy"] = "Parallel"
         spec["volumeClaimTemplates"] = [_own_claim()]
     else:
         # Two of one role would read the same partitions, and a second clock is refused.
@@ -166,8 +167,9 @@ def _container(role: Role) -> Manifest:
     made["env"] = [{"name": "TRADEWIND_WEB_HOST", **host}, {"name": "POD_NAME", **name}]
     ports = [("metrics", METRICS_PORTS[role.name]), *((_port_name(f), f) for f in role.ports)]
     made["ports"] = [{"name": name, "containerPort": _PORT[field]} for name, field in ports]
-    # Who does not answer /metrics hangs and is killed; who is not ready gets no requests.
-    made["startupProbe"] = {**_probe(role, role.ready), "periodSeconds": 5, "failureThreshold": 60}
+    # Who does not answer /metrics hangs and is killed; who is not ready gets no requests, as a
+    # worker before the first bar, which may be days away.
+    made["startupProbe"] = {**_probe(role, role.alive), "periodSeconds": 5, "failureThreshold": 60}
     made["readinessProbe"] = {**_probe(role, role.ready), "periodSeconds": 5}
     made["livenessProbe"] = {**_probe(role, role.alive), "periodSeconds": 10, "failureThreshold": 6}
     if role.is_stateful:

@@ -25,6 +25,7 @@ def stack(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make the broker that of the default stack; return its address."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
     monkeypatch.setenv(VARIABLE, broker)
+    monkeypatch.setenv("COLUMNS", "250")
     return broker
 
 

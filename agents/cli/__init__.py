@@ -34,6 +34,7 @@ MODULES = (
     "token",
     "spill",
     "metrics",
+    "config",
     "stores",
     "evidence",
 )

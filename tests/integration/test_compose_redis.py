@@ -74,7 +74,7 @@ async def test_rights_when_the_program_uses_redis_then_are_enough(
 async def test_rights_when_somebody_else_asks_then_are_none(url: str) -> None:
     """Strangers get no answer; the program's login empties nothing and changes no setting."""
     stranger = Redis.from_url(f"redis://{url.rpartition('@')[2]}")
-    with pytest.raises(RedisError, match="(?i)authenticat"):
+    with pytest.raises(RedisError, match=r"(?i)authenticat"):
         await stranger.get("x")
     await stranger.aclose()
     own = Redis.from_url(url)

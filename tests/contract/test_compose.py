@@ -1,6 +1,7 @@
 """The compose file keeps its rules, and who breaks one is told."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,22 @@ def test_secrets_when_drawn_then_fit_each_other_and_stay(tmp_path: Path) -> None
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
     assert drawn()[1] == first
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on PATH")
+def test_prometheus_when_it_reads_what_is_mounted_then_takes_it(tmp_path: Path) -> None:
+    """Configuration, rules and targets lie beside each other in the container, as they do here."""
+    mounts = composed("dev")["services"]["prometheus"]["volumes"]
+    for source, target, *_ in (mount.split(":") for mount in mounts if mount.startswith("./")):
+        shutil.copy(DOCKER / source, tmp_path / Path(target).name)
+    told = subprocess.run(
+        ["promtool", "check", "config", str(tmp_path / "prometheus.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "SUCCESS: 1 rule files found" in told.stdout
 
 
 def test_probe_when_asked_then_its_exit_says_whether_it_answered() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from agents.cli.live_plan import LivePlan
+from agents.cli.roles import roles_of
 from streams.brokers.kafka_jars import KAFKA_VERSION
 from streams.settings import Settings
 from tests.deployment import (
@@ -20,7 +22,9 @@ from tests.deployment import (
     in_profile,
     refused,
     target_faults,
+    words_of,
 )
+from tests.systemd_units import options
 
 TARGETS = json.loads((DOCKER / "prometheus" / "compose-targets.json").read_text())
 
@@ -132,6 +136,27 @@ def test_profile_when_its_variables_are_set_then_are_settings(
     settings = Settings.read()
     assert settings.partitions == int(given["TRADEWIND_PARTITIONS"])
     assert settings.replication == int(given["TRADEWIND_REPLICATION"])
+
+
+# What `up` must say and a role with a folder of its own finds there, and what is of one machine.
+_OF_UP = {"--stack", "--redis", "--epoch", "--number", "--name", "--host"}
+
+
+def test_roles_when_started_by_up_then_are_told_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option that `tradewind up` gives a role from now on is missed here."""
+    monkeypatch.setattr("agents.cli.roles.is_usable", lambda _home: True)
+    plan = LivePlan(["e" * 64], "live", 1, 2, learning="safe")
+    plan.complete("127.0.0.1")
+    services = composed("dev")["services"]
+    started = {role.name: role.arguments for role in roles_of(tmp_path, plan, "b:1", Settings())}
+    differing = {
+        name: (options(list(words)) ^ options(words_of(services[name]))) - _OF_UP
+        for name, words in started.items()
+    }
+    assert started
+    assert not any(differing.values()), differing
 
 
 def test_words_when_the_program_knows_them_not_then_says_why() -> None:

@@ -38,7 +38,7 @@ $(STAMP): requirements/setup.lock requirements/$(LOCK).lock pyproject.toml
 .PHONY: lock
 lock: $(BIN)/uv ## Resolve the lock files anew from pyproject.toml
 	$(COMPILE) --output-file requirements/all.lock --extra archive --extra cache --extra registry --extra train \
-		--extra backtest --extra dashboards --extra docs --extra dev pyproject.toml
+		--extra backtest --extra dashboards --extra docs --extra containers --extra supply --extra dev pyproject.toml
 	$(COMPILE) --output-file requirements/worker.lock --constraint requirements/all.lock pyproject.toml
 	printf 'setuptools\nuv\n' | $(COMPILE) --output-file requirements/setup.lock \
 		--constraint requirements/all.lock -
@@ -98,6 +98,28 @@ up: $(STAMP) ## Start the stack in the background
 .PHONY: down
 down: $(STAMP) ## Stop the stack; its data stays
 	$(BIN)/tradewind down $(ARGS)
+
+.PHONY: sbom
+sbom: $(STAMP) ## Bills of materials of the lock files, CycloneDX, in build/sbom
+	@mkdir -p build/sbom
+	@for lock in setup worker all; do \
+		$(BIN)/cyclonedx-py requirements requirements/$$lock.lock --pyproject pyproject.toml \
+			--output-reproducible --of JSON -o build/sbom/$$lock.cdx.json || exit 1; \
+	done
+
+.PHONY: audit
+audit: $(STAMP) ## Known vulnerabilities of what is locked; fails too if nobody can say
+	@mkdir -p build/audit
+	@failed=0; for lock in setup worker all; do \
+		$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+			-r requirements/$$lock.lock -f json -o build/audit/$$lock.json || { \
+			echo "audit: $$lock.lock is vulnerable, or could not be audited whole; see above" >&2; \
+			failed=1; }; \
+	done; exit $$failed
+
+.PHONY: secrets
+secrets: ## Draw the secrets of docker/compose.yml that are not there yet
+	@$(PYTHON) docker/new_secrets.py
 
 .PHONY: clean
 clean: ## Remove what was built here; stacks and the environment stay

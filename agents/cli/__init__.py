@@ -6,6 +6,9 @@ from importlib import import_module
 
 import typer
 
+from streams.errors import SettingsError
+from streams.secret_files import read_secrets
+
 # In the order in which the help lists them.
 MODULES = (
     "demo",
@@ -15,6 +18,7 @@ MODULES = (
     "learn",
     "models",
     "stack",
+    "prepare",
     "worker",
     "clock",
     "archive",
@@ -26,9 +30,11 @@ MODULES = (
     "explain",
     "book",
     "dead_letters",
+    "topics",
     "token",
     "spill",
     "metrics",
+    "config",
     "stores",
     "evidence",
 )
@@ -55,5 +61,10 @@ def program(modules: Sequence[str] = MODULES) -> typer.Typer:
 
 def main() -> None:
     """Run the program."""
+    try:
+        read_secrets()
+    except SettingsError as error:
+        typer.secho(str(error), fg=typer.colors.RED, err=True)
+        raise SystemExit(1) from error
     asked = sys.argv[1:2]
     program(asked if asked and asked[0] in _ROLES else MODULES)()

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from aiohttp import web
@@ -37,21 +37,30 @@ def register(app: typer.Typer) -> None:
     app.command()(learning)
 
 
-def learning(
+def learning(  # noqa: PLR0913, PLR0917  one argument per option of the command
     bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
     run: Annotated[str, typer.Option(help="Run whose bars are learned from; empty: live.")] = "",
     name: Annotated[str, typer.Option("--name", help="Stack whose models learn.")] = "default",
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "safe",
     port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
+    host: Annotated[str, typer.Option(help="Address that the API listens on.")] = LEARNING_HOST,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep days of bars, and update the models when a day is over, until told to stop."""
     if mode not in MODES:
         raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
-    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, port), metrics_port)
+    at = Listening(host, port)
+    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, at), metrics_port)
 
 
-async def _serve(bootstrap: str, run: str, home: Path, mode: str, port: int) -> None:
+class Listening(NamedTuple):
+    """Where the API of the role listens; port 0 if it does not."""
+
+    host: str
+    port: int
+
+
+async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening) -> None:
     consumer = AIOKafkaConsumer(
         prefix_of(run) + SOURCE,
         bootstrap_servers=bootstrap,
@@ -76,13 +85,13 @@ async def _serve(bootstrap: str, run: str, home: Path, mode: str, port: int) -> 
             mode,
             process_of(home),
         )
-        if port:
-            await _listen(stack, learner, home, port)
+        if at.port:
+            await _listen(stack, learner, home, at)
         await learner.work()
 
 
 async def _listen(
-    stack: contextlib.AsyncExitStack, learner: Learning, home: Path, port: int
+    stack: contextlib.AsyncExitStack, learner: Learning, home: Path, at: Listening
 ) -> None:
     forwarder = Forwarder()
     stack.push_async_callback(forwarder.close)
@@ -92,7 +101,7 @@ async def _listen(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, LEARNING_HOST, port).start()
+    await web.TCPSite(runner, at.host, at.port).start()
 
 
 def process_of(home: Path) -> Run:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from agents.cli.book_access import Stack
-from agents.cli.roles import METRICS_PORTS, LivePlan
+from agents.cli.live_plan import METRICS_PORTS, LivePlan
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import msgspec
-
+from agents.cli.live_plan import LivePlan
 from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
@@ -20,56 +19,6 @@ from tables.stores.artifacts import Artifacts
 from tables.stores.servers.postgres import is_usable
 
 CLOCK_ID = "live"
-
-
-# Role -> the field of the plan with the port at which its /metrics is.
-METRICS_PORTS = {
-    "worker": "worker_port",
-    "clock": "clock_port",
-    "archive": "archive_port",
-    "forensics": "forensics_port",
-    "explain": "explain_port",
-    "web": "pages_port",
-    "learning": "learning_metrics_port",
-}
-_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port")
-
-
-class LivePlan(msgspec.Struct):
-    """What a stack runs live: its epochs in order of announcement, and its ports."""
-
-    epochs: list[str]
-    label: str
-    worker_port: int
-    web_port: int
-    archive_port: int = 0
-    api_port: int = 0
-    forensics_port: int = 0
-    explain_port: int = 0
-    learning_port: int = 0
-    learning_metrics_port: int = 0
-    learning: str = OFF
-    clock_port: int = 0
-    pages_port: int = 0
-
-    @classmethod
-    def of(cls, home: Path) -> "LivePlan | None":
-        """Return the stack's plan, None if nothing was ever started live."""
-        path = home / "live.json"
-        return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
-
-    def complete(self, host: str) -> None:
-        """Give a plan of before the ports of roles that have come since."""
-        for field in _LATER_PORTS:
-            if not getattr(self, field):
-                setattr(self, field, free_port(host))
-
-    def keep(self, home: Path) -> None:
-        """Write the plan."""
-        path = home / "live.json"
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(msgspec.json.encode(self))
-        partial.replace(path)
 
 
 def planned(home: Path, models: str, settings: Settings) -> LivePlan:

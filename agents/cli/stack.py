@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.cli.doctor import Finding, examine
+from agents.cli.live_plan import LivePlan
 from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
-from agents.cli.roles import LivePlan, keeper_of, planned, roles_of
+from agents.cli.roles import keeper_of, planned, roles_of
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live

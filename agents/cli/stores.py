@@ -51,10 +51,13 @@ def redis(name: _Home = "default") -> None:
 def mlflow(
     name: _Home = "default",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5_000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; it asks nobody who calls.")
+    ] = HOST,
 ) -> None:
     """Run the stack's MLflow in the foreground, on the stack's PostgreSQL."""
     with spoken_errors():
-        command = mlflow_server.prepared(stack_home(name), HOST, port)
+        command = mlflow_server.prepared(stack_home(name), host, port)
         asyncio.run(bring_up_to_date(postgres_server.server_of(stack_home(name))))
     os.execve(command[0], command, mlflow_server.environment(stack_home(name)))  # noqa: S606  our own command
 

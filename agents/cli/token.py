@@ -15,7 +15,7 @@ from rich.table import Column, Table
 
 from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, one_of
-from agents.cli.roles import LivePlan
+from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home, stack_id
 from streams.clock import wall_ns

@@ -19,6 +19,7 @@ from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
 from agents.topology import prefix_of
+from streams.brokers import stack_id
 from streams.settings import Settings
 from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
@@ -59,7 +60,9 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     label: Annotated[str, typer.Option(help="What the data is, for the header.")] = "",
     stats_url: Annotated[str, typer.Option(help="A worker's stats page, to link to.")] = "",
     auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
-    stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
+    stack: Annotated[
+        str, typer.Option(help="Id of the stack whose tokens are taken; default: that of --auth.")
+    ] = "",
     api_url: Annotated[str, typer.Option(help="A worker's API, which answers the rest.")] = "",
     home: Annotated[
         Path | None, typer.Option(help="The stack's folder: its database and its models.")
@@ -75,8 +78,11 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
         raise typer.BadParameter(
             f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
         )
-    behind = _behind(home, stack, run)._replace(worker_url=api_url, learning_url=learning_url)
-    whose = None if auth is None else Stack(auth, stack, behind)
+    whose = None
+    if auth is not None:
+        stack = stack or stack_id(auth.parent)
+        behind = _behind(home, stack, run)._replace(worker_url=api_url, learning_url=learning_url)
+        whose = Stack(auth, stack, behind)
     with spoken_errors():
         tls = tls_of(Settings.read())
     _configure_logging()

@@ -16,6 +16,7 @@ from aiokafka.record._crecords import default_records  # noqa: F401  assert: com
 from agents.cli.spoken import spoken_errors
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
+from streams.brokers import stack_id
 from streams.metrics import watch_disk
 from streams.settings import Settings
 from streams.tls import tls_of
@@ -46,7 +47,9 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     instance: Annotated[str, typer.Option(help="Name of this worker within the run.")] = "0",
     api_port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
     auth: Annotated[Path | None, typer.Option(help="Folder of the keys of tokens.")] = None,
-    stack: Annotated[str, typer.Option(help="Id of the stack whose tokens are taken.")] = "",
+    stack: Annotated[
+        str, typer.Option(help="Id of the stack whose tokens are taken; default: that of --auth.")
+    ] = "",
     redis: Annotated[
         str, typer.Option(envvar="REDIS_URL", help="Address of Redis; empty: do without.")
     ] = "",
@@ -112,8 +115,9 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
 def _serving(port: int, auth: Path | None, **place: Any) -> ServingPlace | None:  # noqa: ANN401  fields of the place
     if not port:
         return None
-    if auth is None or not place["stack"]:
-        raise typer.BadParameter("--api-port needs --auth and --stack: who calls must be known")
+    if auth is None:
+        raise typer.BadParameter("--api-port needs --auth: who calls must be known")
+    place["stack"] = place["stack"] or stack_id(auth.parent)
     return ServingPlace(port=port, auth=auth, **place)
 
 

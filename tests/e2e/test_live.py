@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from agents.cli.roles import LivePlan
+from agents.cli.live_plan import LivePlan
 from agents.run.warm import HISTORY_BARS
 from streams.brokers.processes import birth_of
 from streams.brokers.waiting import wait_for

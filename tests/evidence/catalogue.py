@@ -15,6 +15,7 @@ from tests.evidence.chaos import (
     RECOVERY_TIME,
 )
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
+from tests.evidence.deploy_check import DEPLOY_CHECK
 from tests.evidence.emit_overhead import EMIT_OVERHEAD
 from tests.evidence.ewc_fisher import EWC_FISHER
 from tests.evidence.feature_disk import FEATURE_DISK
@@ -28,6 +29,7 @@ from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.learning_arms import LEARNING_ARMS
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
+from tests.evidence.metrics_dangling import METRICS_DANGLING
 from tests.evidence.model_rebuild import MODEL_REBUILD
 from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.price_of_once import PRICE_OF_ONCE
@@ -101,5 +103,7 @@ CATALOGUE = {
         POISON_ROLLBACK,
         MODEL_REBUILD,
         ALERTS_PROOF,
+        METRICS_DANGLING,
+        DEPLOY_CHECK,
     )
 }

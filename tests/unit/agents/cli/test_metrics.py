@@ -9,7 +9,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from agents.cli import metrics as commands
-from agents.cli.roles import METRICS_PORTS, LivePlan, roles_of
+from agents.cli.live_plan import METRICS_PORTS, LivePlan
+from agents.cli.roles import roles_of
 from streams.settings import Settings
 
 PLAN = LivePlan(

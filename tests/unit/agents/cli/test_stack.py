@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from agents.cli import stack
 from agents.cli.doctor import Finding, State
+from agents.cli.live_plan import LivePlan
 from agents.cli.parts import PartState
-from agents.cli.roles import LivePlan
 from streams.errors import BrokerFailedError, SettingsError, TapeError
 from tables.stores.errors import StoreUnavailable
 

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.cli import program as whole_program
-from agents.cli.roles import LivePlan
+from agents.cli.live_plan import LivePlan
 from agents.run.serving import demo_access
 from tables.stores.entry_codes import EntryCodes
 from tables.stores.token_keys import TokenKeys

@@ -1,0 +1,70 @@
+"""``tradewind prepare``: everything that a live stack needs before its roles, and no role.
+
+For roles that containers, systemd or Kubernetes start. ``tradewind up`` does the same before it
+starts them itself.
+"""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from agents.cli.admin_act import admin_act
+from agents.cli.book_access import Stack, servers_of
+from agents.cli.live_plan import FIXED_PORTS
+from agents.cli.models import champion
+from agents.cli.roles import planned
+from agents.cli.spoken import spoken_errors
+from agents.run.drive import declare_live
+from agents.run.parity import remarks
+from agents.run.serving import auth_folder
+from streams.brokers import stack_home
+from streams.settings import Settings
+from streams.tls import tls_of
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
+from tables.stores.migrations import bring_up_to_date
+from tables.stores.model_registry import CHAMPION
+from tables.stores.servers.postgres import is_usable, server_of
+from tables.stores.token_keys import TokenKeys
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(prepare)
+
+
+def prepare(
+    models: Annotated[
+        str, typer.Option(help="Digest to go live with, or champion, or champion:TIMEFRAME.")
+    ] = CHAMPION,
+    stack: Stack = "default",
+) -> None:
+    """Make the database, the topics, the epoch and the key of a live stack; start no role.
+
+    A second time it changes what models or settings have changed: a new epoch, which decides once
+    the clock has been started again.
+    """
+    with spoken_errors():
+        settings, home = Settings.read(), stack_home(stack)
+        tls_of(settings)  # a role would say it in its log only
+        servers = servers_of(stack)
+        with admin_act(home, "prepare", on=models) as act:
+            if is_usable(home):
+                asyncio.run(bring_up_to_date(server_of(home)))
+            asyncio.run(declare_live(servers, settings))
+            digest = champion(stack, models) if models.startswith(CHAMPION) else models
+            plan = planned(home, digest, settings)
+            plan.learning = settings.learning
+            for field, port in FIXED_PORTS.items():
+                setattr(plan, field, port)
+            TokenKeys(auth_folder(home)).signing_key()
+            plan.keep(home)
+            act.detail = f"epoch {len(plan.epochs)} with models {digest}"
+    epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
+    for told in remarks(epoch):
+        typer.secho(told, fg=typer.colors.YELLOW)
+    typer.echo(
+        f"Stack {stack} is ready: epoch {len(plan.epochs)}, models {digest[:12]}, "
+        f"{len(epoch.instruments)} symbols, bars of {epoch.timeframe}, topics at {servers}."
+    )

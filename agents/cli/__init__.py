@@ -30,6 +30,7 @@ MODULES = (
     "spill",
     "metrics",
     "stores",
+    "mlflow",
     "evidence",
 )
 

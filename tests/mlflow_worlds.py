@@ -1,8 +1,15 @@
 """Stores of MLflow as its own client writes them, with all that one may hold."""
 
+import asyncio
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import asyncpg
+
+from tables.stores.servers.mlflow import database_uri
+from tables.stores.servers.postgres import PostgresServer
 
 LONG_PAST_MS = 1_500_000_000_000
 SENTENCE = "größter Gewinn — 利益 🚀 'quoted' \"twice\" \\ back\tslash\nline"
@@ -89,3 +96,18 @@ def _traced(client: Any, experiment: str) -> None:  # noqa: ANN401  see above
         mlflow.flush_trace_async_logging()
     finally:
         mlflow.set_tracking_uri(before)
+
+
+def databases(postgres: PostgresServer, name: str) -> Iterator[str]:
+    """Yield the address of MLflow in an empty database of its own, and drop it."""
+
+    async def sql(text: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(postgres.url, database=database)
+        await connection.execute(text)
+        await connection.close()
+
+    asyncio.run(sql(f"CREATE DATABASE {name}"))
+    asyncio.run(sql("CREATE SCHEMA mlflow", name))
+    address = postgres.url.replace("/postgres?", f"/{name}?")
+    yield database_uri(PostgresServer(address, "given", ""))
+    asyncio.run(sql(f"DROP DATABASE {name} WITH (FORCE)"))

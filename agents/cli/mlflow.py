@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -19,19 +19,21 @@ from agents.cli.stores import HOST
 from agents.run.progress import shown
 from agents.run.stores import database
 from agents.run.workers import Children
+from models.registry.retention import BEST, DAYS
 from streams.brokers import stack_home
+from streams.clock import wall_ns
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
+from tables.stores.model_registry import BEST_BY_TAG
 from tables.stores.servers import mlflow as server
 from tables.stores.servers.postgres import server_of
+from tables.stores.tracking.report import Report, keep
 
-if TYPE_CHECKING:
-    from tables.stores.tracking.migration import Report
-
-MIGRATION = "mlflow-migration"
+MIGRATION, ARCHIVE = "mlflow-migration", "mlflow-archive"
 
 _INTERRUPTED = "Interrupted: the store is as it was; the same command goes on with what is left."
 _SHOWN_DIGITS = 16
+_NS_PER_MS = 1_000_000
 
 _Name = Annotated[str, typer.Option("--name", help="The stack.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -86,7 +88,7 @@ def migrate(
                 planned.forget()
             report = planned.rehearse() if dry_run else planned.run()
             if not dry_run:
-                migration.keep(report, folder)
+                keep(report, folder)
             locations = sqlite_file.locations_of(path)
         _tell(report, as_json=as_json)
         if dry_run:
@@ -111,12 +113,59 @@ def export(
     interrupted = "Interrupted: there is no file."
     with in_order(stderr=True, interrupted=interrupted) as console:
         with _store(stack_home(name)) as uri, shown(console) as progress:
-            from tables.stores.tracking import migration, sqlite_file  # noqa: PLC0415  needs psycopg
+            from tables.stores.tracking import export as exporting  # noqa: PLC0415  needs psycopg
+            from tables.stores.tracking import sqlite_file  # noqa: PLC0415  needs psycopg
 
             path = sqlite_file.path_of(target, "--to")
-            report = migration.export(uri, path, progress)
+            report = exporting.export(uri, path, progress)
         _tell(report, as_json=as_json)
         console.print(f"{report.rows:,} rows written to {path} and compared.")
+
+
+@mlflow.command()
+def retain(
+    *,
+    dry_run: Annotated[bool, typer.Option(help="Say what would go, change nothing.")] = False,
+    best: Annotated[int, typer.Option(min=0, help="Runs kept in each experiment.")] = BEST,
+    days: Annotated[int, typer.Option(min=0, help="Days for which every run is kept.")] = DAYS,
+    archive: Annotated[
+        Path | None, typer.Option(help="Folder of archives; default: the stack's.")
+    ] = None,
+    as_json: _AsJson = False,
+    name: _Name = "default",
+) -> None:
+    """Archive and delete runs that are neither among the best, nor young, nor in use."""
+    interrupted = "Interrupted: what has its archive is finished by the next."
+    with in_order(stderr=True, interrupted=interrupted) as console:
+        home = stack_home(name)
+        with _store(home) as uri, shown(console) as progress:
+            from tables.stores.tracking.retirement import (  # noqa: PLC0415  needs psycopg
+                Retirement,
+                Rule,
+            )
+
+            embedded = server.tracking_of(home).provider == "embedded"
+            served = server.artifact_folder(home) if embedded else None
+            folder = home / ARCHIVE if archive is None else archive.absolute()
+            retirement = Retirement(uri, folder, served, progress)
+            now_ms, rule = wall_ns() // _NS_PER_MS, Rule(best, days)
+            do = retirement.rehearse if dry_run else retirement.run
+            report = do(now_ms, rule)
+    if as_json:
+        typer.echo(json.dumps(report.record()))
+        return
+    went = "would go" if dry_run else "archived and deleted"
+    typer.echo(
+        f"{len(report.gone)} of {report.n_runs} runs {went}: {report.freed_bytes:,} bytes of "
+        f"artefacts, {report.archive_bytes:,} bytes of archives in {folder}"
+    )
+    for why, count in report.why_kept().items():
+        typer.echo(f"{count} could go and stay: {why}")
+    if report.n_unranked:
+        typer.echo(
+            f"{report.n_unranked} experiments keep all of their runs: they have no tag "
+            f"{BEST_BY_TAG} (`max METRIC` or `min METRIC`)"
+        )
 
 
 @contextmanager
@@ -143,7 +192,7 @@ def _store(home: Path) -> Iterator[str]:
         children.stop()
 
 
-def _tell(report: "Report", *, as_json: bool) -> None:
+def _tell(report: Report, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.record()))
         return

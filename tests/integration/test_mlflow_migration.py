@@ -1,6 +1,5 @@
 """A store of MLflow's own client moved from SQLite to PostgreSQL, and back."""
 
-import asyncio
 import json
 import math
 import os
@@ -15,17 +14,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import asyncpg
 import pytest
 from typer.testing import CliRunner
 
 from agents.cli import program
 from agents.cli.mlflow import MIGRATION
 from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.servers.mlflow import database_uri
 from tables.stores.servers.postgres import PostgresServer
 from tables.stores.tracking import sqlite_file
-from tables.stores.tracking.migration import REPORT, Migration, Report, export
+from tables.stores.tracking.export import export
+from tables.stores.tracking.migration import Migration
+from tables.stores.tracking.report import REPORT, Report
 from tests import mlflow_worlds
 
 pytestmark = [pytest.mark.postgres, pytest.mark.filterwarnings("ignore")]
@@ -72,19 +71,7 @@ def copy(source: Source, tmp_path: Path) -> Path:
 @pytest.fixture
 def uri(postgres: PostgresServer, request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the address of an empty schema in a database of the test's own."""
-    name = f"m_{abs(hash(request.node.name)):x}"
-
-    async def sql(*texts: str, database: str = "postgres") -> None:
-        connection = await asyncpg.connect(postgres.url, database=database)
-        for text in texts:
-            await connection.execute(text)
-        await connection.close()
-
-    asyncio.run(sql(f"CREATE DATABASE {name}"))
-    asyncio.run(sql("CREATE SCHEMA mlflow", database=name))
-    address = postgres.url.replace("/postgres?", f"/{name}?")
-    yield database_uri(PostgresServer(address, "given", ""))
-    asyncio.run(sql(f"DROP DATABASE {name} WITH (FORCE)"))
+    yield from mlflow_worlds.databases(postgres, f"m_{abs(hash(request.node.name)):x}")
 
 
 def rows_of(report: Report, table: str) -> int:

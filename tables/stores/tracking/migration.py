@@ -1,86 +1,28 @@
-"""A store of MLflow goes from SQLite to PostgreSQL, and back: all of it, or nothing.
+"""A store of MLflow goes from SQLite to PostgreSQL: all of it, or nothing.
 
 The user's file is only read. What is moved is a copy of its backup, so that a migration which was
 killed goes on with the very bytes with which it began.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import msgspec
 
 from streams.brokers.homes import private_folder
 from tables.stores.errors import StoreConflict
 from tables.stores.replacing import fsync_folder, replacing
 from tables.stores.tracking import postgres_schema, sqlite_file
 from tables.stores.tracking.postgres_schema import Connection
-from tables.stores.tracking.rows import Checksum, Found, Row, Table, batches
+from tables.stores.tracking.report import Compared, Progress, Report, check_equal
+from tables.stores.tracking.rows import Checksum, Found, Table, batches
 from tables.stores.tracking.sqlite_file import BEFORE_ALL
 
-Progress = Callable[[str, float], None]
-
 BACKUP = "backup.sqlite"
-REPORT = "report.json"
 
 _WORK = "work.sqlite"
 _SOURCE = "source"
 _BATCH_ROWS = 20_000
 _TOLD_ROWS = 1_000
-
-
-class Compared(NamedTuple):
-    """What both sides have of a table; ``target`` is None if nothing was moved."""
-
-    name: str
-    source: Found
-    target: Found | None
-
-
-class Report(NamedTuple):
-    """What a migration moved, or would move.
-
-    Attributes
-    ----------
-    tables : tuple of Compared
-        Every table of the store.
-    revision : str
-        Of the schema, on both sides.
-    revision_before : str
-        Of the schema of the user's file; its copy was upgraded if it is another one.
-    sequences : int
-        How many of the target's sequences were set.
-    resumed : bool
-        Whether it went on with what an earlier one had left.
-    backup : str
-        The file that is exactly what the user's was; empty after a dry run.
-    """
-
-    tables: tuple[Compared, ...]
-    revision: str
-    revision_before: str
-    sequences: int
-    resumed: bool
-    backup: str
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are in all."""
-        return sum(each.source.rows for each in self.tables)
-
-    def record(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        tables = [
-            {
-                "name": each.name,
-                "source": each.source._asdict(),
-                "target": each.target and each.target._asdict(),
-            }
-            for each in self.tables
-        ]
-        return {**self._asdict(), "rows": self.rows, "tables": tables}
 
 
 @dataclass(frozen=True)
@@ -297,7 +239,7 @@ class Migration:
                 found = Checksum().add_all(rows).found
                 compared.append(Compared(table.name, sums[table.name], found))
                 self.progress("compare", (at + 1) / len(tables))
-        _check_equal(compared)
+        check_equal(compared)
         return tuple(compared)
 
     def _put_away(self) -> Path:
@@ -314,79 +256,6 @@ class Migration:
             fsync_folder(self.folder)
 
 
-def export(uri: str, target: Path, progress: Progress) -> Report:
-    """Write the store at an address to a new SQLite file: the way back.
-
-    The file is there when it is whole and equal, and MLflow takes it as it is.
-
-    Raises
-    ------
-    StoreConflict
-        If the file is there, there is no store, or the sides differ.
-    StoreUnavailable
-        If either does not answer.
-    """
-    draft = target.with_name(f"{target.name}.draft")
-    if target.exists():
-        raise StoreConflict(f"{target} is there; expected the name of a new file")
-    if not target.absolute().parent.is_dir():
-        raise StoreConflict(f"{target.absolute().parent} is no folder; expected one to write to")
-    draft.unlink(missing_ok=True)
-    try:
-        with postgres_schema.connected(uri) as connection, postgres_schema.snapshot(connection):
-            schema = postgres_schema.current_schema(connection)
-            revision = postgres_schema.revision_of(connection, schema)
-            if not revision:
-                raise StoreConflict(f"there is no store: schema {schema} has no tables of MLflow's")
-            sqlite_file.make_empty(draft)
-            if sqlite_file.revision_of(draft) != revision:
-                raise StoreConflict(
-                    f"the store's schema is revision {revision}, that of the installed "
-                    f"MLflow {sqlite_file.revision_of(draft)}: expected the same"
-                )
-            tables = postgres_schema.tables_of(connection, schema)
-            compared = _exported(connection, schema, tables, draft, progress)
-        draft.replace(target)
-        fsync_folder(target.absolute().parent)
-    finally:
-        draft.unlink(missing_ok=True)
-    return Report(compared, revision, revision, 0, resumed=False, backup="")
-
-
-def keep(report: Report, folder: Path) -> Path:
-    """Write a report to a file, with every checksum."""
-    path = private_folder(folder) / REPORT
-    with replacing(path) as file:
-        file.write(msgspec.json.format(msgspec.json.encode(report.record())))
-    return path
-
-
-def _exported(
-    connection: Connection,
-    schema: str,
-    tables: tuple[Table, ...],
-    draft: Path,
-    progress: Progress,
-) -> tuple[Compared, ...]:
-    sums = {table.name: Checksum() for table in tables}
-
-    def counted(table: Table, at: int) -> Iterator[Row]:
-        for row in postgres_schema.rows_of(connection, schema, table):
-            sums[table.name].add(row)
-            yield row
-        progress("write rows", (at + 1) / len(tables))
-
-    contents = ((table, counted(table, at)) for at, table in enumerate(tables))
-    sqlite_file.fill(draft, contents)
-    compared = []
-    for at, table in enumerate(tables):
-        found = Checksum().add_all(row for _, row in sqlite_file.rows_of(draft, table)).found
-        compared.append(Compared(table.name, sums[table.name].found, found))
-        progress("compare", (at + 1) / len(tables))
-    _check_equal(compared)
-    return tuple(compared)
-
-
 def _check_counts(backup: Path, work: Path) -> None:
     """Check that an upgrade of the schema has lost no row."""
     after = sqlite_file.counts(work)
@@ -397,18 +266,6 @@ def _check_counts(backup: Path, work: Path) -> None:
     }
     if lost:
         raise StoreConflict(f"MLflow's upgrade of the copy lost rows: {_spoken(lost)}")
-
-
-def _check_equal(compared: list[Compared]) -> None:
-    differing = [each for each in compared if each.source != each.target]
-    if differing:
-        named = ", ".join(
-            f"{each.name} ({each.source.rows:,} and {each.target.rows if each.target else 0:,})"
-            for each in differing
-        )
-        raise StoreConflict(
-            f"the sides differ in rows or checksum of {named}: nothing was put in place"
-        )
 
 
 def _incoming(connection: Connection) -> str:

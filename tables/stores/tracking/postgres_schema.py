@@ -102,7 +102,7 @@ def connected(uri: str) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def connected_alone(uri: str) -> Iterator[Connection]:
-    """Connect, and keep others from moving a store here meanwhile.
+    """Connect, and keep others from moving a store or letting runs go here meanwhile.
 
     Raises
     ------
@@ -114,7 +114,9 @@ def connected_alone(uri: str) -> Iterator[Connection]:
     with connected(uri) as connection:
         # Held by the connection: it goes with a process that is killed.
         if not _one(connection, "SELECT pg_try_advisory_lock(%s)", _ALONE):
-            raise StoreConflict("another migration works in this database: wait for it, or end it")
+            raise StoreConflict(
+                "a migration or retention works in this database: wait for it, or end it"
+            )
         yield connection
 
 

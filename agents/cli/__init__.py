@@ -36,6 +36,7 @@ MODULES = (
     "metrics",
     "config",
     "stores",
+    "mlflow",
     "evidence",
 )
 

@@ -1,7 +1,8 @@
 """The stores of a stack: PostgreSQL, Redis and MLflow, as parts that `up` starts and as programs.
 
-``tradewind postgres``, ``redis`` and ``mlflow`` prepare a store and then become its server, so a
-store is a process like any role: tied to a demo, or outliving ``tradewind up``.
+``tradewind postgres``, ``redis`` and ``mlflow`` (``agents/cli/mlflow.py``) prepare a store and then
+become its server, so a store is a process like any role: tied to a demo, or outliving
+``tradewind up``.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from agents.cli.spoken import spoken_errors
 from agents.run.stores import ASK_POSTGRES
 from streams.brokers import stack_home
 from streams.brokers.ports import free_port
-from tables.stores.migrations import bring_up_to_date
 from tables.stores.servers import mlflow as mlflow_server
 from tables.stores.servers import postgres as postgres_server
 from tables.stores.servers import redis as redis_server
@@ -30,7 +30,7 @@ _Home = Annotated[str, typer.Option("--name", help="The stack.")]
 
 def register(app: typer.Typer) -> None:
     """Add the programs."""
-    for command in (postgres, redis, mlflow):
+    for command in (postgres, redis):
         app.command()(command)
 
 
@@ -46,20 +46,6 @@ def redis(name: _Home = "default") -> None:
     with spoken_errors():
         command = redis_server.prepared(stack_home(name))
     os.execvp(command[0], command)  # noqa: S606  our own command, as a list
-
-
-def mlflow(
-    name: _Home = "default",
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5_000,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; it asks nobody who calls.")
-    ] = HOST,
-) -> None:
-    """Run the stack's MLflow in the foreground, on the stack's PostgreSQL."""
-    with spoken_errors():
-        command = mlflow_server.prepared(stack_home(name), host, port)
-        asyncio.run(bring_up_to_date(postgres_server.server_of(stack_home(name))))
-    os.execve(command[0], command, mlflow_server.environment(stack_home(name)))  # noqa: S606  our own command
 
 
 def stores_of(name: str) -> list[Part]:

@@ -18,6 +18,7 @@ from threading import Event
 
 import msgspec
 
+from agents.run.daily import Daily
 from agents.run.kept_role import KeptRole
 from streams.brokers.embedded import open_embedded
 from streams.brokers.given import given_servers
@@ -64,6 +65,11 @@ class Keeper:
     home: Path
     now_s: Callable[[], float] = monotonic_s
     _troubles: dict[str, _Trouble] = field(default_factory=dict)
+    _daily: Daily = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Mind what is done once a day, too."""
+        self._daily = Daily(self.home)
 
     def look(self) -> None:
         """Look at every part once."""
@@ -74,6 +80,7 @@ class Keeper:
             bound(role.log)
             if role.name != NAME:
                 self._mind(role)
+        self._daily.look()
 
     def _mind(self, role: KeptRole) -> None:
         known = role.started()

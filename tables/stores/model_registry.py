@@ -25,6 +25,13 @@ CHALLENGER = "challenger"
 EXPERIMENT = "tradewind-training"
 STACK_TAG = "tradewind.stack"
 
+BEST_BY_TAG = "tradewind.best_by"
+"""Of an experiment: ``max METRIC`` or ``min METRIC``, by which its best runs are found."""
+
+CHAMPION_UNTIL_TAG = "tradewind.champion_until"
+"""Of a version: when it was replaced, in ms since 1970; until then its run was in use."""
+
+_BEST_BY = "max held_back.rank_ic"
 _PREFIX = "tradewind-"
 _OURS = f"name LIKE '{_PREFIX}%'"
 _DIGEST_TAG = "tradewind.digest"
@@ -139,6 +146,8 @@ class ModelRegistry:
         with self._speaking():
             known = [each for each in self._versions(name) if each.digest == entry.digest]
             number = known[0].number if known else self._new_version(name, entry)
+            if alias == CHAMPION:
+                self._replace(name, number)
             self._client.set_registered_model_alias(name, alias, str(number))
             return next(each for each in self._versions(name) if each.number == number)
 
@@ -211,6 +220,15 @@ class ModelRegistry:
             called = tuple(sorted(aliases.get(number, [])))
             yield Version(name, number, digest, each.run_id or "", called)
 
+    def _replace(self, name: str, number: int) -> None:
+        """Write down until when the champion of before was one: it stays loadable for a while."""
+        for each in self._versions(name):
+            if CHAMPION in each.aliases and each.number != number:
+                now_ms = str(wall_ns() // _NS_PER_MS)
+                self._client.set_model_version_tag(
+                    name, str(each.number), CHAMPION_UNTIL_TAG, now_ms
+                )
+
     def _new_version(self, name: str, entry: Entry) -> int:
         from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415  see above
 
@@ -247,9 +265,12 @@ class ModelRegistry:
         # An experiment has one place for files: where that is a folder of ours, one for each stack.
         name = EXPERIMENT if root is None else f"{EXPERIMENT}-{entry.tags[STACK_TAG]}"
         found = self._client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(name, artifact_location=root))
+        if found is None:
+            made = self._client.create_experiment(name, artifact_location=root)
+            found = self._client.get_experiment(made)
+        if BEST_BY_TAG not in found.tags:
+            self._client.set_experiment_tag(found.experiment_id, BEST_BY_TAG, _BEST_BY)
+        return str(found.experiment_id)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_register_when_two_sets_are_fitted_then_the_last_is_champion(
     assert registry.champion(name).digest == second
     assert register(registry, artifacts, first).number == 1
     assert registry.champion(name).digest == first
+    replaced = registry._client.get_model_version(name, "2").tags["tradewind.champion_until"]
+    assert abs(int(replaced) - time.time_ns() // 1_000_000) < 60_000
     found = registry.versions(name)
     assert [(v.number, v.aliases) for v in found] == [(2, ()), (1, (CHAMPION,))]
     assert name in registry.names()
@@ -111,6 +114,8 @@ def test_register_when_looked_up_in_mlflow_then_metrics_and_lineage_are_there(
     history = client.get_metric_history(version.run_id, "episode_return")
     assert [(point.step, point.value) for point in history] == [(0, 0.1), (1, 0.2)]
     assert run.data.params["regime.components"] == "8"
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["tradewind.best_by"] == "max held_back.rank_ic"
     assert run.data.tags["tradewind.last_close"] == "1970-01-02T00:00:00Z"
     names = {file.path for file in client.list_artifacts(version.run_id)}
     assert names == {"MODEL_CARD.md", f"{version.digest}.safetensors"}

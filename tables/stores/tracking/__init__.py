@@ -1,0 +1,1 @@
+"""The tables in which MLflow keeps runs and models: moved, compared, and made smaller."""

@@ -1,0 +1,1 @@
+"""Tests of how MLflow's tables are moved, compared and made smaller."""

@@ -40,7 +40,8 @@ def refused(words: Sequence[str]) -> str:
     command = _program()
     context, rest = command.context_class(command, info_name="tradewind"), list(words)
     try:
-        while hasattr(command, "resolve_command"):
+        # A group that does something by itself may be told options of its own.
+        while hasattr(command, "resolve_command") and not (rest and rest[0].startswith("-")):
             name, command, rest = command.resolve_command(context, rest)
             context = command.context_class(command, parent=context, info_name=name)
         command.parse_args(context, rest)

@@ -95,6 +95,7 @@ ROLES = (
             *(f"--metrics-port={_PORT['pages_port']}", f"--auth={STACK}/auth"),
             *(f"--stats-url=http://127.0.0.1:{_PORT['worker_port']}/", f"--home={STACK}"),
             f"--api-url=http://worker:{_PORT['api_port']}",
+            "--learning-url=$(LEARNING_URL)",
         ),
         Needs("100m", "1", "256Mi", "512Mi"),
         _metrics_of("web"),

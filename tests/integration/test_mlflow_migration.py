@@ -50,7 +50,7 @@ class Source(NamedTuple):
 def unpooled() -> Iterator[None]:
     """Let MLflow's clients hold no connection when they are not asked."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+        mlflow_worlds.unpooled(patched)
         yield
 
 

@@ -90,7 +90,7 @@ class Store(NamedTuple):
 def uri(postgres: PostgresServer) -> Iterator[str]:
     """Give one database for all tests of this file."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+        mlflow_worlds.unpooled(patched)
         yield from mlflow_worlds.databases(postgres, "retention")
 
 

@@ -45,6 +45,10 @@ _MODEL_SUFFIX = ".safetensors"
 _BATCH_METRICS = 1_000
 _NS_PER_MS = 1_000_000
 _CONNECT_S = 5
+GATHER_S = 2
+"""What is logged in the background is gathered for so long: many trainers at once then write
+seldom, and none of them is held up by its own writing."""
+
 # By itself MLflow waits for a server that hangs for two minutes, eight times, and writes what is
 # logged in the background with ten threads. Each store of a process keeps five connections, of the
 # fifty that the stack's PostgreSQL has for all; a trainer needs one.
@@ -52,6 +56,7 @@ _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ASYNC_LOGGING_THREADPOOL_SIZE": "1",
+    "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": str(GATHER_S),
     "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "1",
     "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "0",
 }

@@ -247,6 +247,15 @@ def test_run_when_files_do_not_go_then_the_rows_stay(
     assert [each.run_id for each in store.retire(best=0).gone] == [run]
 
 
+def test_run_when_nobody_has_tracked_anything_then_there_is_nothing_to_do(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A stack that is a day old and has never trained must not complain every day."""
+    for uri in mlflow_worlds.databases(postgres, "untracked"):
+        report = Retirement(uri, tmp_path, None, lambda *_: None).run(0, RULE)
+        assert report == Report(0, 0, (), ())
+
+
 def test_retain_when_asked_at_the_terminal_then_prints_runs_bytes_and_why(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from tables.stores.servers.mlflow import database_uri
 from tables.stores.servers.postgres import PostgresServer
@@ -111,3 +112,10 @@ def databases(postgres: PostgresServer, name: str) -> Iterator[str]:
     address = postgres.url.replace("/postgres?", f"/{name}?")
     yield database_uri(PostgresServer(address, "given", ""))
     asyncio.run(sql(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def unpooled(patched: pytest.MonkeyPatch) -> None:
+    """Let MLflow's clients hold no connection while they are not asked."""
+    for name in ("POOL_SIZE", "MAX_OVERFLOW"):
+        patched.delenv(f"MLFLOW_SQLALCHEMYSTORE_{name}", raising=False)
+    patched.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")

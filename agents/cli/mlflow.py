@@ -92,7 +92,6 @@ def migrate(
             report = planned.rehearse() if dry_run else planned.run()
             if not dry_run:
                 keep(report, folder)
-            locations = sqlite_file.locations_of(path)
         _tell(report, as_json=as_json)
         if dry_run:
             console.print(f"Nothing was written: {report.rows:,} rows could be moved.")
@@ -102,7 +101,7 @@ def migrate(
             f"{path} is as it was, and so is its backup {report.backup}: pointing MLflow at it "
             "again is the way back; `tradewind mlflow export` takes along what came later."
         )
-        console.print(_about(locations))
+        console.print(_about(sqlite_file.locations_of(Path(report.backup))))
 
 
 @mlflow.command()

@@ -81,6 +81,7 @@ SAFE = Settings()
 """The customer's numbers. On these networks they are nearly frozen."""
 
 RECOMMENDED = Settings(strength=0.3, learning_rate=1e-3, normalised=True, prior=0.1)
-"""What the sweep of `tradewind evidence learning-arms` recommends where drift is to be followed."""
+"""Where drift is to be followed: chosen in the grid of `tradewind evidence learning-sweep`,
+and asked on fresh seeds by `learning-arms`."""
 
 MODES = {"safe": SAFE, "recommended": RECOMMENDED}

@@ -12,13 +12,16 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from streams.clock import wall_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.servers.mlflow import Tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -42,7 +45,21 @@ _MODEL_SUFFIX = ".safetensors"
 _BATCH_METRICS = 1_000
 _NS_PER_MS = 1_000_000
 _CONNECT_S = 5
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+GATHER_S = 2
+"""What is logged in the background is gathered for so long: many trainers at once then write
+seldom, and none of them is held up by its own writing."""
+
+# By itself MLflow waits for a server that hangs for two minutes, eight times, and writes what is
+# logged in the background with ten threads. Each store of a process keeps five connections, of the
+# fifty that the stack's PostgreSQL has for all; a trainer needs one.
+_SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ASYNC_LOGGING_THREADPOOL_SIZE": "1",
+    "MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS": str(GATHER_S),
+    "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "1",
+    "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "0",
+}
 _WEB_PORTS = {"http": 80, "https": 443}
 
 
@@ -81,6 +98,19 @@ class Entry(NamedTuple):
     series: Mapping[str, Sequence[tuple[int, float]]]
     card: str
     tags: Mapping[str, str]
+
+
+def client_of(uri: str) -> "MlflowClient":
+    """Return MLflow's client of an address, set up as the stack's programs want it."""
+    # Imported here: it takes three seconds and 200 MB, which only those pay who ask for it.
+    import mlflow  # noqa: PLC0415  see above
+
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # At every start they tell of tables that are up to date.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return mlflow.MlflowClient(uri)
 
 
 def model_name(timeframe: str, stack: str) -> str:
@@ -123,20 +153,11 @@ class ModelRegistry:
     """
 
     def __init__(self, tracking: Tracking, artifacts: Artifacts) -> None:
-        # Imported here: it takes three seconds and 200 MB, which only those pay who ask for it.
-        import mlflow  # noqa: PLC0415  see above
-
-        # By itself it would wait for a server that hangs for two minutes, eight times.
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
-        # At every start they tell of tables that are up to date.
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         self._tracking = tracking
         self._artifacts = artifacts
         with self._speaking():
             _check_reachable(tracking.uri)
-            self._client = mlflow.MlflowClient(tracking.uri)
+            self._client = client_of(tracking.uri)
 
     def register(self, name: str, entry: Entry, alias: str = CHAMPION) -> Version:
         """Log a run with the model's file and card, make it a version, and give it an alias.
@@ -246,10 +267,19 @@ class ModelRegistry:
         parameters = [Param(key, str(value)) for key, value in sorted(entry.parameters.items())]
         tags = [RunTag(key, value) for key, value in sorted(entry.tags.items())]
         self._client.log_batch(run_id, params=parameters, tags=tags)
-        for start in range(0, len(metrics), _BATCH_METRICS):
-            self._client.log_batch(run_id, metrics=metrics[start : start + _BATCH_METRICS])
+        # In the background, while files are copied: see `tradewind evidence mlflow-writers`.
+        logged = [
+            self._client.log_batch(
+                run_id, metrics=metrics[start : start + _BATCH_METRICS], synchronous=False
+            )
+            for start in range(0, len(metrics), _BATCH_METRICS)
+        ]
         self._client.log_artifact(run_id, str(self._artifacts.path_of_models(entry.digest)))
         self._client.log_text(run_id, entry.card, _CARD_FILE)
+        for each in logged:
+            # A metric that was not written is an error of the registration, here.
+            if each is not None:
+                each.wait()  # type: ignore[no-untyped-call]
         self._client.set_terminated(run_id)
         if name not in self._names():
             self._client.create_registered_model(name)

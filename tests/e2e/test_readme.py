@@ -238,7 +238,8 @@ def offers(name: str, command: Any) -> Iterator[tuple[str, list[str]]]:  # noqa:
     if hasattr(command, "commands"):
         for part, below in command.commands.items():
             yield from offers(f"{name} {part}", below)
-        return
+        if not command.invoke_without_command or name == "tradewind":
+            return
     options = (option for parameter in command.params for option in parameter.opts)
     yield name, sorted(o for o in options if o.startswith("--") and o != "--help")
 

@@ -27,9 +27,12 @@ from tests.evidence.forensics_lag import FORENSICS_LAG, FORENSICS_OVERHEAD
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.learning_arms import LEARNING_ARMS
+from tests.evidence.learning_sweep import LEARNING_SWEEP
 from tests.evidence.meta_planted import META_PLANTED
 from tests.evidence.meta_walk import META_DISRUPTION, META_VS_HEDGE, META_VS_ROUTING
 from tests.evidence.metrics_dangling import METRICS_DANGLING
+from tests.evidence.mlflow_migrate import MLFLOW_MIGRATE
+from tests.evidence.mlflow_writers import MLFLOW_WRITERS
 from tests.evidence.model_rebuild import MODEL_REBUILD
 from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.price_of_once import PRICE_OF_ONCE
@@ -100,8 +103,11 @@ CATALOGUE = {
         BACKTEST_SPEED,
         EWC_FISHER,
         LEARNING_ARMS,
+        LEARNING_SWEEP,
         POISON_ROLLBACK,
         MODEL_REBUILD,
+        MLFLOW_MIGRATE,
+        MLFLOW_WRITERS,
         ALERTS_PROOF,
         METRICS_DANGLING,
         DEPLOY_CHECK,

@@ -21,7 +21,7 @@ from agents.cli import program
 from agents.cli.mlflow import MIGRATION
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.servers.postgres import PostgresServer
-from tables.stores.tracking import sqlite_file
+from tables.stores.tracking import postgres_schema, sqlite_file
 from tables.stores.tracking.export import export
 from tables.stores.tracking.migration import Migration
 from tables.stores.tracking.report import REPORT, Report
@@ -50,7 +50,7 @@ class Source(NamedTuple):
 def unpooled() -> Iterator[None]:
     """Let MLflow's clients hold no connection when they are not asked."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+        mlflow_worlds.unpooled(patched)
         yield
 
 
@@ -242,6 +242,36 @@ def test_run_when_killed_before_its_last_line_then_the_next_says_that_it_is_done
 
 def _interrupt(_self: Migration) -> Path:
     raise KeyboardInterrupt
+
+
+def test_run_when_a_row_there_is_another_then_nothing_is_put_in_place(
+    copy: Path, uri: str, tmp_path: Path
+) -> None:
+    """One changed letter is seen; it can be begun anew, and by one process at a time."""
+
+    def change(step: str, share: float) -> None:
+        if (step, share) == ("move rows", 1.0):
+            with postgres_schema.connected(uri) as connection:
+                connection.execute(
+                    "UPDATE mlflow_incoming.params SET value = 'é' WHERE key = 'empty'"
+                )
+
+    with pytest.raises(StoreConflict, match=r"differ in rows or checksum of params \(12 and 12\)"):
+        Migration(copy, uri, tmp_path / "m", change).run()
+    migration = Migration(copy, uri, tmp_path / "m", silent)
+    with (
+        postgres_schema.connected_alone(uri),
+        pytest.raises(StoreConflict, match="works in this database: wait"),
+    ):
+        migration.run()
+    with pytest.raises(StoreConflict, match="differ"):
+        migration.run()
+    migration.forget()
+    report = migration.run()
+    assert not report.resumed
+    assert all(each.source == each.target for each in report.tables)
+    with pytest.raises(StoreConflict, match="none is no folder"):
+        export(uri, tmp_path / "none" / "back.db", silent)
 
 
 def test_run_when_the_schema_is_of_2023_then_a_copy_is_upgraded(uri: str, tmp_path: Path) -> None:

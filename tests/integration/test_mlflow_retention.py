@@ -90,7 +90,7 @@ class Store(NamedTuple):
 def uri(postgres: PostgresServer) -> Iterator[str]:
     """Give one database for all tests of this file."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+        mlflow_worlds.unpooled(patched)
         yield from mlflow_worlds.databases(postgres, "retention")
 
 
@@ -245,6 +245,15 @@ def test_run_when_files_do_not_go_then_the_rows_stay(
             store.retire(best=0)
     assert store.living(experiment) == {run}
     assert [each.run_id for each in store.retire(best=0).gone] == [run]
+
+
+def test_run_when_nobody_has_tracked_anything_then_there_is_nothing_to_do(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A stack that is a day old and has never trained must not complain every day."""
+    for uri in mlflow_worlds.databases(postgres, "untracked"):
+        report = Retirement(uri, tmp_path, None, lambda *_: None).run(0, RULE)
+        assert report == Report(0, 0, (), ())
 
 
 def test_retain_when_asked_at_the_terminal_then_prints_runs_bytes_and_why(

@@ -39,6 +39,12 @@ METADATA = {
 }
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gather nothing: a test that registers has no other trainers beside it."""
+    monkeypatch.setenv("MLFLOW_ASYNC_LOGGING_BUFFERING_SECONDS", "0")
+
+
 @pytest.fixture(scope="module")
 def tracking(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     """Give MLflow's tables in the database of the run."""

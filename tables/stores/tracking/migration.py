@@ -85,7 +85,7 @@ class Migration:
     def _run(self, connection: Connection) -> Report:
         schema, incoming = postgres_schema.current_schema(connection), _incoming(connection)
         resumed = self._resumes(connection, incoming)
-        if not resumed and (self.folder / _WORK).exists():
+        if not resumed and self._begun() and (self.folder / _WORK).exists():
             # It may have died between the switch and the last line it would have written.
             finished = self._finished(connection, schema)
             if finished is not None:
@@ -137,15 +137,22 @@ class Migration:
 
     def _resumes(self, connection: Connection, incoming: str) -> bool:
         """Tell whether there is something to go on with, which must be of the same file."""
-        begun = self.folder / _SOURCE
-        if not begun.exists() or not postgres_schema.is_under_way(connection, incoming):
+        if not postgres_schema.is_under_way(connection, incoming):
             return False
-        if begun.read_text() != str(self.source.absolute()):
+        begun = self.folder / _SOURCE
+        if not begun.exists():
+            return False
+        if not self._begun():
             raise StoreConflict(
                 f"a migration of {begun.read_text()} has not come to its end: finish it with this "
                 "--from, or give --anew to forget it"
             )
         return True
+
+    def _begun(self) -> bool:
+        """Return whether what is in the folder is of this source."""
+        begun = self.folder / _SOURCE
+        return begun.exists() and begun.read_text() == str(self.source.absolute())
 
     def _begin(self, connection: Connection, incoming: str) -> None:
         self.progress("back up", 0.0)
@@ -245,8 +252,9 @@ class Migration:
     def _put_away(self) -> Path:
         """Keep the backup under a name of its own, and let the copy go."""
         taken = sum(1 for _ in self.folder.glob("backup-*.sqlite"))
-        kept = (self.folder / BACKUP).replace(self.folder / f"backup-{taken + 1}.sqlite")
         self._clear()
+        kept = (self.folder / BACKUP).replace(self.folder / f"backup-{taken + 1}.sqlite")
+        fsync_folder(self.folder)
         return kept
 
     def _clear(self) -> None:

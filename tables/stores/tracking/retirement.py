@@ -16,7 +16,13 @@ from models.registry.retention import BEST, DAYS, may_go
 from streams.brokers.homes import private_folder
 from tables.stores.errors import StoreConflict
 from tables.stores.tracking import run_archive, run_facts
-from tables.stores.tracking.postgres_schema import Connection, connected_alone, snapshot
+from tables.stores.tracking.postgres_schema import (
+    Connection,
+    connected_alone,
+    current_schema,
+    revision_of,
+    snapshot,
+)
 from tables.stores.tracking.run_facts import Known
 
 Progress = Callable[[str, float], None]
@@ -195,6 +201,9 @@ def _chosen(
     connection: Connection, now_ms: int, rule: Rule
 ) -> tuple[list[Known], int, list[Known]]:
     """Return all runs, how many experiments rank none, and the runs that go."""
+    if not revision_of(connection, current_schema(connection)):
+        # Nobody has tracked anything yet.
+        return [], 0, []
     ranked = run_facts.rankings(connection)
     every = run_facts.known(connection, ranked)
     chosen = may_go((each.run for each in every), ranked, now_ms, best=rule.best, days=rule.days)

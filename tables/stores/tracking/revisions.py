@@ -1,7 +1,9 @@
 """The schema of MLflow's tables, which MLflow itself makes and brings up to date."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Iterator
 
 from tables.stores.errors import StoreUnavailable
 from tables.stores.servers.postgres import without_password
@@ -20,14 +22,31 @@ def bring_up_to_date(uri: str) -> None:
     from mlflow.exceptions import MlflowException  # noqa: PLC0415  see above
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  see above
 
-    # Its own pool would hold connections for as long as the process lives.
-    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     # They tell of every one of a hundred steps.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        mlflow.db.upgrade.main([uri], standalone_mode=False)
+        with _unpooled():
+            mlflow.db.upgrade.main([uri], standalone_mode=False)
     except (CommandError, MlflowException, SQLAlchemyError) as error:
         raise StoreUnavailable(
             f"MLflow did not make its tables at {without_password(uri)}: {error}"
         ) from error
+
+
+@contextlib.contextmanager
+def _unpooled() -> Iterator[None]:
+    """Let no pool hold connections behind the upgrade: nobody would close them."""
+    prefix = "MLFLOW_SQLALCHEMYSTORE_POOL"
+    before = {name: value for name, value in os.environ.items() if name.startswith(prefix)}
+    overflow = os.environ.pop("MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW", None)
+    for name in before:
+        del os.environ[name]
+    os.environ[f"{prefix}CLASS"] = "NullPool"
+    try:
+        yield
+    finally:
+        del os.environ[f"{prefix}CLASS"]
+        os.environ.update(before)
+        if overflow is not None:
+            os.environ["MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"] = overflow

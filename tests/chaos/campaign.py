@@ -148,7 +148,7 @@ async def _judged(
         if server is not None:
             await archived(alone.run, server, patience_s=PATIENCE_S)
             await audited(alone.run, server, patience_s=PATIENCE_S)
-        if said := await asyncio.to_thread(_judge, place, name, server):
+        if said := await asyncio.to_thread(_judge, place, name, server, how):
             struck.violations.append(f"{name}: {said}")
         return Played(
             1,
@@ -174,12 +174,15 @@ async def _rows(run: Trial, *, wanted: bool) -> AsyncIterator[PostgresServer | N
     yield server
 
 
-def _judge(place: Place, run: str, server: PostgresServer | None) -> str:
+def _judge(place: Place, run: str, server: PostgresServer | None, how: How) -> str:
     """Return what the judge found; empty if every promise was kept."""
     where = [f"--bootstrap={place.servers}", f"--run={run}"]
     where.append(f"--artifacts={place.home / 'artifacts'}")
     if server is not None:
         where.append(f"--database={server.url}")
+    if how.clean:
+        where.append("--clean")
+    where.extend(f"--least={each}" for each in how.least)
     command = [sys.executable, "-m", "tests.chaos.judge", *where]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr

@@ -101,12 +101,18 @@ class How(NamedTuple):
         Books of its own.
     tape
         Input of its own.
+    clean
+        Nothing bad is sent, so there must be no dead letter.
+    least
+        How much of a promise the judge must have checked, as its ``--least`` takes it.
     """
 
     equal: bool = True
     rows: bool = False
     portfolios: tuple[Portfolio, ...] = ()
     tape: Tape | None = None
+    clean: bool = True
+    least: tuple[str, ...] = ()
 
 
 class Fault(NamedTuple):

@@ -23,7 +23,13 @@ from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
 from tests.runs import PATIENCE_S, Moment, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
-_BEFORE, _BEHIND = 30, 5
+_BEFORE, _BEHIND = 30, 40
+
+# Between strikes: a worker shall have decided again before it is struck once more.
+_APART, _JITTER = 30, 10
+
+# The tape waits so many bars before its end for strikes that are under way.
+_LAST = 5
 
 # What a worker may grow by while a whole tape waits for it.
 FLOOD_GROWTH_MB = 200.0
@@ -38,6 +44,11 @@ class Played:
     n_strikes: int = 0
     n_repeats: int = 0
     recoveries_s: list[float] = field(default_factory=list)
+    under_way: list[int] = field(default_factory=list)
+    generations: list[tuple[int, int]] = field(default_factory=list)
+    n_rows_runs: int = 0
+    n_asked: int = 0
+    n_aside: int = 0
     violations: list[str] = field(default_factory=list)
 
     def add(self, other: "Played") -> None:
@@ -46,14 +57,21 @@ class Played:
         self.n_strikes += other.n_strikes
         self.n_repeats += other.n_repeats
         self.recoveries_s += other.recoveries_s
+        self.under_way += other.under_way
+        self.generations += other.generations
+        self.n_rows_runs += other.n_rows_runs
+        self.n_asked += other.n_asked
+        self.n_aside += other.n_aside
         self.violations += other.violations
 
 
 async def play(place: Place, fault: Fault, seed: int, n: int = 0) -> Played:
     """Play one run with ``n`` strikes of a fault, or as many as a run can take."""
     draw = random.Random(seed)  # noqa: S311  a seeded experiment
-    bars = range(_BEFORE, len((fault.how.tape or place.tape).closes_ns()) - _BEHIND)
-    plan = dict.fromkeys(sorted(draw.sample(bars, n or fault.per_run)), fault.strike)
+    n_bars = len((fault.how.tape or place.tape).closes_ns())
+    bars = range(_BEFORE, n_bars - _BEHIND - _JITTER, _APART)
+    drawn = sorted(draw.sample(bars, n or fault.per_run))
+    plan = {bar + draw.randrange(_JITTER): fault.strike for bar in drawn}
     return await follow(place, f"{fault.name}-{seed}", plan, draw, fault.how)
 
 
@@ -64,20 +82,45 @@ async def follow(
     draw: random.Random,
     how: How = How(),  # noqa: B008  a value
 ) -> Played:
-    """Play one run with planned strikes, each before its bar."""
+    """Play one run with planned strikes, each from its bar on."""
 
     async def run(struck: Struck) -> None:
-        def moment(strike: Strike) -> Moment:
-            async def act(_: Trial) -> None:
-                await strike(struck)
-                struck.n_strikes += 1
-
-            return act
-
         struck.trial.start()
-        await struck.trial.feed({bar: moment(strike) for bar, strike in plan.items()})
+        await feed(struck, plan, how)
 
-    return await _judged(place, name, draw, run, how)
+    return await judged(place, name, draw, run, how)
+
+
+async def feed(struck: Struck, plan: Mapping[int, Strike], how: How) -> None:
+    """Send the tape, and strike from each planned bar on while it goes on.
+
+    Before the next strike, and shortly before its end, the tape waits until the one before is over.
+    """
+    striking: list[asyncio.Task[None]] = []
+
+    async def settle(_: Trial) -> None:
+        await asyncio.gather(*striking)
+
+    async def act(strike: Strike) -> None:
+        await strike(struck)
+        struck.n_strikes += 1
+
+    def moment(strike: Strike) -> Moment:
+        async def begin(trial: Trial) -> None:
+            await settle(trial)
+            striking.append(asyncio.create_task(act(strike)))
+            if not how.beside:
+                await settle(trial)
+
+        return begin
+
+    last = len(struck.trial.tape.closes_ns()) - _LAST
+    moments = {bar: moment(strike) for bar, strike in plan.items()}
+    try:
+        await struck.trial.feed(moments | {last: settle})
+    finally:
+        for task in striking:
+            task.cancel()
 
 
 async def die(
@@ -100,7 +143,7 @@ async def die(
         await feeding
 
     name = f"die-{deaths[0][0]}-{seed}"
-    return await _judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
+    return await judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
 
 
 async def flood(place: Place, seed: int) -> Played:
@@ -122,16 +165,17 @@ async def flood(place: Place, seed: int) -> Played:
                 f"the worker grew by {most_mb - first_mb:.0f} MB, at most {FLOOD_GROWTH_MB:g}"
             )
 
-    return await _judged(place, f"flood-{seed}", random.Random(seed), run, How())  # noqa: S311  as above
+    return await judged(place, f"flood-{seed}", random.Random(seed), run, How())  # noqa: S311  as above
 
 
-async def _judged(
+async def judged(
     place: Place,
     name: str,
     draw: random.Random,
     run: Callable[[Struck], Awaitable[None]],
     how: How,
 ) -> Played:
+    """Play one run and judge it at its end."""
     tape = how.tape or place.tape
     parts = (place.servers, place.home, place.models, name, how.portfolios, tape)
     async with trial(*parts) as alone, _rows(alone, wanted=how.rows) as server:
@@ -151,11 +195,16 @@ async def _judged(
         if said := await asyncio.to_thread(_judge, place, name, server, how):
             struck.violations.append(f"{name}: {said}")
         return Played(
-            1,
-            struck.n_strikes,
-            outcome.n_repeats,
-            struck.recoveries_s,
-            struck.violations,
+            n_runs=1,
+            n_strikes=struck.n_strikes,
+            n_repeats=outcome.n_repeats,
+            recoveries_s=struck.recoveries_s,
+            under_way=struck.under_way,
+            generations=struck.generations,
+            n_rows_runs=int(how.rows),
+            n_asked=struck.n_asked,
+            n_aside=struck.n_aside,
+            violations=struck.violations,
         )
 
 
@@ -179,7 +228,7 @@ def _judge(place: Place, run: str, server: PostgresServer | None, how: How) -> s
     where = [f"--bootstrap={place.servers}", f"--run={run}"]
     where.append(f"--artifacts={place.home / 'artifacts'}")
     if server is not None:
-        where.append(f"--database={server.url}")
+        where += [f"--database={server.url}", "--least=I7=1"]
     if how.clean:
         where.append("--clean")
     where.extend(f"--least={each}" for each in how.least)

@@ -15,6 +15,7 @@ from tests.chaos.judge.intents import shown
 from tests.chaos.judge.ledger import Account
 from tests.chaos.judge.letters import Letter, Letters
 from tests.chaos.judge.limits import Asked, check_order
+from tests.chaos.judge.order import Order
 from tests.chaos.judge.record import Record, Slice, read_object, read_slice
 from tests.chaos.judge.refused_records import REASONS, Refusal, excuse, excuse_of_slice
 from tests.chaos.judge.said import Body, Item, Said
@@ -43,6 +44,15 @@ class Outputs(NamedTuple):
     decisions: Said
     executions: Said
     snapshots: Said
+
+
+class Kept(NamedTuple):
+    """What the judge keeps of the whole run."""
+
+    documents: Documents
+    letters: Letters
+    slots: Slots
+    order: Order
 
 
 class Desk:
@@ -76,15 +86,13 @@ class Book:
     def __init__(
         self,
         outputs: Outputs,
-        documents: Documents,
-        letters: Letters,
-        slots: Slots,
+        kept: Kept,
         verdict: Verdict,
         *,
         is_running: bool,
     ) -> None:
-        self._out, self._documents, self._letters = outputs, documents, letters
-        self._slots, self._verdict, self._is_running = slots, verdict, is_running
+        self._out, self._verdict, self._is_running = outputs, verdict, is_running
+        self._documents, self._letters, self._slots, self._sequence = kept
         self._early: list[Record] = []
         self._epoch: Epoch | None = None
         self.desks: dict[str, Desk] = {}
@@ -314,7 +322,9 @@ class Book:
         for field in sorted(item.said.keys() | decision.keys()):
             found, wanted = item.said.get(field), decision.get(field)
             self._verdict.slots.equal(item.record.place, field, found, wanted)
-        at_ns, bar_ns = time_ns(decision["timestamp"]), desk.bar_ns
+        name, at = account.portfolio.id, item.said["timestamp"]
+        self._sequence.aside(name, item.said["decision_id"], at, item.record)
+        at_ns, bar_ns = time_ns(at), desk.bar_ns
         is_now = bar_ns < at_ns <= bar_ns + account.portfolio.epoch.timeframe_ns
         placed_ns = max(time_ns(said["ts_event"]), account.bar_ns + 1)
         is_judged = desk.is_as_at_bar and is_now

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tests.chaos.judge.audit import Audit
-from tests.chaos.judge.book import Book, Outputs
+from tests.chaos.judge.book import Book, Kept, Outputs
 from tests.chaos.judge.documents import Documents
 from tests.chaos.judge.flow import Flow
 from tests.chaos.judge.ids import Ids
@@ -87,11 +87,13 @@ def judge(
     until_ns: dict[str, int] = {}
     for partition in range(source.topics()["portfolio-events"]):
         outputs = _outputs(source, partition, ids, order, verdict)
-        book = Book(outputs, documents, letters, slots, verdict, is_running=is_running)
+        kept = Kept(documents, letters, slots, order)
+        book = Book(outputs, kept, verdict, is_running=is_running)
         for record in source.records("portfolio-events", partition):
             book.take(record)
         book.finish()
         until_ns |= {name: desk.bar_ns for name, desk in book.desks.items()}
+    order.finish()
     for portfolio in documents.portfolios():
         slots.check(portfolio, until_ns.get(portfolio.id, -1) if is_running else None)
     _look_at_letters(letters, verdict.flow, is_running=is_running, is_clean=is_clean)
@@ -125,7 +127,8 @@ def _outputs(source: Source, partition: int, ids: Ids, order: Order, verdict: Ve
         ids.decision(said, record)
         is_first = ids.is_first(said["decision_id"], record)
         if is_first:
-            order.take(said["portfolio"], said["timestamp"], record)
+            answers = said["decision_id"] if said.get("intent_id") else ""
+            order.take(said["portfolio"], said["timestamp"], record, answers)
             order.decision(said, record)
         return is_first
 

@@ -8,24 +8,26 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 import msgspec
 
+from streams.failpoints import SPILL, VARIABLE
 from streams.topics import TRADING_DECISIONS
 from tables.stores.token_keys import TokenKeys
 from tests.chaos.campaign import Played, feed, judged
 from tests.chaos.faults import How, Place, Strike, Struck, away, back
 from tests.chaos.judge.record import read_json
 from tests.e2e.serving import Served
+from tests.runs import Trial
 
 PREDICT = "/api/v1/predict"
 
 # The tape goes on for so long before, between and after the outages.
-_BARS_APART = 12
+_BARS_BEFORE, _BARS_APART = 5, 12
 _FIRST_BAR = 262
 _ASKERS = 3
 _TRIES = 6
@@ -104,32 +106,76 @@ def gone(api: Served, asked: Asked, away_s: float, *, dies: bool) -> Strike:
     return strike
 
 
+def dying(api: Served, asked: Asked, point: str) -> Strike:
+    """Return an outage in which the worker dies at a failpoint of its buffer."""
+
+    async def strike(struck: Struck) -> None:
+        trial = struck.trial
+        await trial.end(signal.SIGTERM)
+        trial.children.environment[VARIABLE] = point
+        api.start("0", "", "--alone")
+        del trial.children.environment[VARIABLE]
+        await api.ready()
+        await away(struck)
+        asked.is_away = True
+        process = trial.started["0"]
+        await trial.until(lambda: not process.alive(), f"an end at {point}")
+        asked.is_away = False
+        said = trial.children.log_of("worker-0").read_text(errors="replace")
+        if f"failpoint {point.partition(':')[0]}" not in said:
+            struck.violations.append(f"the worker ended, and not at {point}: {said[-500:]}")
+        await back(struck)
+        api.start("0", "", "--alone")
+
+    return strike
+
+
+Strikes = Callable[[Served, Asked], list[Strike]]
+
+
 async def ask_through_outages(
-    place: Place, seed: int, n: int = 2, away_s: float = 20.0, n_asked: int = 10
+    place: Place, seed: int, n: int = 2, away_s: float = 20.0, least_aside: int = 10
 ) -> Played:
     """Play one run with ``n`` outages, the worker killed in every second, and requests all along.
 
-    While the broker is away, at least ``n_asked`` requests must have been answered.
+    While the broker is away, at least ``least_aside`` requests must have been answered.
     """
+
+    def strikes(api: Served, asked: Asked) -> list[Strike]:
+        return [gone(api, asked, away_s, dies=at % 2 == 1) for at in range(n)]
+
+    return await _asking(place, f"asking-{seed}", seed, strikes, least_aside)
+
+
+async def ask_and_die(place: Place, seed: int) -> Played:
+    """Play one run in which the worker dies at each failpoint of its outage buffer."""
+
+    def strikes(api: Served, asked: Asked) -> list[Strike]:
+        # A block for each answer, more or less: some were answered before it dies.
+        return [dying(api, asked, f"spill.{point}:{3 + seed % 5}") for point in SPILL]
+
+    return await _asking(place, f"spill-{seed}", seed, strikes, 1)
+
+
+async def _asking(place: Place, name: str, seed: int, strikes: Strikes, least_aside: int) -> Played:
     draw = random.Random(seed)  # noqa: S311  a seeded experiment
     how = How(equal=False, beside=False)
 
     async def run(struck: Struck) -> None:
         async with _served(struck) as api:
             asked = Asked()
-            bars = [_FIRST_BAR + at * _BARS_APART for at in range(n)]
-            plan = {bar: gone(api, asked, away_s, dies=at % 2 == 1) for at, bar in enumerate(bars)}
+            planned = strikes(api, asked)
+            plan = {_FIRST_BAR + at * _BARS_APART: one for at, one in enumerate(planned)}
             askers: list[asyncio.Task[None]] = []
 
-            async def begin(_: Struck) -> None:
+            async def begin(_: Trial) -> None:
                 for number in range(_ASKERS):
-                    name = f"asker-{number}"
                     mine = random.Random(f"{seed} {number}")  # noqa: S311  a seeded experiment
-                    askers.append(asyncio.create_task(ask(api, asked, mine, name)))
-                struck.n_strikes -= 1
+                    work = ask(api, asked, mine, f"asker-{number}")
+                    askers.append(asyncio.create_task(work))
 
             try:
-                await feed(struck, {bars[0] - 5: begin, **plan}, how)
+                await feed(struck, plan, how, {_FIRST_BAR - _BARS_BEFORE: begin})
             finally:
                 for task in askers:
                     task.cancel()
@@ -137,14 +183,13 @@ async def ask_through_outages(
             struck.violations += asked.violations
             struck.violations += [repr(one) for one in ended if isinstance(one, Exception)]
             await _told(struck, asked)
-            struck.n_asked += len(asked.answered)
-            struck.n_aside += asked.n_aside
-            if asked.n_aside < n_asked:
+            struck.n_asked, struck.n_aside = len(asked.answered), asked.n_aside
+            if asked.n_aside < least_aside:
                 struck.violations.append(
-                    f"{asked.n_aside} answers while the broker was away; expected {n_asked}"
+                    f"{asked.n_aside} answers while the broker was away; expected {least_aside}"
                 )
 
-    return await judged(place, f"asking-{seed}", draw, run, how)
+    return await judged(place, name, draw, run, how)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import psutil
 
@@ -91,10 +92,16 @@ async def follow(
     return await judged(place, name, draw, run, how)
 
 
-async def feed(struck: Struck, plan: Mapping[int, Strike], how: How) -> None:
+async def feed(
+    struck: Struck,
+    plan: Mapping[int, Strike],
+    how: How,
+    moments: Mapping[int, Moment] = MappingProxyType({}),
+) -> None:
     """Send the tape, and strike from each planned bar on while it goes on.
 
-    Before the next strike, and shortly before its end, the tape waits until the one before is over.
+    ``moments`` are no strikes. Before the next strike, and shortly before its end, the tape waits
+    until the one before is over.
     """
     striking: list[asyncio.Task[None]] = []
 
@@ -115,9 +122,9 @@ async def feed(struck: Struck, plan: Mapping[int, Strike], how: How) -> None:
         return begin
 
     last = len(struck.trial.tape.closes_ns()) - _LAST
-    moments = {bar: moment(strike) for bar, strike in plan.items()}
+    planned = {bar: moment(strike) for bar, strike in plan.items()}
     try:
-        await struck.trial.feed(moments | {last: settle})
+        await struck.trial.feed({**moments, **planned, last: settle})
     finally:
         for task in striking:
             task.cancel()
@@ -129,8 +136,12 @@ async def die(
     seed: int,
     how: How = How(),  # noqa: B008  a value
     moments: dict[int, Moment] | None = None,
+    check: Strike | None = None,
 ) -> Played:
-    """Let the worker die at one failpoint after the other while the tape goes on."""
+    """Let the worker die at one failpoint after the other while the tape goes on.
+
+    ``check`` looks at the run behind it.
+    """
 
     async def run(struck: Struck) -> None:
         feeding = asyncio.create_task(struck.trial.feed(moments))
@@ -141,31 +152,41 @@ async def die(
             struck.violations.append(str(error))
         struck.trial.start()
         await feeding
+        if check is not None:
+            await check(struck)
 
     name = f"die-{deaths[0][0]}-{seed}"
     return await judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
 
 
 async def flood(place: Place, seed: int) -> Played:
-    """Send the whole tape at once, whatever the worker has done of it, and watch its memory."""
+    """Send the whole tape at once, whatever the worker has done of it."""
+
+    async def send(struck: Struck) -> None:
+        await struck.trial.feed(window_bars=len(place.tape.closes_ns()))
+
+    return await watched(place, f"flood-{seed}", seed, send)
+
+
+async def watched(place: Place, name: str, seed: int, send: Strike) -> Played:
+    """Play one run in which the tape is sent in another way, and watch the worker's memory."""
 
     async def run(struck: Struck) -> None:
         worker = psutil.Process(struck.trial.start().pid)
         await struck.trial.members(1)
-        n_bars = len(place.tape.closes_ns())
         first_mb, most_mb = worker.memory_info().rss / 2**20, 0.0
-        feeding = asyncio.create_task(struck.trial.feed(window_bars=n_bars))
-        while not feeding.done():
+        sending = asyncio.ensure_future(send(struck))
+        while not sending.done():
             most_mb = max(most_mb, worker.memory_info().rss / 2**20)
             await asyncio.sleep(_SAMPLE_S)
-        await feeding
+        await sending
         struck.n_strikes += 1
         if most_mb - first_mb > FLOOD_GROWTH_MB:
             struck.violations.append(
                 f"the worker grew by {most_mb - first_mb:.0f} MB, at most {FLOOD_GROWTH_MB:g}"
             )
 
-    return await judged(place, f"flood-{seed}", random.Random(seed), run, How())  # noqa: S311  as above
+    return await judged(place, name, random.Random(seed), run, How())  # noqa: S311  as above
 
 
 async def judged(

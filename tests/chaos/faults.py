@@ -22,7 +22,7 @@ from streams.failpoints import VARIABLE
 from streams.sources.synthetic import SyntheticTape
 from streams.sources.tape import Tape
 from streams.timestamps import parse_ns
-from tests.chaos.groups import generation
+from tests.chaos.groups import generation, settled
 from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
 # Stages that a paper run goes through, in flow order.
@@ -205,6 +205,14 @@ async def outage(struck: Struck, away_s: float = AWAY_S) -> None:
         struck.violations.append(f"{n_workers - alive} workers ended while the broker was away")
 
 
+async def outage_of_two(struck: Struck, away_s: float = AWAY_S) -> None:
+    """Let the broker go while two workers share the partitions."""
+    if "worker-1" not in struck.trial.children.running:
+        struck.trial.start("1")
+        await settled(struck.trial, 2)
+    await outage(struck, away_s)
+
+
 async def away(struck: Struck) -> None:
     """Stop or kill the broker."""
     broker = struck.place.brokers[-1]
@@ -227,6 +235,9 @@ REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 8)
 OUTAGE = Fault(
     "outage", "the same worker goes on, nothing said twice", outage, 4, How(beside=False)
 )
+
+
+OUTAGE_OF_TWO = OUTAGE._replace(name="outage-of-two", strike=outage_of_two, per_run=2)
 
 
 async def die_at(struck: Struck, stage: str, point: str, times: int) -> None:

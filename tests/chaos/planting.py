@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +19,14 @@ Change = Callable[[bytes], bytes]
 # Topics whose offsets mean something to others: there a lost record leaves its place empty.
 _NUMBERED = ("market-ticks", "portfolio-events")
 _DIGITS = 80
+
+
+class Defect(NamedTuple):
+    """One defect: its name, the invariant that must find it, and how it is planted."""
+
+    name: str
+    code: str
+    act: Act
 
 
 class Kept:
@@ -212,3 +220,13 @@ def refused(topic: str, stage: str, reason: str, test: Test) -> Act:
         told_as_refused(kept, records[n], stage, reason)
 
     return act
+
+
+def is_list(record: Record) -> bool:
+    """Tell whether a record is a list of ticks."""
+    return (record.value or b"").startswith(b"[{") and record.header("clock") is None
+
+
+def of_dead_tick(record: Record) -> bool:
+    """Tell whether a dead letter is about a tick."""
+    return dict(record.headers)["stage"] == b"bars"

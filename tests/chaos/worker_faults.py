@@ -69,6 +69,9 @@ async def _refused(struck: Struck) -> None:
         await struck.trial.until(lambda: not process.alive(), f"an end: {name} refuses")
     finally:
         await asyncio.to_thread(_limit, struck.place.servers, name, topics.CHANGELOG_BYTES)
+    said = struck.trial.children.log_of("worker-0").read_text(errors="replace")
+    if name not in said:
+        struck.violations.append(f"the worker ended and did not say of {name}: {said[-500:]}")
     struck.trial.start()
 
 

@@ -45,7 +45,7 @@ _TABLE_DEATHS, _STEP_DEATHS = 9, 12
 _MADE_OF = ("tests/chaos", "tests/runs.py", "tests/e2e/serving.py", "tests/evidence/chaos.py")
 
 # Campaigns whose workers have an API.
-_WITH_API = ("chaos-asking",)
+_WITH_API = ("chaos-asking", "chaos-spill", "chaos-cache")
 
 # The archive and its database run along in every fourth run: there the judge compares rows, too.
 _ROWS_EVERY = 4

@@ -1,4 +1,4 @@
-"""What a kept measurement depends on: with other sources, of the product or its own, it begins anew."""
+"""What a kept measurement depends on: other sources, the product's or its own, begin anew."""
 
 from pathlib import Path
 

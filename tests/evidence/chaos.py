@@ -26,17 +26,22 @@ from tables.stores.artifacts import Artifacts
 from tests.chaos.campaign import Played, die, play
 from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.chaos.promises import PROMISES
+from tests.chaos.simulated import Simulation, simulate
 from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.runs import FIT_TAPE, Outcome, trial
 
 TERM_S_P95 = 3.0
+N_SIMULATED = 12
 N_KILLS, N_OUTAGES, N_REBALANCES, N_DEATHS = 200, 40, 200, 3
 FIRST_SEED = 26_000
 READY_S_P95 = 10.0
 
 # Long enough for stages that keep a snapshot every 64 slices to die beside several of them.
 LONG = SyntheticTape(symbols=8, bars=WARMUP_BARS + 747, ticks_per_bar=4, seed=5)
+
+# Of the simulation: orders are made on it, and it is long enough for every pair to be reached once.
+SHORT = SyntheticTape(symbols=8, bars=WARMUP_BARS + 47, ticks_per_bar=2, seed=5)
 
 # Of a run of the long tape: snapshots are rare, steps are not.
 _TABLE_DEATHS, _STEP_DEATHS = 9, 12
@@ -176,7 +181,45 @@ def measure_failpoints() -> Result:
 
     n = len(STAGES) * len(STEP) * N_DEATHS
     pairs = len(STAGES) * len(STEP)
-    return _result(campaign("chaos-failpoints", n, run), n, pairs=pairs, deaths_of_each=N_DEATHS)
+    n_simulated, wrong = simulated()
+    parts = {
+        "pairs": pairs,
+        "deaths_of_each": N_DEATHS,
+        "deaths_of_each_in_simulation": n_simulated // pairs,
+        "deaths_in_simulation": n_simulated,
+        "violations_in_simulation": wrong,
+    }
+    result = _result(campaign("chaos-failpoints", n, run), n, **parts)
+    is_all = n_simulated >= pairs * N_SIMULATED
+    holds = result.holds and is_all and not wrong
+    return result._replace(value=result.value + len(wrong), holds=holds)
+
+
+def simulated() -> tuple[int, list[str]]:
+    """Die at every point of every stage in this process; return how often, and what was wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        closes = FIT_TAPE.closes_ns()
+        stretch = Stretch(closes[0], closes[-1])
+        models = models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
+        simulation = Simulation(home, models, SHORT)
+        return asyncio.run(_simulated(simulation))
+
+
+async def _simulated(simulation: Simulation) -> tuple[int, list[str]]:
+    sound, n, wrong = await simulation.play([], FIRST_SEED), 0, []
+    for seed in range(FIRST_SEED, FIRST_SEED + N_SIMULATED):
+        draw = random.Random(seed)  # noqa: S311  a seeded experiment
+        deaths = [
+            (stage, point, 1 if point in _RARE else draw.randint(1, 3))
+            for stage in STAGES
+            for point in STEP
+        ]
+        draw.shuffle(deaths)
+        if said := await simulate(simulation, sound, deaths, seed):
+            wrong.append(said)
+        n += len(deaths)
+    return n, wrong
 
 
 def measure_faults() -> Result:
@@ -224,8 +267,9 @@ RECOVERY_TIME = Measurement(
 CHAOS_FAILPOINTS = Measurement(
     "chaos-failpoints",
     "runs that said anything else after a death at a failpoint",
-    f"{_NOTHING}, every point of every stage >= {N_DEATHS} times",
-    25,
+    f"{_NOTHING}, every point of every stage >= {N_DEATHS} times, "
+    f">= {N_SIMULATED} times in simulation",
+    32,
     measure_failpoints,
 )
 CHAOS_BROKER = Measurement(
@@ -246,6 +290,6 @@ CHAOS_FAULTS = Measurement(
     "chaos-faults",
     "broken promises under every other fault, one row each",
     f"0, and ready <= {TERM_S_P95:g} s after SIGTERM (P95)",
-    110,
+    180,
     measure_faults,
 )

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -89,6 +90,7 @@ class Trial:
     tape: Tape
     started: dict[str, Process] = field(default_factory=dict)
     stats_port: int = 0
+    n_fed: int = 0
 
     def start(
         self, instance: str = "0", program: str = "agents", serving: Iterable[str] = ()
@@ -157,6 +159,10 @@ class Trial:
         except TimeoutError:
             raise AssertionError(f"{close_ns} was not decided\n{self.log_tail()}") from None
 
+    def undecided(self) -> int:
+        """Return how many bars were sent whole and are not decided, as far as is seen."""
+        return self.n_fed - bisect_right(self.tape.closes_ns(), self.watch.seen.decided_ns)
+
     async def ends(self, topic: str) -> int:
         """Return how many records a topic of the run has ever had."""
         partitions = [TopicPartition(topic, p) for p in range(N_PARTITIONS)]
@@ -212,6 +218,21 @@ class Trial:
             await consumer.stop()
         return found
 
+    async def tail(self, name: str) -> AsyncIterator[ConsumerRecord]:
+        """Yield what comes to a topic of the catalogue from now on."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.run.bootstrap_servers)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(self.run.prefix + name, n) for n in range(N_PARTITIONS)]
+            consumer.assign(partitions)
+            await consumer.seek_to_end(*partitions)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=20)).values():
+                    for record in records:
+                        yield record
+        finally:
+            await consumer.stop()
+
     async def outcome(self) -> "Outcome":
         """Return what the run has said, once each; the same id with other bytes is a failure."""
         said = (topics.TRADING_DECISIONS, topics.EXECUTIONS, topics.PORTFOLIO_SNAPSHOTS)
@@ -242,6 +263,7 @@ class Trial:
                 await self.decided(closes[n - window_bars])
             if moments and n in moments:
                 await moments[n](self)
+            self.n_fed = n
 
         await self.pour(gate)
         await self.decided(closes[-1])

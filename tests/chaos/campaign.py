@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import psutil
 
@@ -23,7 +24,13 @@ from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
 from tests.runs import PATIENCE_S, Moment, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
-_BEFORE, _BEHIND = 30, 5
+_BEFORE, _BEHIND = 30, 40
+
+# Between strikes: a worker shall have decided again before it is struck once more.
+_APART, _JITTER = 30, 10
+
+# The tape waits so many bars before its end for strikes that are under way.
+_LAST = 5
 
 # What a worker may grow by while a whole tape waits for it.
 FLOOD_GROWTH_MB = 200.0
@@ -38,6 +45,11 @@ class Played:
     n_strikes: int = 0
     n_repeats: int = 0
     recoveries_s: list[float] = field(default_factory=list)
+    under_way: list[int] = field(default_factory=list)
+    generations: list[tuple[int, int]] = field(default_factory=list)
+    n_rows_runs: int = 0
+    n_asked: int = 0
+    n_aside: int = 0
     violations: list[str] = field(default_factory=list)
 
     def add(self, other: "Played") -> None:
@@ -46,14 +58,21 @@ class Played:
         self.n_strikes += other.n_strikes
         self.n_repeats += other.n_repeats
         self.recoveries_s += other.recoveries_s
+        self.under_way += other.under_way
+        self.generations += other.generations
+        self.n_rows_runs += other.n_rows_runs
+        self.n_asked += other.n_asked
+        self.n_aside += other.n_aside
         self.violations += other.violations
 
 
 async def play(place: Place, fault: Fault, seed: int, n: int = 0) -> Played:
     """Play one run with ``n`` strikes of a fault, or as many as a run can take."""
     draw = random.Random(seed)  # noqa: S311  a seeded experiment
-    bars = range(_BEFORE, len((fault.how.tape or place.tape).closes_ns()) - _BEHIND)
-    plan = dict.fromkeys(sorted(draw.sample(bars, n or fault.per_run)), fault.strike)
+    n_bars = len((fault.how.tape or place.tape).closes_ns())
+    bars = range(_BEFORE, n_bars - _BEHIND - _JITTER, _APART)
+    drawn = sorted(draw.sample(bars, n or fault.per_run))
+    plan = {bar + draw.randrange(_JITTER): fault.strike for bar in drawn}
     return await follow(place, f"{fault.name}-{seed}", plan, draw, fault.how)
 
 
@@ -64,20 +83,51 @@ async def follow(
     draw: random.Random,
     how: How = How(),  # noqa: B008  a value
 ) -> Played:
-    """Play one run with planned strikes, each before its bar."""
+    """Play one run with planned strikes, each from its bar on."""
 
     async def run(struck: Struck) -> None:
-        def moment(strike: Strike) -> Moment:
-            async def act(_: Trial) -> None:
-                await strike(struck)
-                struck.n_strikes += 1
-
-            return act
-
         struck.trial.start()
-        await struck.trial.feed({bar: moment(strike) for bar, strike in plan.items()})
+        await feed(struck, plan, how)
 
-    return await _judged(place, name, draw, run, how)
+    return await judged(place, name, draw, run, how)
+
+
+async def feed(
+    struck: Struck,
+    plan: Mapping[int, Strike],
+    how: How,
+    moments: Mapping[int, Moment] = MappingProxyType({}),
+) -> None:
+    """Send the tape, and strike from each planned bar on while it goes on.
+
+    ``moments`` are no strikes. Before the next strike, and shortly before its end, the tape waits
+    until the one before is over.
+    """
+    striking: list[asyncio.Task[None]] = []
+
+    async def settle(_: Trial) -> None:
+        await asyncio.gather(*striking)
+
+    async def act(strike: Strike) -> None:
+        await strike(struck)
+        struck.n_strikes += 1
+
+    def moment(strike: Strike) -> Moment:
+        async def begin(trial: Trial) -> None:
+            await settle(trial)
+            striking.append(asyncio.create_task(act(strike)))
+            if not how.beside:
+                await settle(trial)
+
+        return begin
+
+    last = len(struck.trial.tape.closes_ns()) - _LAST
+    planned = {bar: moment(strike) for bar, strike in plan.items()}
+    try:
+        await struck.trial.feed({**moments, **planned, last: settle})
+    finally:
+        for task in striking:
+            task.cancel()
 
 
 async def die(
@@ -86,8 +136,12 @@ async def die(
     seed: int,
     how: How = How(),  # noqa: B008  a value
     moments: dict[int, Moment] | None = None,
+    check: Strike | None = None,
 ) -> Played:
-    """Let the worker die at one failpoint after the other while the tape goes on."""
+    """Let the worker die at one failpoint after the other while the tape goes on.
+
+    ``check`` looks at the run behind it.
+    """
 
     async def run(struck: Struck) -> None:
         feeding = asyncio.create_task(struck.trial.feed(moments))
@@ -98,40 +152,51 @@ async def die(
             struck.violations.append(str(error))
         struck.trial.start()
         await feeding
+        if check is not None:
+            await check(struck)
 
     name = f"die-{deaths[0][0]}-{seed}"
-    return await _judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
+    return await judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
 
 
 async def flood(place: Place, seed: int) -> Played:
-    """Send the whole tape at once, whatever the worker has done of it, and watch its memory."""
+    """Send the whole tape at once, whatever the worker has done of it."""
+
+    async def send(struck: Struck) -> None:
+        await struck.trial.feed(window_bars=len(place.tape.closes_ns()))
+
+    return await watched(place, f"flood-{seed}", seed, send)
+
+
+async def watched(place: Place, name: str, seed: int, send: Strike) -> Played:
+    """Play one run in which the tape is sent in another way, and watch the worker's memory."""
 
     async def run(struck: Struck) -> None:
         worker = psutil.Process(struck.trial.start().pid)
         await struck.trial.members(1)
-        n_bars = len(place.tape.closes_ns())
         first_mb, most_mb = worker.memory_info().rss / 2**20, 0.0
-        feeding = asyncio.create_task(struck.trial.feed(window_bars=n_bars))
-        while not feeding.done():
+        sending = asyncio.ensure_future(send(struck))
+        while not sending.done():
             most_mb = max(most_mb, worker.memory_info().rss / 2**20)
             await asyncio.sleep(_SAMPLE_S)
-        await feeding
+        await sending
         struck.n_strikes += 1
         if most_mb - first_mb > FLOOD_GROWTH_MB:
             struck.violations.append(
                 f"the worker grew by {most_mb - first_mb:.0f} MB, at most {FLOOD_GROWTH_MB:g}"
             )
 
-    return await _judged(place, f"flood-{seed}", random.Random(seed), run, How())  # noqa: S311  as above
+    return await judged(place, name, random.Random(seed), run, How())  # noqa: S311  as above
 
 
-async def _judged(
+async def judged(
     place: Place,
     name: str,
     draw: random.Random,
     run: Callable[[Struck], Awaitable[None]],
     how: How,
 ) -> Played:
+    """Play one run and judge it at its end."""
     tape = how.tape or place.tape
     parts = (place.servers, place.home, place.models, name, how.portfolios, tape)
     async with trial(*parts) as alone, _rows(alone, wanted=how.rows) as server:
@@ -148,14 +213,19 @@ async def _judged(
         if server is not None:
             await archived(alone.run, server, patience_s=PATIENCE_S)
             await audited(alone.run, server, patience_s=PATIENCE_S)
-        if said := await asyncio.to_thread(_judge, place, name, server):
+        if said := await asyncio.to_thread(_judge, place, name, server, how):
             struck.violations.append(f"{name}: {said}")
         return Played(
-            1,
-            struck.n_strikes,
-            outcome.n_repeats,
-            struck.recoveries_s,
-            struck.violations,
+            n_runs=1,
+            n_strikes=struck.n_strikes,
+            n_repeats=outcome.n_repeats,
+            recoveries_s=struck.recoveries_s,
+            under_way=struck.under_way,
+            generations=struck.generations,
+            n_rows_runs=int(how.rows),
+            n_asked=struck.n_asked,
+            n_aside=struck.n_aside,
+            violations=struck.violations,
         )
 
 
@@ -174,12 +244,15 @@ async def _rows(run: Trial, *, wanted: bool) -> AsyncIterator[PostgresServer | N
     yield server
 
 
-def _judge(place: Place, run: str, server: PostgresServer | None) -> str:
+def _judge(place: Place, run: str, server: PostgresServer | None, how: How) -> str:
     """Return what the judge found; empty if every promise was kept."""
     where = [f"--bootstrap={place.servers}", f"--run={run}"]
     where.append(f"--artifacts={place.home / 'artifacts'}")
     if server is not None:
-        where.append(f"--database={server.url}")
+        where += [f"--database={server.url}", "--least=I7=1"]
+    if how.clean:
+        where.append("--clean")
+    where.extend(f"--least={each}" for each in how.least)
     command = [sys.executable, "-m", "tests.chaos.judge", *where]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     return "" if ended.returncode == 0 else ended.stdout + ended.stderr

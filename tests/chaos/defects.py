@@ -6,22 +6,25 @@ Half of them are as small as they can be: one record among thousands, one unit o
 import json
 from collections.abc import Callable
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
+from tests.chaos.intent_defects import INTENT_DEFECTS
 from tests.chaos.judge.exact import paper_id, slot_id, time_ns
 from tests.chaos.judge.record import Record
 from tests.chaos.planting import (
-    Act,
     Change,
+    Defect,
     Kept,
     Test,
     body,
     changed,
     doubled,
     has_rows,
+    is_list,
     lost,
+    of_dead_tick,
     of_slice,
     plus,
     set_to,
@@ -34,14 +37,6 @@ TICKS, BARS, LOG, LETTERS = "market-ticks", "market-bars", "portfolio-events", "
 
 _LEAST = "0.0000000000000001"
 _FOREIGN = "00000000-0000-5000-8000-000000000000"
-
-
-class Defect(NamedTuple):
-    """One defect: its name, the invariant that must find it, and how it is planted."""
-
-    name: str
-    code: str
-    act: Act
 
 
 def _is_slot(record: Record) -> bool:
@@ -141,10 +136,6 @@ def _is_order(record: Record) -> bool:
     return bool(said.get("approved") and said.get("action") == "BUY")
 
 
-def _is_list(record: Record) -> bool:
-    return (record.value or b"").startswith(b"[{") and record.header("clock") is None
-
-
 def _of_list(change: Callable[[list[Any]], list[Any]]) -> Change:
     return lambda value: json.dumps(change(json.loads(value))).encode()
 
@@ -163,19 +154,16 @@ def _first_n_ticks_off(_meta: dict[str, Any], batch: pa.RecordBatch) -> pa.Recor
     return batch.set_column(at, "n_ticks", pa.array([first + 1, *rest], pa.int64()))
 
 
-def _of_dead_tick(record: Record) -> bool:
-    return dict(record.headers)["stage"] == b"bars"
-
-
 def _letter_about_nothing(kept: Kept, rng: Random) -> None:
     """Add a dead letter of a tick that never was."""
-    records, n = rng.choice(kept.places(LETTERS, _of_dead_tick))
+    records, n = rng.choice(kept.places(LETTERS, of_dead_tick))
     headers = tuple((k, b"7" if k == "index" else v) for k, v in records[n].headers)
     key = (records[n].key or b"").rpartition(b":")[0] + b":7"
     records.append(records[n]._replace(key=key, headers=headers, value=b"nothing"))
 
 
 DEFECTS = (
+    *INTENT_DEFECTS,
     Defect("decision lost", "I1", lost(DECISIONS, _is_slot)),
     Defect("last decision lost", "I1", _last_lost),
     Defect("all of a bar lost", "I1", _whole_bar_lost),
@@ -274,12 +262,12 @@ DEFECTS = (
             "RESTRICTED_SYMBOL",
         )
     ),
-    Defect("dead letter lost", "I6", lost(LETTERS, _of_dead_tick)),
+    Defect("dead letter lost", "I6", lost(LETTERS, of_dead_tick)),
     Defect("dead letter again, other bytes", "I6", doubled(LETTERS, lambda v: v + b" ")),
     Defect("dead letter about nothing", "I6", _letter_about_nothing),
-    Defect("record of ticks lost", "I6", lost(TICKS, _is_list)),
-    Defect("tick of a list lost", "I6", changed(TICKS, _of_list(lambda t: t[:-1]), _is_list)),
-    Defect("tick of a list twice", "I6", changed(TICKS, _of_list(lambda t: [*t, t[-1]]), _is_list)),
+    Defect("record of ticks lost", "I6", lost(TICKS, is_list)),
+    Defect("tick of a list lost", "I6", changed(TICKS, _of_list(lambda t: t[:-1]), is_list)),
+    Defect("tick of a list twice", "I6", changed(TICKS, _of_list(lambda t: [*t, t[-1]]), is_list)),
     Defect("bars lost", "I6", lost(BARS, has_rows)),
     Defect("one bar lost", "I6", changed(BARS, of_slice(lambda _, b: b.slice(1)), has_rows)),
     Defect(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +19,14 @@ Change = Callable[[bytes], bytes]
 # Topics whose offsets mean something to others: there a lost record leaves its place empty.
 _NUMBERED = ("market-ticks", "portfolio-events")
 _DIGITS = 80
+
+
+class Defect(NamedTuple):
+    """One defect: its name, the invariant that must find it, and how it is planted."""
+
+    name: str
+    code: str
+    act: Act
 
 
 class Kept:
@@ -182,3 +190,43 @@ def has_rows(record: Record) -> bool:
     """Tell whether a record is a slice with rows."""
     slice_ = read_slice(record)
     return slice_ is not None and slice_.batch.num_rows > 0
+
+
+def told_as_refused(
+    kept: Kept, record: Record, stage: str, reason: str, index: int = 0, raw: bytes | None = None
+) -> None:
+    """Add a dead letter about a record, or about one tick of it."""
+    said = {
+        "reason": reason,
+        "detail": "planted",
+        "stage": stage,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "index": index,
+    }
+    headers = tuple((name, str(value).encode()) for name, value in said.items())
+    key = f"{record.topic}:{record.partition}:{record.offset}:{index}".encode()
+    letters = kept.of["dead-letters", 0]
+    value = record.value if raw is None else raw
+    letters.append(Record("dead-letters", 0, len(letters), 0, key, value, headers))
+
+
+def refused(topic: str, stage: str, reason: str, test: Test) -> Act:
+    """Tell that a good record was refused."""
+
+    def act(kept: Kept, rng: Random) -> None:
+        records, n = _pick(kept, rng, topic, test)
+        told_as_refused(kept, records[n], stage, reason)
+
+    return act
+
+
+def is_list(record: Record) -> bool:
+    """Tell whether a record is a list of ticks."""
+    return (record.value or b"").startswith(b"[{") and record.header("clock") is None
+
+
+def of_dead_tick(record: Record) -> bool:
+    """Tell whether a dead letter is about a tick."""
+    return dict(record.headers)["stage"] == b"bars"

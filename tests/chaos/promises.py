@@ -4,11 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import msgspec
+
 from streams.failpoints import STEP
+from streams.topics import EXECUTIONS
+from tests.chaos.asking import ask_and_die, ask_through_outages
+from tests.chaos.cache_faults import read_through_faults
 from tests.chaos.campaign import Played, die, flood, play
-from tests.chaos.faults import Fault, How, Place
+from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
+from tests.chaos.load_faults import double_load, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
-from tests.chaos.row_faults import ROWS
+from tests.chaos.row_faults import DIE_IN_ARCHIVE, ROWS
 from tests.chaos.tick_faults import damaged, disordered
 from tests.chaos.worker_faults import JUMP, REFUSE, ROLL, SLEEP
 from tests.runs import TAPE, Moment, Trial
@@ -54,7 +60,22 @@ async def _die_in_execution(place: Place, seed: int) -> Played:
     reports = {bar: _reported(bar) for bar in bars}
     deaths = [("execution", point, 1) for point in _POINTS]
     how = How(equal=False, portfolios=venue, tape=TAPE)
-    return await die(place, deaths, seed, how, reports)
+
+    async def all_booked(struck: Struck) -> None:
+        """Compare the reports that were sent with those that were booked, by their names."""
+        sent = {f"v{bar}-{n}" for bar in bars for n in range(_REPORTS)}
+        found: dict[str, set[bytes]] = {}
+        for record in await struck.trial.records(EXECUTIONS.name):
+            name = msgspec.json.decode(record.value)["venue_execution_id"]
+            found.setdefault(name, set()).add(record.value)
+        booked = {name for name, values in found.items() if len(values) == 1}
+        if not sent or sent != booked:
+            struck.violations.append(
+                f"{len(sent & booked)} of {len(sent)} reports are booked once, "
+                f"{len(found.keys() - sent)} are of nobody"
+            )
+
+    return await die(place, deaths, seed, how, reports, all_booked)
 
 
 async def _damaged(place: Place, seed: int) -> Played:
@@ -102,6 +123,55 @@ PROMISES = (
         f"{_SAME} meanwhile; every row once in the end",
         80,
         _of(ROWS),
+    ),
+    Promise(
+        "archive",
+        "a death at each failpoint of the archive: rows half copied, offsets not yet committed",
+        f"{_SAME}; every row once in the end",
+        12,
+        _of(DIE_IN_ARCHIVE),
+    ),
+    Promise(
+        "asking",
+        "the broker stopped or killed for 20 s under requests, half the workers killed as well",
+        "every answer is a decision in the log, every key has one",
+        20,
+        ask_through_outages,
+    ),
+    Promise(
+        "spill",
+        "a death at each failpoint of the outage buffer under requests: half written, not synced",
+        "every answer is a decision in the log, every key has one",
+        6,
+        ask_and_die,
+    ),
+    Promise(
+        "outage-of-two",
+        "the broker stopped or killed for 60 s under two workers",
+        _SAME,
+        6,
+        _of(OUTAGE_OF_TWO),
+    ),
+    Promise(
+        "slow",
+        "a consumer of decisions that reads one a second",
+        f"{_SAME}, memory grows by at most 200 MB",
+        5,
+        slow_consumer,
+    ),
+    Promise(
+        "double",
+        "1,000 bars of a second at two a second, 500 s a run",
+        f"{_SAME}, at most 12 bars behind, memory grows by at most 200 MB",
+        2,
+        double_load,
+    ),
+    Promise(
+        "cache",
+        "Redis killed, frozen, flushed, full of nonsense, 3 s each, while features are read",
+        f"{_SAME}; no answer older than the last decided bar",
+        12,
+        read_through_faults,
     ),
     Promise(
         "execution",

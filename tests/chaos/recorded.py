@@ -13,11 +13,15 @@ from typing import Any
 from agents.run.archived import archived, audited
 from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
+from models.features.catalogue import NAMES
 from streams.epochs import Limits, Portfolio
 from streams.partitions import partition_of
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 from tests.chaos.judge.broker import BrokerSource
 from tests.chaos.judge.database import RowSource
 from tests.chaos.judge.documents import FolderSource
+from tests.chaos.judge.exact import DAY_NS, intent_id, time_text
 from tests.chaos.judge.record import Together
 from tests.chaos.judge.recording import write
 from tests.chaos.judge.trial import TOPICS
@@ -171,6 +175,49 @@ async def _fill_open(run: Trial) -> None:
                 )(run)
 
 
+def _target(bar: int, portfolio: str, fraction: float, *, is_checked: bool = True) -> Moment:
+    """Append what the models might want of a symbol; its decision stands behind the bar's."""
+
+    async def act(run: Trial) -> None:
+        await _log(
+            portfolio,
+            "target_intent",
+            ts_event=_CLOSES[bar - 1],
+            intent_id=f"t{bar}{portfolio}",
+            symbol=_SECOND,
+            bar_close=_CLOSES[bar - 1],
+            epoch_digest=Epochs(Artifacts(run.run.artifacts)).put(run.run.epoch),
+            confidence=0.5625,
+            target_fraction=fraction,
+            regime=(0.5, 0.25, 0.25, 1.5),
+            weights=(0.25, 0.25, 0.5),
+            features=[None, *(0.5 for _ in NAMES[1:])],
+            is_checked=is_checked,
+        )(run)
+
+    return act
+
+
+def _decided_aside(bar: int, of: int) -> Moment:
+    """Append a decision that was made aside, as the one about an earlier target was; and again."""
+
+    async def act(run: Trial) -> None:
+        said = next(
+            found
+            for record in await run.records("trading-decisions")
+            if (found := json.loads(record.value))["intent_id"] == f"t{of}people"
+        )
+        key, at_ns = f"d{bar}people", _CLOSES[bar - 1]
+        day = (at_ns - 1) // DAY_NS
+        said |= {"intent_id": key, "decision_id": intent_id("people", key, day)}
+        said |= {"timestamp": time_text(at_ns + 1)}
+        moment = _log("people", "decided_intent", ts_event=at_ns, intent_id=key, decision=said)
+        await moment(run)
+        await moment(run)
+
+    return act
+
+
 async def _killed(run: Trial) -> None:
     """Kill the worker behind a snapshot, with decisions since, and start it again."""
     await run.end(signal.SIGKILL)
@@ -196,6 +243,12 @@ PLAN: dict[int, tuple[Moment, ...]] = {
         _intent(252, "people", "BUY", 5, round(_last_price(252) * 0.93, 2)),
         _intent(252, "people", "BUY", -1),
     ),
+    254: (
+        _target(254, "people", 0.25),
+        _target(254, "asset", 0.5),
+        _target(254, "main", 0.05, is_checked=False),
+    ),
+    258: (_decided_aside(258, of=254),),
     262: (_change(262, "asset", "limit_change", limits={"max_asset_fraction": 0.12}),),
     266: (_killed,),
     268: (

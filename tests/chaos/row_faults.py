@@ -6,12 +6,19 @@ import signal
 
 import asyncpg
 import psutil
+from aiokafka.admin import AIOKafkaAdminClient
 
+from agents.archive import group_of
+from agents.run.drive import start_archive
 from agents.run.stores import database
+from streams.failpoints import ARCHIVE, VARIABLE
 from tables.stores.servers.postgres import server_of
 from tests.chaos.faults import Fault, How, Struck
 
 _AWAY_S = (1.0, 8.0)
+
+# What the archive says once the database does not answer.
+_NOTICED = "the database is away"
 
 
 async def strike_rows(struck: Struck) -> None:
@@ -29,6 +36,9 @@ async def _database_killed(struck: Struck) -> None:
     os.kill(process.pid, signal.SIGKILL)
     await struck.trial.until(lambda: not process.alive(), "database gone")
     await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+    said = struck.trial.children.log_of("archive").read_text(errors="replace")
+    if _NOTICED not in said:
+        struck.violations.append(f"the archive never said {_NOTICED!r}: nothing was tried")
     await asyncio.to_thread(database, struck.trial.run.home, struck.trial.children)
 
 
@@ -47,6 +57,7 @@ async def _frozen(struck: Struck, name: str) -> None:
         one.suspend()
     try:
         await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+        await _held_up(struck, f"{name} was frozen")
     finally:
         for one in all_of_it:
             one.resume()
@@ -58,10 +69,44 @@ async def _table_locked(struck: Struck) -> None:
         async with connection.transaction():
             await connection.execute("LOCK TABLE tradewind.regime_history IN EXCLUSIVE MODE")
             await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+            await _held_up(struck, "a table was locked")
     finally:
         await connection.close()
 
 
+async def _held_up(struck: Struck, what: str) -> None:
+    """See that the archive is behind: else it had nothing to do, or was not held up at all."""
+    trial = struck.trial
+    admin = AIOKafkaAdminClient(bootstrap_servers=trial.run.bootstrap_servers)
+    await admin.start()
+    try:
+        kept = await admin.list_consumer_group_offsets(group_of(trial.run.name))
+    finally:
+        await admin.close()
+    ends = await trial.consumer.end_offsets(list(kept))
+    if sum(ends[where] - one.offset for where, one in kept.items()) <= 0:
+        struck.violations.append(f"the archive kept up while {what}: nothing was tried")
+
+
+async def die_in_archive(struck: Struck) -> None:
+    """Let the archive die at one of its failpoints, and start it again."""
+    children, run = struck.trial.children, struck.trial.run
+    point = ARCHIVE[struck.n_strikes % len(ARCHIVE)]
+    children.running.pop("archive").end()
+    children.environment[VARIABLE] = f"archive.{point}:{struck.draw.randint(1, 3)}"
+    start_archive(run, children)
+    del children.environment[VARIABLE]
+    process = children.running["archive"]
+    await struck.trial.until(lambda: not process.alive(), f"an end at archive.{point}")
+    said = children.log_of("archive").read_text(errors="replace")
+    if f"failpoint archive.{point}" not in said:
+        struck.violations.append(f"the archive ended by itself and not at {point}: {said[-500:]}")
+    start_archive(run, children)
+
+
 ROWS = Fault(
     "rows", "the same decisions meanwhile, every row once after it", strike_rows, 8, How(rows=True)
+)
+DIE_IN_ARCHIVE = Fault(
+    "archive", "every row once, whatever was half copied", die_in_archive, 6, How(rows=True)
 )

@@ -1,21 +1,35 @@
-"""Each point of a step and each stage, once in every push: the worker dies there and comes back."""
+"""Each point of a step and each stage, once in every push: the worker dies there and comes back.
+
+On the real broker, and in this process with more pairs of stage and point.
+"""
 
 from pathlib import Path
 
 import pytest
 
+from models.features.catalogue import WARMUP_BARS
 from streams.failpoints import STEP
+from streams.sources.synthetic import SyntheticTape
 from tests.chaos.campaign import die
 from tests.chaos.faults import STAGES, Place
+from tests.chaos.simulated import Simulation, simulate
 from tests.runs import Outcome
 
-pytestmark = pytest.mark.broker
+# Every second pair: each stage and each point is among them.
+SIMULATED = [
+    (stage, point, 1 + (i + j) % 3 * (point not in {"before-table", "after-table"}))
+    for i, stage in enumerate(STAGES)
+    for j, point in enumerate(STEP)
+    if (i + j) % 2 == 0
+]
 
 
 def test_plan_when_read_then_has_every_point_and_every_stage() -> None:
     """The quick profile leaves out pairs, and neither a point nor a stage."""
     assert {point for _, point, _ in QUICK} == set(STEP)
     assert {stage for stage, _, _ in QUICK} == set(STAGES)
+    assert {point for _, point, _ in SIMULATED} == set(STEP)
+    assert {stage for stage, _, _ in SIMULATED} == set(STAGES)
 
 
 QUICK = (
@@ -32,6 +46,7 @@ QUICK = (
 )
 
 
+@pytest.mark.broker
 async def test_worker_when_it_dies_at_the_failpoints_then_decisions_are_the_same(
     broker: str, home: Path, fitted: str, undisturbed: Outcome
 ) -> None:
@@ -39,3 +54,14 @@ async def test_worker_when_it_dies_at_the_failpoints_then_decisions_are_the_same
     played = await die(Place(broker, home, fitted, undisturbed), QUICK, seed=1)
     assert played.violations == []
     assert played.n_strikes == len(QUICK)
+
+
+async def test_stages_when_they_die_in_this_process_then_say_the_same(
+    home: Path, fitted: str
+) -> None:
+    """Real stages on a log that survives: every topic has the same values in the same order."""
+    tape = SyntheticTape(symbols=4, bars=WARMUP_BARS + 40, ticks_per_bar=2, seed=5)
+    simulation = Simulation(home, fitted, tape)
+    sound = await simulation.play([], seed=1)
+    assert any(b'"approved":true' in value for values in sound.said.values() for value in values)
+    assert await simulate(simulation, sound, SIMULATED, seed=2) == ""

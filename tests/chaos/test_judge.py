@@ -9,17 +9,19 @@ from random import Random
 import pytest
 
 from tests.chaos.defects import DEFECTS, Defect
+from tests.chaos.judge.record import all_records
 from tests.chaos.judge.recording import RecordedSource, write
 from tests.chaos.judge.trial import judge
-from tests.chaos.planting import Kept
+from tests.chaos.planting import Kept, body
 from tests.chaos.recorded import record
 
 pytestmark = [pytest.mark.broker, pytest.mark.postgres]
 
 _RUN = "judged"
 _SEED = 7
+_ASKED = ("--clean", "--least=I7=1")
 
-# One for each invariant, I1 to I7; ``tradewind evidence judge-mutants`` plants them all.
+# One or two for each invariant, I1 to I7; ``tradewind evidence judge-mutants`` plants them all.
 _HANDFUL = (
     "decision lost",
     "decision again, one digit changed",
@@ -27,6 +29,9 @@ _HANDFUL = (
     "fee off by 1e-16",
     "order approved over MAX_NET_EXPOSURE",
     "tick of a list lost",
+    "good tick told as one that came twice",
+    "decision made aside lost",
+    "good order told as refused",
     "cash of a row off by 1e-16",
 )
 
@@ -43,6 +48,12 @@ def recording(
     return path
 
 
+@pytest.fixture(scope="module")
+def sound(recording: Path) -> Kept:
+    """Return the recording in memory; copies of it are changed."""
+    return Kept(RecordedSource(recording))
+
+
 def _command(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.chaos.judge", *options],
@@ -53,19 +64,21 @@ def _command(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_judge_when_the_run_is_sound_then_finds_nothing(recording: Path) -> None:
-    """Restarts, bad ticks, people and a venue are no reason to complain."""
-    verdict = judge(RecordedSource(recording))
+def test_judge_when_the_run_is_sound_then_finds_nothing(sound: Kept) -> None:
+    """Restarts, bad ticks, people, targets, decisions made aside and a venue break nothing."""
+    verdict = judge(sound)
     assert verdict.broken() == (), verdict.table()
-    assert all(each.n_checked for each in verdict.all())
+    assert verdict.holds()
+    kinds = {body(record).get("record") for record in all_records(sound, "portfolio-events")}
+    assert {"order_intent", "target_intent", "decided_intent"} <= kinds
     assert not any("not compared" in note for note in verdict.audit.notes)
 
 
 def test_judge_when_the_run_goes_on_then_what_is_on_its_way_is_not_missing(
-    recording: Path,
+    sound: Kept,
 ) -> None:
     """Bars behind the last account of a portfolio are judged when it is there."""
-    kept = Kept(RecordedSource(recording))
+    kept = sound.copy()
     for partition in range(kept.topics()["portfolio-snapshots"]):
         del kept.of["portfolio-snapshots", partition][-40:]
     verdict = judge(kept, is_running=True)
@@ -73,14 +86,33 @@ def test_judge_when_the_run_goes_on_then_what_is_on_its_way_is_not_missing(
     assert "I4" in judge(kept).broken()
 
 
+def test_judge_when_the_input_is_said_to_be_clean_then_no_dead_letter_is_allowed(
+    sound: Kept,
+) -> None:
+    """The same run with bad ticks in it: each refusal is right, and there should be none."""
+    verdict = judge(sound, is_clean=True)
+    assert verdict.broken() == ("I6",)
+    assert verdict.flow.first is not None
+    assert verdict.flow.first.expected == "none: the input is clean"
+
+
+def test_judge_when_too_little_was_checked_then_does_not_hold(sound: Kept) -> None:
+    """A promise at which nobody has looked is not kept, though nothing of it is broken."""
+    kept = sound.copy()
+    verdict = judge(kept, least={"I5": 10**9})
+    assert (verdict.broken(), verdict.unseen()) == ((), ("I5",))
+    assert not verdict.holds()
+    assert "too little was checked" in verdict.table()
+
+
 @pytest.mark.parametrize(
     "defect", [d for d in DEFECTS if d.name in _HANDFUL], ids=lambda d: f"{d.code} {d.name}"
 )
 def test_judge_when_a_defect_is_planted_then_its_invariant_finds_it(
-    recording: Path, defect: Defect
+    sound: Kept, defect: Defect
 ) -> None:
     """One record of thousands, or one unit of 1e-16, is enough."""
-    kept = Kept(RecordedSource(recording))
+    kept = sound.copy()
     defect.act(kept, Random(_SEED))  # noqa: S311  a seeded place
     assert defect.code in judge(kept).broken()
 
@@ -94,13 +126,17 @@ def test_program_when_the_broker_has_the_run_then_says_what_holds(
     ended = _command(f"--bootstrap={broker}", f"--run={_RUN}", f"--artifacts={artifacts}")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "no rows are at hand" in ended.stdout
+    ended = _command(f"--bootstrap={broker}", f"--run={_RUN}", f"--artifacts={artifacts}", *_ASKED)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "none: the input is clean" in ended.stdout
+    assert "too little was checked; expected at least 1" in ended.stdout
 
 
 def test_program_when_the_recording_has_a_defect_then_ends_with_one_and_its_place(
-    recording: Path, tmp_path: Path
+    sound: Kept, tmp_path: Path
 ) -> None:
     """A script sees the verdict by the exit status, a person where to look."""
-    kept = Kept(RecordedSource(recording))
+    kept = sound.copy()
     kept.of["trading-decisions", 0].pop()
     write(kept, tmp_path / "changed.parquet")
     ended = _command(f"--recording={tmp_path / 'changed.parquet'}")

@@ -96,13 +96,13 @@ async def _nothing(_: Struck) -> None:
 
 def damaged(percent: int, seed: int, of: Tape = TAPE) -> Fault:
     """Return a run on a tape on a third of which so many of 100 ticks cannot be used."""
-    how = How(equal=False, tape=DamagedTape(of, percent / 100, seed))
+    how = How(equal=False, clean=False, tape=DamagedTape(of, percent / 100, seed))
     promise = "every tick in a bar or a dead letter; every slot decided"
     return Fault(f"damaged-{percent}", promise, _nothing, 1, how)
 
 
 def disordered(seed: int, of: Tape = TAPE) -> Fault:
     """Return a run on a tape in disorder."""
-    how = How(equal=False, tape=DisorderedTape(of, seed))
+    how = How(equal=False, clean=False, tape=DisorderedTape(of, seed))
     promise = "the bars of the ticks that came in time, once each, in time order"
     return Fault("disordered", promise, _nothing, 1, how)

@@ -9,15 +9,14 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from agents.topology import app_id
 from streams import topics
 from streams.clock import monotonic_s
-from tests.chaos.faults import Fault, Struck
+from tests.chaos.faults import MADE, Fault, Struck
+from tests.chaos.groups import settled
 
 # Twice the group's session time-out: long gone for the group when it wakes.
 _SESSION_S = 10.0
 ASLEEP_S = 2 * _SESSION_S
 
 _ANSWER_S = 30.0
-# The header that says when a record was made, on the clock of its worker.
-_MADE = "ts-init-ns"
 _HOUR_NS = 3_600_000_000_000
 _SAID = 80
 
@@ -29,13 +28,13 @@ async def roll(struck: Struck) -> None:
     trial = struck.trial
     if "worker-1" not in trial.children.running:
         trial.start("1")
-        await trial.members(2)
+        await settled(trial, 2)
     instance = str(struck.n_strikes % 2)
     since_s = monotonic_s()
     await trial.end(signal.SIGTERM, instance)
-    n_before = await struck.decided()
     trial.start(instance)
-    struck.watch_recovery(since_s, n_before)
+    # The other one goes on with what is on its way: what was sent by now does not count.
+    struck.watch_recovery(since_s, instance, trial.tape.closes_ns()[trial.n_fed])
 
 
 async def sleep(struck: Struck, asleep_s: float = ASLEEP_S) -> None:
@@ -43,7 +42,7 @@ async def sleep(struck: Struck, asleep_s: float = ASLEEP_S) -> None:
     trial = struck.trial
     if "worker-1" not in trial.children.running:
         trial.start("1")
-        await trial.members(2)
+        await settled(trial, 2)
         # Who finds that it was taken for dead may end by itself; a keeper starts it again.
         struck.keep("0")
     pid = trial.children.running["worker-0"].pid
@@ -70,6 +69,9 @@ async def _refused(struck: Struck) -> None:
         await struck.trial.until(lambda: not process.alive(), f"an end: {name} refuses")
     finally:
         await asyncio.to_thread(_limit, struck.place.servers, name, topics.CHANGELOG_BYTES)
+    said = struck.trial.children.log_of("worker-0").read_text(errors="replace")
+    if name not in said:
+        struck.violations.append(f"the worker ended and did not say of {name}: {said[-500:]}")
     struck.trial.start()
 
 
@@ -89,7 +91,7 @@ async def _jumped(struck: Struck, n_before: int) -> None:
 
     await struck.trial.until(said_enough, "decisions on a clock that jumps")
     said = (await struck.trial.records(topics.TRADING_DECISIONS.name))[-_SAID:]
-    made_ns = [int(value) for record in said for name, value in record.headers if name == _MADE]
+    made_ns = [int(value) for record in said for name, value in record.headers if name == MADE]
     if max(made_ns) - min(made_ns) < _HOUR_NS:
         struck.violations.append("the clock of the worker did not jump: nothing was tried")
 

@@ -56,14 +56,15 @@ class Served:
         async with self.session.post(self.url(path), json=body, headers=said) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    def start(self, instance: str, redis_url: str = "") -> None:
-        """Start a worker with an API at its port."""
+    def start(self, instance: str, redis_url: str = "", *more: str) -> None:
+        """Start a worker with an API at its port, with more options of ``tradewind worker``."""
         port = self.ports.setdefault(instance, free_port("127.0.0.1"))
         options = (
             f"--api-port={port}",
             f"--auth={self.keys.folder}",
             f"--stack={STACK}",
             f"--redis={redis_url}",
+            *more,
         )
         self.trial.start(instance, serving=options)
 

@@ -8,19 +8,27 @@ import grimp
 
 ROOMS = ("streams", "models", "tables", "agents")
 
-# The chain, and those who keep in SQL what it says. The API is a part of the worker that no
-# campaign switches on: what only it imports may change without beginning anew.
+# The chain, and those who keep in SQL what it says. The API is a part of the worker that few
+# campaigns switch on: for the others, what only it imports may change without beginning anew.
 CHAIN = ("agents.topology", "agents.archive", "agents.forensics")
 _API = ("agents.serving", "agents.desk")
 
 
-def chain_sources() -> list[Path]:
+def chain_sources(*, has_api: bool = False) -> list[Path]:
     """Return the files of the product that decide what a run of the chain says."""
     graph = grimp.build_graph(*ROOMS, cache_dir=None)
-    for module in _API:
+    for module in () if has_api else _API:
         graph.remove_module(module)
     modules = set(CHAIN).union(*(graph.find_upstream_modules(module) for module in CHAIN))
     return [_file_of(module) for module in sorted(modules)]
+
+
+def _files(place: Path) -> list[Path]:
+    """Return a file, or those of a folder; what is not there would let stale results pass."""
+    found = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    if not found:
+        raise FileNotFoundError(f"{place} has no *.py; expected what a measurement is made of")
+    return found
 
 
 def _file_of(module: str) -> Path:
@@ -28,10 +36,13 @@ def _file_of(module: str) -> Path:
     return folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
 
 
-def kept_path(name: str, sources: Iterable[Path], *folders: str) -> Path:
-    """Return where a measurement notes how far it is; other sources begin anew."""
+def kept_path(name: str, sources: Iterable[Path], *places: str) -> Path:
+    """Return where a measurement notes how far it is; other sources begin anew.
+
+    ``places`` are the files of the measurement itself, and folders of them.
+    """
     digest = hashlib.sha256()
-    of_tests = (file for folder in folders for file in sorted(Path(folder).rglob("*.py")))
+    of_tests = (file for place in places for file in _files(Path(place)))
     for file in (*sources, *of_tests):
         digest.update(file.read_bytes())
     return Path("build", "evidence", f"{name}-{digest.hexdigest()[:16]}.json")

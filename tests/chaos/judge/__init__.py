@@ -15,9 +15,17 @@ I6 ``flow``               ticks in = ticks in bars + dead letters + drops that a
 I7 ``audit``              the rows of SQL are what the topics said
 ========================= ======================================================================
 
-The bars of I1 are made from ``market-ticks`` and its heartbeats, not from ``market-bars``: then a
-bar that the first stage loses is missed. What a tick became is told by the dead letters alone.
+A promise at which nobody has looked does not hold: of each, something must have been checked.
 
-Not judged: prices of bars, features, regimes, scores and sizes; whether a refusal was right; the
-controls that look back (value at risk, correlation, rates, the day's loss), switches and hours.
+The bars of I1 are made from ``market-ticks`` and its heartbeats, not from ``market-bars``: then a
+bar that the first stage loses is missed. A dead letter is no excuse by itself: what it says of a
+tick must be so of this tick at this place (late, twice, of nobody, of another partition, no price,
+...), and what it says of a record of the book's log must be a reason for that kind of record.
+
+A target is a wish: the book sizes and checks it, and its decision shows what was wished. A decision
+that was made aside is a fact: it is told once, as it was made, and its order is open from there on.
+
+Not judged: prices of bars, features, regimes, scores and sizes; whether the controls should have
+refused an order; the controls that look back (value at risk, correlation, rates, the day's loss),
+switches and hours; limits of a decision made aside, where the account has gone on since.
 """

@@ -14,6 +14,7 @@ from tests.chaos.judge.documents import FolderSource
 from tests.chaos.judge.record import Source, Together, Told, Unjudgeable
 from tests.chaos.judge.recording import RecordedSource, write
 from tests.chaos.judge.trial import TOPICS, judge
+from tests.chaos.judge.verdict import Verdict
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -26,8 +27,24 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--artifacts", type=Path, metavar="FOLDER", help="documents of epochs")
     parser.add_argument("--record", type=Path, metavar="FILE", help="keep what is read")
     parser.add_argument("--running", action="store_true", help="the run goes on meanwhile")
+    parser.add_argument("--clean", action="store_true", help="no dead letter is allowed")
+    parser.add_argument(
+        "--least",
+        metavar="CODE=N",
+        action="append",
+        default=[],
+        type=_least,
+        help="how much of a promise must have been checked, such as I5=0; without: something",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _least(text: str) -> tuple[str, int]:
+    code, _, n = text.partition("=")
+    if code not in {each.code for each in Verdict().all()} or not n.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a promise and a number, as I5=0")
+    return code, int(n)
 
 
 def _source(said: argparse.Namespace) -> Source:
@@ -51,7 +68,7 @@ def main() -> int:
             write(source, said.record)
             source = RecordedSource(said.record)
         told = Told(source, lambda line: print(line, file=sys.stderr))  # noqa: T201  a command's output
-        verdict = judge(told, is_running=said.running)
+        verdict = judge(told, is_running=said.running, is_clean=said.clean, least=dict(said.least))
     except Unjudgeable as error:
         print(f"cannot be judged: {error}", file=sys.stderr)  # noqa: T201  a command's output
         return 2

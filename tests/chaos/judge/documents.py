@@ -36,6 +36,7 @@ class Portfolio:
     def __init__(self, document: dict[str, Any], epoch: "Epoch") -> None:
         self.id: str = document["id"]
         self.cash = whole(document["cash"], E16)
+        self.currency: str = document["currency"]
         self.is_paper = document["venue"] == "paper"
         self.universe = frozenset(document["universe"] or epoch.instruments)
         self.expiry_bars: int = document["order_expiry_bars"]
@@ -60,12 +61,16 @@ class Portfolio:
 class Epoch:
     """One epoch, exact numbers inside."""
 
-    def __init__(self, document: dict[str, Any], documents: "Documents") -> None:
+    def __init__(self, document: dict[str, Any], documents: "Documents", digest: str = "") -> None:
         self._documents = documents
         self._calendars: dict[str, str] = document["calendars"]
+        self.digest = digest
         self.timeframe: str = document["timeframe"]
+        self.clock_id: str = document["clock_id"]
+        self.n_partitions: int = document["n_partitions"]
         self.timeframe_ns = TIMEFRAMES_NS[self.timeframe]
         self.lateness_ns: int = document["lateness_ms"] * 10**6
+        self.max_ahead_ns: int = document["max_ahead_ms"] * 10**6
         self.instruments = {each["id"]: each for each in document["instruments"]}
         self.lot_sizes = {s: whole(each["lot_size"], E8) for s, each in self.instruments.items()}
         self.portfolios = {each["id"]: Portfolio(each, self) for each in document["portfolios"]}
@@ -110,7 +115,7 @@ class Documents:
     def epoch(self, digest: str) -> Epoch:
         """Return an epoch by its digest; it raises as :meth:`of`."""
         if digest not in self._epochs:
-            self._epochs[digest] = Epoch(self.of(digest), self)
+            self._epochs[digest] = Epoch(self.of(digest), self, digest)
         return self._epochs[digest]
 
     def portfolios(self) -> list[Portfolio]:

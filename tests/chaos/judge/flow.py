@@ -41,8 +41,9 @@ class Flow:
         """Fold all partitions; ``is_running`` allows bars that are on their way at the end."""
         for partition in range(self._source.topics()[TICKS]):
             self._partition(partition, is_running=is_running)
-        for letter in self._letters.unasked(TICKS):
-            self._flow.broken(letter.record.place, letter.reason, "a tick that it is about")
+        if not is_running:
+            for letter in self._letters.unasked("bars"):
+                self._flow.broken(letter.record.place, letter.reason, "a tick that it is about")
 
     def _partition(self, partition: int, *, is_running: bool) -> None:
         fold = TickFold(self._documents, self._letters, self._flow)

@@ -14,11 +14,15 @@ class Violation(NamedTuple):
 
 @dataclass
 class Invariant:
-    """One promise. Only the first violation is kept: the others may follow from it."""
+    """One promise. Only the first violation is kept: the others may follow from it.
+
+    A promise of which less than ``least`` was checked does not hold: nobody has looked.
+    """
 
     code: str
     promise: str
     n_checked: int = 0
+    least: int = 1
     n_broken: int = 0
     first: Violation | None = None
     notes: list[str] = field(default_factory=list)
@@ -55,9 +59,13 @@ class Verdict:
         """Return the codes of those that do not hold."""
         return tuple(each.code for each in self.all() if each.n_broken)
 
+    def unseen(self) -> tuple[str, ...]:
+        """Return the codes of those of which too little was checked."""
+        return tuple(each.code for each in self.all() if each.n_checked < each.least)
+
     def holds(self) -> bool:
-        """Tell whether nothing is broken and there was something to judge."""
-        return not self.broken() and self.slots.n_checked > 0
+        """Tell whether nothing is broken and there was enough to judge, of each promise."""
+        return not self.broken() and not self.unseen()
 
     def plain(self) -> list[dict[str, Any]]:
         """Return the verdict as plain JSON values."""
@@ -66,6 +74,7 @@ class Verdict:
                 "invariant": each.code,
                 "promise": each.promise,
                 "checked": each.n_checked,
+                "at_least": each.least,
                 "violations": each.n_broken,
                 "first": each.first._asdict() if each.first else None,
                 "notes": each.notes,
@@ -81,5 +90,7 @@ class Verdict:
             if each.first:
                 lines.append(f"    at {each.first.where}: found {each.first.found}")
                 lines.append(f"    expected {each.first.expected}")
+            if each.n_checked < each.least:
+                lines.append(f"    too little was checked; expected at least {each.least:,}")
             lines.extend(f"    {note}" for note in each.notes)
         return "\n".join(lines)

@@ -40,6 +40,7 @@ def epoch(**portfolio: Any) -> Epoch:  # noqa: ANN401  fields of a document
     main = {
         "id": "main",
         "cash": "1000",
+        "currency": "USD",
         "venue": "paper",
         "universe": [],
         "order_expiry_bars": 2,
@@ -48,7 +49,10 @@ def epoch(**portfolio: Any) -> Epoch:  # noqa: ANN401  fields of a document
     }
     document = {
         "timeframe": "1s",
+        "n_partitions": 1,
+        "clock_id": "test",
         "lateness_ms": 0,
+        "max_ahead_ms": 1_000,
         "calendars": {},
         "instruments": instruments,
         "portfolios": [main],

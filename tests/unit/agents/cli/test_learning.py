@@ -83,9 +83,10 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
     monkeypatch.setattr(command, "_serve", serve)
     monkeypatch.setattr(command, "run_role", run)
     arguments = ["--bootstrap=b:1", "--run=r", "--name=s", "--mode=recommended", "--port=7"]
+    arguments.append("--host=0.0.0.0")
     found = CliRunner().invoke(program(), [*arguments, "--metrics-port=8"])
     assert found.exit_code == 0, found.output
-    assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", 7)]
+    assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", ("0.0.0.0", 7))]  # noqa: S104  nothing listens
 
 
 async def test_serve_when_it_ends_then_its_clients_stop_behind_its_work(
@@ -100,7 +101,7 @@ async def test_serve_when_it_ends_then_its_clients_stop_behind_its_work(
 
     monkeypatch.setattr(Learning, "work", work)
     with contextlib.suppress(asyncio.CancelledError):
-        await command._serve("b:1", "r", tmp_path, "safe", 0)
+        await command._serve("b:1", "r", tmp_path, "safe", command.Listening("", 0))
     consumer = next(client for client in clients if client.topics)
     assert consumer.topics == ("r.regime-probabilities",)
     assert consumer.options == {
@@ -130,7 +131,7 @@ async def test_serve_when_it_has_a_port_then_asks_who_calls(
                 said.append(answer.status)
 
     monkeypatch.setattr(Learning, "work", work)
-    await command._serve("b:1", "", tmp_path, "safe", port)
+    await command._serve("b:1", "", tmp_path, "safe", command.Listening("127.0.0.1", port))
     assert said == [401]
     with pytest.raises(OSError, match=r"refused|Connect"):
         await asyncio.open_connection("127.0.0.1", port)

@@ -52,6 +52,8 @@ async def test_worker_when_refused_misled_frozen_and_killed_then_decisions_are_t
     played = await follow(place, "rough", plan, draw)
     assert played.violations == []
     assert played.n_strikes == len(plan)
+    assert len(played.under_way) == 2
+    assert all(n > 0 for n in played.under_way)  # bars were sent that nobody had decided yet
 
 
 async def test_run_when_ticks_are_damaged_and_in_disorder_then_every_one_is_accounted_for(

@@ -40,7 +40,11 @@ _SAID_MAX = 100
 _NO_LINK = bytes(32)
 _NO_HEAD = "0" * 64
 _ACTIONS = {"BUY", "SELL", "HOLD"}
+_OTHERS = {"manifest.json", "public.pem", "verify.py"}
+# A head comes each minute: what is older and has none was never signed, or its head was taken away.
+_UNSEALED_MS = 120_000
 _TEXTS = ("portfolio", "symbol", "timeframe")
+_COLUMNS = {"decision_id", *_TEXTS, "bar_close", "action", "quantity", "approved"}
 _ROUNDING = timedelta(microseconds=1)
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -159,8 +163,14 @@ def _begins(manifest: Json) -> dict[str, int]:
 
 
 def _partitions(archive: zipfile.ZipFile) -> set[int]:
-    names = (re.fullmatch(r"(?:rows|heads)-(\d+)\.jsonl", name) for name in archive.namelist())
-    return {int(name[1]) for name in names if name is not None}
+    found = set()
+    for name in archive.namelist():
+        match = re.fullmatch(r"(?:rows|heads)-(0|[1-9]\d{0,8})\.jsonl", name)
+        if match is not None:
+            found.add(int(match[1]))
+        elif name not in _OTHERS:
+            raise ValueError(f"{name!r} is no file of a bundle")
+    return found
 
 
 def _given(paths: list[Path], manifest: Json) -> dict[int, list[bytes]]:
@@ -181,10 +191,18 @@ def _lines(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
             yield from file
 
 
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    """Refuse a name that stands twice: whoever reads the other one sees another document."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
 def _shaped(line: bytes, shape: Shape) -> Json | None:
     """Read a line whose values are of the expected kinds; None if it is none."""
     try:
-        found = json.loads(line)
+        found = json.loads(line, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
@@ -222,6 +240,9 @@ class _Partition:
         self.link = _NO_LINK
         self.offset = -1
         self.broken: set[int] = set()
+        # Rows behind the last head, and the time from the first to the last of them.
+        self.n_bare = 0
+        self.bare_ms: tuple[int, int] | None = None
 
     def fault(self, kind: str, first: int, last: int, why: str) -> None:
         """Note what does not hold."""
@@ -277,7 +298,7 @@ class _Partition:
     def take_row(self, line: bytes) -> None:
         """Check the next row against the one before it."""
         row = _shaped(line, _ROW)
-        if row is None:
+        if row is None or row.keys() != _ROW.keys():
             why = f"this line is no row: {line[:_SAID_MAX]!r}"
             self.fault("unreadable", self.next_seq, self.next_seq, why)
             self.next_seq += 1
@@ -292,6 +313,9 @@ class _Partition:
             )
         self._columns(row)
         self.link, self.offset, self.next_seq = stored, row["offset"], seq + 1
+        if self.at_head >= len(self.heads):
+            self.n_bare += 1
+            self.bare_ms = _widened(self.bare_ms, row["timestamp_ms"])
         self.report.n_rows += 1
         self._to_tree(seq, leaf, stored)
 
@@ -335,6 +359,8 @@ class _Partition:
             wrong = [name for name, value in columns.items() if value is not None]
         else:
             wrong = [name for name in said if not _equal(name, columns.get(name), said[name])]
+        if more := sorted(columns.keys() - _COLUMNS):
+            self.fault("column", row["seq"], row["seq"], f"columns that no row has: {more}")
         if wrong:
             told = ", ".join(f"{name} {columns.get(name)!r}" for name in wrong)
             why = f"{told}: the bytes say {'nothing' if said is None else [said[n] for n in wrong]}"
@@ -371,6 +397,17 @@ class _Partition:
                 why = "their head signed them with rows that are missing"
                 self.fault("unproved", first, reached, why)
         self.report.n_unsealed += max(reached - signed, 0)
+        first_ms, last_ms = self.bare_ms or (0, 0)
+        if self.n_bare and (not self.heads or last_ms - first_ms > _UNSEALED_MS):
+            why = "no signed head vouches for them"
+            if not self.heads:
+                why += ": the heads were taken away, or the first minute is not over"
+            self.fault("unsealed", max(signed + 1, self.next_seq - self.n_bare), reached, why)
+
+
+def _widened(span: tuple[int, int] | None, at: int) -> tuple[int, int]:
+    first, last = span or (at, at)
+    return min(first, at), max(last, at)
 
 
 def _said(value: str | None) -> Json | None:

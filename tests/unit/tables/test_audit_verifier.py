@@ -285,6 +285,9 @@ _DEEP = b"[" * 900 + b"]" * 900
         lambda line: line.replace(b'"headers": [', b'"headers": [' + _DEEP + b", "),
         lambda line: line.replace(b'"bar_close": "', b'"bar_close": ["x"], "x": "'),
         lambda line: line.replace(b'"bar_close": "', b'"bar_close": "soon'),
+        lambda line: line.replace(b'"value": "', b'"value": "eA==", "value": "'),
+        lambda line: line.replace(b'"columns": {', b'"columns": {"approved_by": "the CEO", '),
+        lambda line: line.replace(b'"columns": {', b'"comment": "all fine", "columns": {'),
     ],
 )
 async def test_verify_when_a_row_is_no_row_then_is_a_fault_of_that_row(
@@ -366,3 +369,41 @@ async def test_main_when_the_file_is_damaged_then_says_so(
     bundle.write_bytes(data[: len(data) // 2])
     assert main([str(bundle)]) == 2
     assert "cannot be verified" in capsys.readouterr().err
+
+
+async def test_verify_when_all_is_rewritten_and_no_head_is_left_then_does_not_hold(
+    tmp_path: Path,
+) -> None:
+    """Sound links alone prove nothing: whoever owns the rows can compute them."""
+    trail = Trail(N_ROWS)
+    DEEDS["rewrite_all"](trail.rows, Random(1))  # noqa: S311  a seeded place
+    bundle = with_lines(await trail.bundle(tmp_path), "heads-0.jsonl", lambda lines: lines.clear())
+    (fault,) = verify(bundle, KEYS).faults
+    assert (fault.kind, fault.first_seq, fault.last_seq) == (
+        "unsealed",
+        0,
+        len(trail.rows) - 1,
+    )
+
+
+async def test_verify_when_the_last_heads_are_taken_away_then_old_rows_are_told(
+    tmp_path: Path,
+) -> None:
+    """Ten rows a minute and a head each: behind the third head stand more than two minutes."""
+    bundle = await Trail(N_ROWS + 30).bundle(tmp_path)
+
+    def cut(lines: list[bytes]) -> None:
+        del lines[3:]
+
+    (fault,) = verify(with_lines(bundle, "heads-0.jsonl", cut), KEYS).faults
+    assert (fault.kind, fault.first_seq, fault.last_seq) == ("unsealed", 30, N_ROWS + 29)
+
+
+async def test_main_when_a_file_has_another_name_then_the_bundle_cannot_be_verified(
+    tmp_path: Path,
+) -> None:
+    """A second set of rows beside the first would be read by people and not by the program."""
+    bundle = await Trail(3).bundle(tmp_path)
+    with zipfile.ZipFile(bundle, "a") as archive:
+        archive.writestr("rows-00.jsonl", "{}")
+    assert main([str(bundle)]) == 2

@@ -23,6 +23,7 @@ from tables.explanations import (
     NO_BARS,
     PastBars,
     explanation,
+    is_modelled,
     pack_bars,
     place_of,
     read_decision,
@@ -73,16 +74,18 @@ class ExplainFold:
 
     def _take(self, record: Record, decision: Decision) -> Iterator[Output]:
         past = None
-        if tells_of_a_bar(decision):
+        if tells_of_a_bar(decision) or is_modelled(decision):
             part = self._part(place_of(decision.timeframe, decision.symbol))
             if record.offset < part.stamp:
                 return
-            before = part.bars.get(decision.symbol, NO_BARS)
-            if parse_ns(decision.timestamp) < before.close_ns:
-                # It comes again from before a restart of risk, and was explained then.
+            past = part.bars.get(decision.symbol, NO_BARS)
+            if parse_ns(decision.timestamp) < past.close_ns:
+                # It comes again from before a restart of risk, and was explained then; or it was
+                # made while the broker was away, and is explained on demand.
                 return
-            past = part.bars[decision.symbol] = with_bar(before, decision)
-            part.is_dirty = True
+            if tells_of_a_bar(decision):
+                past = part.bars[decision.symbol] = with_bar(past, decision)
+                part.is_dirty = True
         why = why_of(decision)
         if why is not None:
             said = explanation(decision, why, self._models(decision.digests.models), past)

@@ -121,9 +121,23 @@ def with_bar(past: PastBars, decision: Decision) -> PastBars:
     return PastBars(close_ns, np.concatenate([past.bars[1:], [bar]]))
 
 
+def _stands_on(past: PastBars, decision: Decision) -> bool:
+    """Tell whether it is the last bar's: a wish between two bars says what its bar did."""
+    made_ns = parse_ns(decision.timestamp)
+    if not decision.intent_id:
+        return past.close_ns == made_ns
+    bar = [decision.features.get(name, math.nan) for name in ATTENDED]
+    return past.close_ns <= made_ns and bool(np.array_equal(past.bars[-1], bar, equal_nan=True))
+
+
 def tells_of_a_bar(decision: Decision) -> bool:
     """Tell whether a decision was made from a bar: neither an order that came, nor void input."""
     return not decision.intent_id and decision.note != "INPUT_VOID"
+
+
+def is_modelled(decision: Decision) -> bool:
+    """Tell whether networks were asked: of a slot, or of a wish between two bars."""
+    return set(NAMES) <= decision.features.keys()
 
 
 def why_of(decision: Decision) -> Why | None:
@@ -178,11 +192,11 @@ def explanation(
 def _missing(decision: Decision, models: ModelSet | None, past: PastBars | None) -> str:
     if decision.intent_id and not decision.features:
         return "the order came from outside: no bar and no model decided to ask for it"
-    if not set(NAMES) <= decision.features.keys():
+    if not is_modelled(decision):
         return "features were warming up, or the input was void: no model was asked"
     if models is None:
         return f"the models {decision.digests.models[:12]} are not in the artifacts folder"
-    if past is None or past.close_ns != parse_ns(decision.timestamp):
+    if past is None or not _stands_on(past, decision):
         return "the bars before it are not known any more"
     return ""
 

@@ -78,13 +78,13 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
         raise typer.BadParameter(
             f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
         )
+    with spoken_errors():
+        tls = tls_of(Settings.read())
     whose = None
     if auth is not None:
         stack = stack or stack_id(auth.parent)
         behind = _behind(home, stack, run)._replace(worker_url=api_url, learning_url=learning_url)
-        whose = Stack(auth, stack, behind)
-    with spoken_errors():
-        tls = tls_of(Settings.read())
+        whose = Stack(auth, stack, behind._replace(tls=tls.client))
     _configure_logging()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

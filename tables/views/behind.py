@@ -1,5 +1,6 @@
 """What the process of the pages answers from besides the log."""
 
+import ssl
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +10,14 @@ from tables.stores.audit_reader import AuditReader
 class Behind(NamedTuple):
     """A worker's API, the database of the run, the stack's folder, and who updates models.
 
-    Empty where none is.
+    Empty where none is; ``tls`` is how to check them.
     """
 
     worker_url: str = ""
     reader: AuditReader | None = None
     home: Path = Path()
     learning_url: str = ""
+    tls: ssl.SSLContext | None = None
 
 
 NOTHING = Behind()

@@ -5,6 +5,7 @@ was not drawn into the sample is explained on demand.
 """
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from streams.explanation import Explanation
 from streams.records import Decision
 from tables.audit_rows import AuditRow
 from tables.explanations import explanation, read_decision
-from tables.stores.artifacts import ArtifactMissing, Artifacts
+from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
 from tables.stores.audit_reader import AuditReader, Proof
 from tables.stores.errors import StoreUnavailable
 from tables.views.audit_badge import badge_of
@@ -25,6 +26,8 @@ from tables.views.problems import not_ready, wrong
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
+
+log = logging.getLogger("tradewind.forensics")
 
 
 class AuditPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,9 +146,16 @@ async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:
     row, decision = audited
     stored = await reader.explanation(decision.decision_id)
     past = await reader.past(row)
-    made = await asyncio.to_thread(
-        lambda: explanation(decision, "demand", models_of(home / "artifacts", decision), past)
-    )
+
+    def explained() -> Explanation:
+        try:
+            models = models_of(home / "artifacts", decision)
+        except ArtifactCorrupt as error:
+            log.warning("decision %s is not explained anew: %s", decision.decision_id, error)
+            models = None
+        return explanation(decision, "demand", models, past)
+
+    made = await asyncio.to_thread(explained)
     if made.explained == "controls" and stored is not None:
         made = stored
     audit = _place(row, await reader.proof(row), home)
@@ -153,7 +163,13 @@ async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:
 
 
 def models_of(artifacts: Path, decision: Decision) -> ModelSet | None:
-    """Return the models that decided; None if their file is not there."""
+    """Return the models that decided; None if their file is not there.
+
+    Raises
+    ------
+    ArtifactCorrupt
+        If it is not what it was.
+    """
     try:
         return Artifacts(artifacts).load_models(decision.digests.models)
     except ArtifactMissing:

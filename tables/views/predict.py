@@ -115,11 +115,12 @@ def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) ->
         weights[_SPECIALISTS.index(asked.strategy_override)] = 1.0
     confidence, _, target = predict(ensemble, row.features[None], row.scores[None], weights[None])
     kept = book.account.kept
-    # Behind the last bar, and within the one that is open: the book's time, not the caller's.
+    # Behind the last bar, and within the one that is open: the book's time, not the caller's. That
+    # of a tape can be ahead of every clock.
     latest_ns = kept.bar_ns + book.account.rules.bar_ns
     return TargetIntent(
         portfolio=book.slot.portfolio.id,
-        ts_event=min(clock.wall_ns(), latest_ns),
+        ts_event=min(max(clock.wall_ns(), kept.bar_ns + 1), latest_ns),
         intent_id=key,
         symbol=row.symbol,
         bar_close=row.close_ns,

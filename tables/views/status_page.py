@@ -1,6 +1,7 @@
 """``/status``: how each part is, with the reason, and which models decide."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class StatusPage:
         behind = self.pages.behind
         own = self._own()
         worker, database, fitted = await asyncio.gather(
-            worker_parts(behind.worker_url),
+            worker_parts(behind.worker_url, behind.tls),
             database_part(behind.reader),
             asyncio.to_thread(_fitted, behind.home / "artifacts", sets),
         )
@@ -79,7 +80,7 @@ class StatusPage:
         return [pages, _part("input", told, well=not bad, needed=False)]
 
 
-async def worker_parts(url: str) -> list[PartHealth]:
+async def worker_parts(url: str, tls: ssl.SSLContext | None = None) -> list[PartHealth]:
     """Return what a worker says of itself and of what it needs."""
     if not url:
         return [_part("worker", "its address is not known here", well=False, needed=False)]
@@ -87,7 +88,7 @@ async def worker_parts(url: str) -> list[PartHealth]:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{url.rstrip('/')}/api/v1/health") as answer,
+            session.get(f"{url.rstrip('/')}/api/v1/health", ssl=tls or True) as answer,
         ):
             said = _HEALTH.decode(await answer.read())
     except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:

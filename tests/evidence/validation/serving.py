@@ -126,7 +126,8 @@ def _risk(result: Result) -> str:
 `tradewind evidence risk-http`, {result.n:,} questions at 500/s with 60 tokens: P50
 {p["p50_ms"]} ms, P95 {result.value} ms, P99 {p["p99_ms"]} ms; the echo's P95 {p["echo_p95_ms"]} ms,
 ratio in the worst round {result.ratio}. The race: {p["race_orders"]:,} wishes, answered
-{p["race_statuses"]}, {p["race_approved"]} of them open orders afterwards; limits broken:
+{p["race_statuses"]}; {p["race_lots_approved"]:,} lots were approved, and by the answers alone no
+asset came above {p["race_worst_asset_fraction"]:.1%} of equity; limits broken:
 {p["limits_broken"]}."""
 
 

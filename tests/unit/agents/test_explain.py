@@ -10,8 +10,9 @@ from agents.stage import Output
 from streams import metrics
 from streams.dead_letters import DeadLetter
 from streams.records import Decision
+from streams.timestamps import format_ns, parse_ns
 from streams.transport import Record
-from tables.explanations import read_explanation
+from tables.explanations import read_decision, read_explanation
 from tables.stamped import Stamped
 from tables.stores.artifacts import Artifacts
 from tests.builders import models
@@ -19,6 +20,7 @@ from tests.unit.tables.test_explanations import at_bar
 from tests.unit.tables.views.played import decision, refused
 
 N_BARS = 24
+NAMED = "00000000-0000-5000-b000-000000000001"
 
 
 @pytest.fixture
@@ -66,6 +68,28 @@ def test_apply_when_decisions_come_then_each_is_explained_by_the_served_networks
     assert {each.explained for each in said[:-1]} == {"model"}
     assert [a.families for a in said[:-1:2]] == [b.families for b in said[1:-1:2]]
     assert (said[-1].explained, said[-1].why) == ("controls", "refusal")
+
+
+def test_apply_when_a_wish_between_two_bars_comes_then_the_model_is_explained(
+    artifacts: Artifacts,
+) -> None:
+    """It says what its bar said, so the bars before it are known; of another bar they are not."""
+    fold, records = ExplainFold(artifacts, lambda _: None), log(artifacts)
+    bars = folded(fold, records[:-1])
+    last = read_decision(records[-2].value or b"")
+    late = format_ns(parse_ns(last.timestamp) + 30_000_000_000)
+    wish = msgspec.structs.replace(last, decision_id=NAMED, timestamp=late, intent_id="wish")
+    (output,) = folded(fold, [record(100, wish)])
+    said = read_explanation(output.value)
+    assert (said.explained, said.timestamp) == ("model", late)
+    assert said.families == read_explanation(bars[-1].value).families
+    older = read_decision(records[0].value or b"")
+    other = msgspec.structs.replace(wish, features=older.features)
+    (output,) = folded(fold, [record(101, other)])
+    assert read_explanation(output.value).explained == "controls"
+    assert (
+        folded(fold, [record(102, msgspec.structs.replace(wish, timestamp=older.timestamp))]) == []
+    )
 
 
 @pytest.mark.parametrize("cut", [1, 7, 30, 48])

@@ -93,7 +93,7 @@ async def test_page_when_opened_in_a_browser_then_decisions_are_readable_and_not
             while "XOM" not in dom:
                 dom = await browse(tmp_path, url, "--dump-dom")
         text = visible(dom)
-        for expected in ("▲ BUY", "✓ approved", "✕ refused", "MAX_LEVERAGE", "run page1", "paper"):
+        for expected in ("▲ BUY", "✓ approved", "✕ refused", "MAX_LEVERAGE", "run page1"):
             assert expected in text
         assert "<img" not in dom
         assert "<title>Decisions · page1 · Tradewind</title>" in dom

@@ -84,7 +84,6 @@ async def test_decisions_when_nothing_was_decided_then_the_page_says_what_to_che
     """An empty list is not an error and not a dead end."""
     text = await body(client, "/")
     assert "No decision yet" in text
-    assert "venue <b>paper</b>" in text
     assert "simulated intraday" in text
     assert 'href="http://127.0.0.1:6066/"' in text
 

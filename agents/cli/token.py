@@ -141,6 +141,20 @@ def revoke(
 
 
 @commands.command()
+def retire(
+    kid: Annotated[str, typer.Argument(help="Id of the key, as `list --json` shows it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept.")],
+    stack: Stack = "default",
+) -> None:
+    """Accept no token of a key any more: for one that was stolen."""
+    with spoken_errors():
+        home = stack_home(stack)
+        with admin_act(home, "token retire", on=kid, reason=reason):
+            TokenKeys(home / "auth").retire(kid)
+    typer.echo(f"Key {kid} is retired; issue new tokens to those whose were signed by it.")
+
+
+@commands.command()
 def rotate(stack: Stack = "default") -> None:
     """Sign with a new key from now on; tokens of older keys stay good until they expire."""
     with spoken_errors():

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from streams.clock import monotonic_s, random_id, wall_ns
+from streams.clock import random_id, wall_ns
 from streams.errors import SettingsError
 from streams.instructions import Role
 
@@ -29,8 +29,6 @@ log = logging.getLogger("tradewind.tokens")
 
 _PRIVATE, _PUBLIC = ".private.pem", ".public.pem"
 _KID_CHARACTERS = 12
-# A new key is known after this at the latest.
-_READ_AGAIN_S = 0.5
 
 Line = TypeVar("Line", bound=msgspec.Struct)
 
@@ -71,7 +69,7 @@ class TokenKeys:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._public: dict[str, Ed25519PublicKey] = {}
-        self._read_again_s = 0.0
+        self._changed_ns = 0
         self._revoked: frozenset[str] = frozenset()
         self._stamp: tuple[int, int] | None = None
 
@@ -97,13 +95,32 @@ class TokenKeys:
 
     def public_key(self, kid: str) -> Ed25519PublicKey | None:
         """Return a public key by its id; an id is a name of this folder's files and no path."""
-        if kid not in self._public and monotonic_s() >= self._read_again_s:
+        try:
+            changed_ns = self.folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed_ns = 0
+        if changed_ns != self._changed_ns:
             self._read_keys()
+            self._changed_ns = changed_ns
         return self._public.get(kid)
 
+    def retire(self, kid: str) -> None:
+        """Accept no token of a key any more, whoever signed it.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such key.
+        """
+        public = {path.name.removesuffix(_PUBLIC): path for path in self.folder.glob(f"*{_PUBLIC}")}
+        if kid not in public:
+            known = ", ".join(sorted(public)) or "none"
+            raise SettingsError(f"there is no key {kid!r} here; there are: {known}")
+        public[kid].unlink()
+        (self.folder / f"{kid}{_PRIVATE}").unlink(missing_ok=True)
+
     def _read_keys(self) -> None:
-        # Whoever makes up ids of keys makes nobody read a folder for each.
-        self._read_again_s = monotonic_s() + _READ_AGAIN_S
+        self._public.clear()
         for path in sorted(self.folder.glob(f"*{_PUBLIC}")):
             key = load_pem_public_key(path.read_bytes())
             if isinstance(key, Ed25519PublicKey):
@@ -140,7 +157,8 @@ class TokenKeys:
         try:
             found = (self.folder / "revoked.jsonl").stat()
         except FileNotFoundError:
-            return False
+            # One that was there and is gone makes no token good again.
+            return jti in self._revoked
         stamp = (found.st_mtime_ns, found.st_size)
         if stamp != self._stamp:
             self._revoked = frozenset(one.jti for one in self.revocations())

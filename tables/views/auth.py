@@ -94,6 +94,7 @@ class _Claims(msgspec.Struct):
 
     sub: str
     jti: str
+    iat: int
     exp: int
     role: Role
     portfolios: list[str]
@@ -113,7 +114,7 @@ class Callers:
     def __init__(self, keys: TokenKeys, stack: str) -> None:
         self._keys = keys
         self._issuer = issuer_of(stack)
-        self._checked: OrderedDict[bytes, Caller] = OrderedDict()
+        self._checked: OrderedDict[bytes, tuple[str, Caller]] = OrderedDict()
 
     def caller(self, authorization: str | None) -> Caller:
         """Return who calls.
@@ -140,15 +141,16 @@ class Callers:
 
     def _known(self, token: str) -> Caller:
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
-        caller = self._checked.get(digest)
-        if caller is None:
-            caller = self._check(token)
-            self._checked[digest] = caller
+        if digest not in self._checked:
+            self._checked[digest] = self._check(token)
             if len(self._checked) > _MOST_CHECKED:
                 self._checked.popitem(last=False)
+        kid, caller = self._checked[digest]
+        if self._keys.public_key(kid) is None:
+            raise _unknown("the token's key was retired")
         return caller
 
-    def _check(self, token: str) -> Caller:
+    def _check(self, token: str) -> tuple[str, Caller]:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = self._keys.public_key(kid) if isinstance(kid, str) else None
@@ -169,7 +171,9 @@ class Callers:
             said = msgspec.convert(claims, _Claims)
         except msgspec.ValidationError as error:
             raise _unknown(f"the token's claims are not accepted: {error}") from error
-        return Caller(said.sub, said.jti, said.role, tuple(said.portfolios), said.exp)
+        if said.exp - said.iat > _LONGEST_DAYS * _DAY_S:
+            raise _unknown(f"the token would live for more than {_LONGEST_DAYS} days")
+        return str(kid), Caller(said.sub, said.jti, said.role, tuple(said.portfolios), said.exp)
 
 
 def _unknown(detail: str) -> ProblemError:

@@ -88,6 +88,49 @@ def test_caller_when_the_key_was_changed_then_old_tokens_stay_good(keys: TokenKe
     assert [callers.caller(f"Bearer {token}").subject for token in (before, after)] == ["ann"] * 2
 
 
+def test_caller_when_its_key_is_retired_then_no_token_of_it_is_good(keys: TokenKeys) -> None:
+    """Neither those that were seen before nor those that whoever stole the key makes himself."""
+    callers = Callers(keys, STACK)
+    before, issued = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    forge = Forge(keys, STACK, wall_ns() // 10**9)
+    stolen = forge.sign(forge.claims(jti="never-issued"))
+    assert [callers.caller(f"Bearer {token}").subject for token in (before, stolen)]
+    keys.rotate()
+    other = TokenKeys(keys.folder)
+    with pytest.raises(SettingsError, match="no key 'x' here"):
+        other.retire("x")
+    other.retire(issued.kid)
+    for token in (before, stolen):
+        with pytest.raises(ProblemError, match="401 UNKNOWN_CALLER: the token's key was retired"):
+            callers.caller(f"Bearer {token}")
+    after, _ = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    assert callers.caller(f"Bearer {after}").subject == "ann"
+
+
+def test_caller_when_a_token_would_live_too_long_then_is_refused(keys: TokenKeys) -> None:
+    """Nobody issues such a one here: it was made with the key alone."""
+    now_s = wall_ns() // 10**9
+    forge = Forge(keys, STACK, now_s)
+    for days, is_good in ((366, True), (367, False)):
+        token = forge.sign(forge.claims(iat=now_s, exp=now_s + days * DAY))
+        if is_good:
+            assert Callers(keys, STACK).caller(f"Bearer {token}").subject == "mallory"
+        else:
+            with pytest.raises(ProblemError, match="more than 366 days"):
+                Callers(keys, STACK).caller(f"Bearer {token}")
+
+
+def test_caller_when_the_list_of_revoked_is_gone_then_they_stay_revoked(keys: TokenKeys) -> None:
+    """A file that vanished makes no token good again in a process that has read it."""
+    callers = Callers(keys, STACK)
+    token, issued = issue(keys, STACK, "ann", "trader", ["*"], 1)
+    keys.revoke(issued.jti, "bob", "lost")
+    for _ in range(2):
+        with pytest.raises(ProblemError, match="revoked"):
+            callers.caller(f"Bearer {token}")
+        (keys.folder / "revoked.jsonl").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("days", [0, -1, 367, float("nan")])
 def test_issue_when_it_would_live_too_long_or_not_then_is_refused(
     keys: TokenKeys, days: float

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
@@ -42,6 +42,8 @@ _POLL_MS = 200
 _WAIT_S_MAX = 30.0
 # Rows of a topic that fell silent get their head after a minute all the same.
 _QUIET_S = 60.0
+# How often the broker is asked where the partitions end.
+_WATCH_S = 5.0
 # Whoever ends this role waits so long for the last head; without it the next start makes one.
 _LAST_S = 5.0
 _MS = 1e-3
@@ -110,9 +112,12 @@ class Forensics:
         # Batches that are linked and not in SQL yet: a head must not vouch for them.
         self._n_ahead = 0
         self._heard_s = clock.monotonic_s()
+        # Up to where each partition is in SQL.
+        self._kept: dict[TopicPartition, int] = {}
 
     async def work(self) -> None:
         """Read, keep and commit until cancelled; then seal what is kept."""
+        watching = asyncio.create_task(self._watch())
         try:
             while True:
                 try:
@@ -122,7 +127,22 @@ class Forensics:
                     self._chains.clear()
                     self._n_ahead = 0
         finally:
+            watching.cancel()
             await self._end()
+
+    async def _watch(self) -> None:
+        """Say how far SQL is behind, above all while it takes nothing."""
+        consumer = self._parts.consumer
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            here = [place for place in self._kept if place in consumer.assignment()]
+            try:
+                ends = await consumer.end_offsets(here) if here else {}
+            except (KafkaError, IllegalStateError, TimeoutError):
+                continue  # the broker is away: nothing comes that could wait
+            for place, end in ends.items():
+                behind = max(end - self._kept.get(place, end), 0)
+                metrics.AUDIT_LAG_RECORDS.labels(place.partition).set(behind)
 
     async def _turn(self) -> None:
         consumer = self._parts.consumer
@@ -142,6 +162,7 @@ class Forensics:
         """Let go of partitions: whoever has them next asks SQL where they end."""
         for place in places:
             self._chains.pop(place, None)
+            self._kept.pop(place, None)
 
     async def _open(self, place: TopicPartition) -> None:
         """Find the end of a chain, and read on from there."""
@@ -164,6 +185,7 @@ class Forensics:
         await self._publish(missed)
         if place not in consumer.assignment():
             return
+        self._kept[place] = tip.next_offset
         self._chains[place] = AuditChain(self._of, place.partition, tip, self._parts.key.sign)
         consumer.seek(place, tip.next_offset)
 
@@ -268,9 +290,7 @@ class Forensics:
         metrics.AUDITED_RECORDS.inc(len(batch.rows))
         metrics.AUDIT_BATCH_RECORDS.observe(len(batch.rows))
         for place, records in batch.fetched.items():
-            if place in self._parts.consumer.assignment():
-                behind = (self._parts.consumer.highwater(place) or 0) - records[-1].offset - 1
-                metrics.AUDIT_LAG_RECORDS.labels(place.partition).set(max(behind, 0))
+            self._kept[place] = records[-1].offset + 1
             metrics.AUDIT_DELAY_SECONDS.observe(max(now_ms - records[0].timestamp, 0) * _MS)
 
 

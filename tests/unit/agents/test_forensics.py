@@ -209,6 +209,23 @@ async def test_work_when_the_database_is_away_then_waits_and_commits_nothing_bef
     assert "the database is away, decisions wait in Kafka" in caplog.text
 
 
+async def test_work_when_the_database_stays_away_then_its_lag_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alarm on it must fire in the very stall that it is for."""
+    monkeypatch.setattr(forensics, "_WATCH_S", 0.01)
+    monkeypatch.setattr(forensics, "wait_random_exponential", lambda **_: tenacity.wait_fixed(0.01))
+    played = Played(tmp_path, PlayedConsumer(*batches(25, 5)), PlayedStore(n_away=1_000))
+    task = asyncio.create_task(played.role.work())
+    await asyncio.sleep(0.1)
+    assert metrics.AUDIT_LAG_RECORDS.labels(0)._value.get() == 25
+    played.store.n_away = 0
+    await asyncio.sleep(0.2)
+    assert metrics.AUDIT_LAG_RECORDS.labels(0)._value.get() == 0
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_work_when_somebody_else_wrote_then_asks_again_and_leaves_no_hole(
     tmp_path: Path,
 ) -> None:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -114,11 +115,11 @@ class RolePart:
         """Say how the role is."""
         process, known = self._running(), self._kept.started()
         restarts = known.restarts if known is not None else None
-        if process is None:
+        used = None if process is None else _used(process.pid)
+        if process is None or used is None:
             return PartState(
                 self.name, "own", running=False, why=self._why_not(), restarts=restarts
             )
-        details = psutil.Process(process.pid)
         listening = f"http://{self.host}:{self.port}/" if self.port else None
         return PartState(
             name=self.name,
@@ -127,8 +128,8 @@ class RolePart:
             why=f"log in {self._kept.log}{self._restarted()}",
             address=self.address or listening,
             pid=process.pid,
-            uptime_s=round(wall_ns() / 1e9 - details.create_time(), 1),
-            memory_mb=round(details.memory_info().rss / _MB, 1),
+            uptime_s=used.uptime_s,
+            memory_mb=used.memory_mb,
             restarts=restarts,
         )
 
@@ -153,3 +154,20 @@ class RolePart:
 
     def _running(self) -> Process | None:
         return self._kept.process(self.ask)
+
+
+class _Used(NamedTuple):
+    """What a process has had so far."""
+
+    uptime_s: float
+    memory_mb: float
+
+
+def _used(pid: int) -> _Used | None:
+    """Ask the system about a process; None if it has ended since it was seen."""
+    try:
+        details = psutil.Process(pid)
+        started_s, n_bytes = details.create_time(), details.memory_info().rss
+    except psutil.NoSuchProcess:
+        return None
+    return _Used(round(wall_ns() / 1e9 - started_s, 1), round(n_bytes / _MB, 1))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from faust.exceptions import ProducerSendError
 from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
 from streams import metrics
@@ -34,6 +35,8 @@ def is_away(error: BaseException) -> bool:
     >>> is_away(LeaderNotAvailableError()), is_away(RecordTooLargeError())
     (True, False)
     """
+    if isinstance(error, ProducerSendError) and error.__cause__ is not None:
+        error = error.__cause__  # Faust's word for whatever aiokafka said
     # A topic that is not there is not away: it was never declared, or somebody deleted it.
     if not isinstance(error, KafkaError) or isinstance(error, UnknownTopicOrPartitionError):
         return False

@@ -10,11 +10,12 @@ from typing import Any
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from confluent_kafka import TopicPartition as NewPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
+from streams.brokers.embedded import open_embedded
 from streams.clock import monotonic_s
 from streams.partitions import partition_of
 from streams.transport import (
@@ -217,6 +218,45 @@ async def test_commit_when_progress_is_said_then_exactly_that_is_committed(
         await until(lambda: sum(len(event.value) for event in again.events) == 13)
         assert [record.offset for record in again.records(0)] == list(range(3, 10))
         assert [record.offset for record in again.records(1)] == list(range(4, 10))
+
+
+async def test_send_when_the_first_one_to_a_topic_meets_an_outage_then_it_waits(
+    tmp_path: Path,
+) -> None:
+    """Aiokafka would take the topic for one that is not there, and the worker would end of it."""
+    home = open_embedded(tmp_path / "broker", port=None, detach=False)
+    servers = home.bootstrap_servers
+    try:
+        await created(servers, "tr-early", "tr-late")
+        async with taking(servers, "tr-early", tmp_path / "tables") as taken:
+            producer = producer_of(taken.app)
+            client = producer._ensure_producer().client
+            # As after a send to the one that had to be asked for: aiokafka asks for it alone then.
+            await client.set_topics(["tr-early"])
+            assert "tr-late" not in client.cluster.topics()
+            client._request_timeout_ms = 1_000
+            await asyncio.to_thread(home.stop)
+            sending = asyncio.create_task(producer.send_all(outgoing("tr-late", 4)))
+            await asyncio.sleep(4.0)
+            assert not sending.done()
+            home = await asyncio.to_thread(
+                open_embedded, tmp_path / "broker", port=home.state.port, detach=False
+            )
+            async with asyncio.timeout(_END_S):
+                await sending
+    finally:
+        home.stop()
+
+
+async def test_send_when_there_is_no_such_topic_then_raises(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker answers and does not know it: it was never declared, or somebody deleted it."""
+    monkeypatch.setattr("streams.transport._UNKNOWN_S", 0.5)
+    await created(broker, "tr-there")
+    async with taking(broker, "tr-there", tmp_path) as taken:
+        with pytest.raises(UnknownTopicOrPartitionError, match="no topic tr-nowhere"):
+            await producer_of(taken.app).send_all(outgoing("tr-nowhere", 1))
 
 
 async def test_consumer_when_the_log_has_lost_what_was_not_read_then_the_worker_ends(

@@ -16,6 +16,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
+from faust.exceptions import ProducerSendError
 
 from streams import away, metrics
 from streams.away import is_away, n_waiting, noticed, until_back
@@ -106,3 +107,12 @@ async def test_noticed_when_the_loop_stands_still_then_nobody_is_away_for_ever(
     await sending
     await asyncio.sleep(0.1)
     assert (n_waiting(), metrics.BROKER_AWAY._value.get()) == (0, 0)
+
+
+def test_is_away_when_faust_says_it_in_its_own_word_then_the_cause_counts() -> None:
+    """A send through a table's changelog comes wrapped."""
+    for cause, expected in ((LeaderNotAvailableError(), True), (MessageSizeTooLargeError(), False)):
+        wrapped = ProducerSendError("Error while sending")
+        wrapped.__cause__ = cause
+        assert is_away(wrapped) is expected
+    assert not is_away(ProducerSendError("of nothing"))

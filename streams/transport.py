@@ -32,7 +32,6 @@ from typing import Any, NamedTuple, cast
 import faust
 import faust.transport.drivers.aiokafka as driver
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP, AppT
@@ -42,12 +41,9 @@ from streams.away import noticed, until_back
 from streams.clock import monotonic_s
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
+from streams.topic_metadata import told_of
 
 FETCH_MAX_WAIT_MS = 10
-
-# How long a broker that answers may not know a topic that was declared before the worker started.
-_UNKNOWN_S = 10.0
-_ASK_AGAIN_S = 0.1
 
 # The most that one group commit takes together; a batch larger than this is cut.
 MAX_BATCH_RECORDS = 512
@@ -287,35 +283,8 @@ class Producer(driver.Producer):
 
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  base
         """Send one record, to a topic that the broker has told of."""
-        await self._told_of(topic)
+        await told_of(self._ensure_producer().client, topic)
         return await super().send(topic, *args, **kwargs)
-
-    async def _told_of(self, topic: str) -> None:
-        """Return when the broker has told of a topic.
-
-        aiokafka takes a topic that it could not ask about in time for one that is not there: a
-        first send to it would fail for good in an outage that will pass.
-
-        Raises
-        ------
-        UnknownTopicOrPartitionError
-            If the broker answers, and has no such topic.
-        """
-        client = self._ensure_producer().client
-        if topic in client.cluster.topics():
-            return
-        client.add_topic(topic)
-        asked_s = None
-        with noticed():
-            while topic not in client.cluster.topics():
-                # A broker that has just started may tell of its topics one after the other.
-                if not await client.force_metadata_update():
-                    asked_s = None
-                elif asked_s is None:
-                    asked_s = monotonic_s()
-                elif monotonic_s() - asked_s > _UNKNOWN_S:
-                    raise UnknownTopicOrPartitionError(f"the broker has no topic {topic}")
-                await asyncio.sleep(_ASK_AGAIN_S)
 
     async def send_all(
         self, records: Iterable[Outgoing], handed_over: Callable[[], None] = _nothing
@@ -336,7 +305,7 @@ class Producer(driver.Producer):
         for record in records:
             batches.setdefault((record.topic, self._place(record)), []).append(record)
         for (topic, partition), batch in batches.items():
-            await self._told_of(topic)
+            await told_of(self._ensure_producer().client, topic)
             for builder in _built(producer, batch):
                 await until_back(partial(hand_over, builder, topic, partition))
         handed_over()
@@ -351,7 +320,7 @@ class Producer(driver.Producer):
         for one another, and neither do the requests of several callers.
         """
         producer = self._ensure_producer()
-        await self._told_of(record.topic)
+        await told_of(producer.client, record.topic)
 
         async def hand_over() -> asyncio.Future[Any]:
             sent: asyncio.Future[Any] = await producer.send(

@@ -252,7 +252,7 @@ async def test_send_when_there_is_no_such_topic_then_raises(
     broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The broker answers and does not know it: it was never declared, or somebody deleted it."""
-    monkeypatch.setattr("streams.transport._UNKNOWN_S", 0.5)
+    monkeypatch.setattr("streams.topic_metadata._UNKNOWN_S", 0.5)
     await created(broker, "tr-there")
     async with taking(broker, "tr-there", tmp_path) as taken:
         with pytest.raises(UnknownTopicOrPartitionError, match="no topic tr-nowhere"):

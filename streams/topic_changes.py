@@ -15,7 +15,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.clock import monotonic_s
 from streams.errors import TopicError
 from streams.topic_plan import PARTITIONS, TOPIC, Change, Kind, TopicState, is_remade
-from streams.topics import _wanted
+from streams.topics import topic_settings
 
 # Of a described setting: its name, its value, and who set it (Kafka's ConfigSource).
 _NAME, _VALUE, _SOURCE = 0, 1, 3
@@ -32,7 +32,7 @@ def declared(
     *, prefix: str, n_partitions: int, replication: int, changelogs: tuple[str, ...]
 ) -> dict[str, TopicState]:
     """Return the catalogue and the changelogs of a run as they should be, by name."""
-    settings = _wanted(prefix, replication, changelogs)
+    settings = topic_settings(prefix, replication, changelogs)
     return {
         name: TopicState(n_partitions, replication, each, frozenset(each))
         for name, each in settings.items()

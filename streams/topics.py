@@ -221,7 +221,7 @@ def changelog_name(app_id: str, table: str) -> str:
     return f"{app_id}-{table}-changelog"
 
 
-def _wanted(
+def topic_settings(
     prefix: str, replication: int, changelogs: tuple[str, ...] = ()
 ) -> dict[str, dict[str, str]]:
     """Return the broker's settings of every topic of a run, by name.
@@ -252,7 +252,7 @@ async def declare(
     TopicError
         If a topic exists with another number of partitions: keys would be placed elsewhere.
     """
-    wanted = _wanted(prefix, replication, changelogs)
+    wanted = topic_settings(prefix, replication, changelogs)
     existing = set(await admin.list_topics())
     for name, settings in wanted.items():
         if name not in existing:

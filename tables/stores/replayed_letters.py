@@ -1,7 +1,8 @@
 """Which dead letters were sent again: one id a line, so that nobody sends one twice by mistake."""
 
-import os
 from pathlib import Path
+
+from tables.stores.lines import append_line
 
 
 class ReplayedLetters:
@@ -27,10 +28,4 @@ class ReplayedLetters:
 
     def note(self, letter_id: str) -> None:
         """Keep that a letter was sent; it is durable when this returns."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        with os.fdopen(os.open(self._path, flags, 0o600), "ab", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            is_torn = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
-            file.write(b"\n" * is_torn + letter_id.encode() + b"\n")
-            os.fsync(file.fileno())
+        append_line(self._path, letter_id.encode())

@@ -4,7 +4,6 @@
 ``KID.public.pem`` and ``revoked.jsonl``. The text of a token is kept nowhere.
 """
 
-import errno
 import logging
 import os
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from streams.clock import random_id, wall_ns
 from streams.errors import SettingsError
 from streams.instructions import Role
+from tables.stores.lines import append_line
 
 log = logging.getLogger("tradewind.tokens")
 
@@ -128,7 +128,7 @@ class TokenKeys:
 
     def note_issued(self, issued: Issued) -> None:
         """Keep that a token was issued."""
-        _append(self.folder / "issued.jsonl", issued)
+        append_line(self.folder / "issued.jsonl", _JSON.encode(issued))
 
     def issued(self) -> list[Issued]:
         """Return what was issued, in order."""
@@ -146,7 +146,7 @@ class TokenKeys:
             raise SettingsError(f"token {jti!r} was not issued here; see: tradewind token list")
         now_s = wall_ns() // 1_000_000_000
         said = Revoked(jti=jti, revoked_s=now_s, by=by, reason=reason)
-        _append(self.folder / "revoked.jsonl", said)
+        append_line(self.folder / "revoked.jsonl", _JSON.encode(said))
 
     def revocations(self) -> list[Revoked]:
         """Return what was revoked, in order."""
@@ -169,19 +169,6 @@ class TokenKeys:
 def _write(path: Path, data: bytes, mode: Literal[0o600, 0o644]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(data)
-
-
-def _append(path: Path, said: msgspec.Struct) -> None:
-    """Append a line; one that a crash has torn before it gets an end, so that this one is whole."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "ab", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
-        is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        line = b"\n" * is_torn + _JSON.encode(said) + b"\n"
-        if file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, "only a part of the line was written", str(path))
-        os.fsync(file.fileno())
 
 
 def _lines(path: Path, kind: type[Line]) -> list[Line]:

@@ -202,6 +202,8 @@ def _decided_aside(bar: int, of: int) -> Moment:
     """Append a decision that was made aside, as the one about an earlier target was; and again."""
 
     async def act(run: Trial) -> None:
+        # The clock runs some bars ahead of the worker: what is repeated has to be there.
+        await run.decided(_CLOSES[of])
         said = next(
             found
             for record in await run.records("trading-decisions")

@@ -64,7 +64,7 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
         app.router.add_post("/session", door.begin)
         app.router.add_post("/session/end", door.end)
         behind = pages.behind
-        own = decision_endpoints(pages.memory, pages.log)
+        own = decision_endpoints(pages.memory, pages.log, behind.reader)
         why = forensics_endpoints(pages.memory, pages.log, behind.reader, behind.home)
         others = (
             *elsewhere(OF_WORKERS, behind.worker_url, "a worker"),

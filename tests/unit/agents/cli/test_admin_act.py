@@ -23,8 +23,9 @@ def say(*words: str) -> Result:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a stack to which somebody has issued a token, tried to resume, and changed the key."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    (tmp_path / "default").mkdir()
     issued = json.loads(
-        say("token", "issue", "--subject", "desk", "--role", "trader", "--json").stdout
+        say("token", "issue", "--subject", "desk", "--portfolio", "main", "--json").stdout
     )
     assert say("token", "revoke", issued["jti"], "--reason", "lost").exit_code == 0
     assert say("token", "rotate").exit_code == 0

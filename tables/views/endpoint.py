@@ -108,12 +108,7 @@ class Endpoints:
             if not deadline.expired():
                 # Some part gave up before the caller did, and its own handler did not say so.
                 raise not_ready("PART_AWAY", f"a part did not answer in time: {error!r}") from error
-            raise ProblemError(
-                504,
-                "DEADLINE",
-                f"no answer within {deadline_ms} ms; what was asked for may still happen: ask "
-                f"again with the same {KEY_HEADER}, it is done once",
-            ) from error
+            raise _late(bound.route, deadline_ms) from error
         finally:
             self.in_flight -= 1
 
@@ -148,6 +143,19 @@ class Endpoints:
                 f"role {caller.role} may not do this; expected {' or '.join(route.roles)}",
             )
         return caller
+
+
+def _late(route: Route, deadline_ms: int) -> ProblemError:
+    """Return the problem of an answer that did not come in time."""
+    said = f"no answer within {deadline_ms} ms"
+    if route.method == "GET":
+        said += f"; nothing was changed: ask again, with more time in {DEADLINE_HEADER} if need be"
+    else:
+        said += (
+            f"; what was asked for may still happen: ask again with the same {KEY_HEADER}, it is "
+            "done once"
+        )
+    return ProblemError(504, "DEADLINE", said)
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -185,6 +193,9 @@ async def _call(
         if not key:
             expected = f"1..{LONGEST_ID} printable characters of ASCII, without a space"
             raise wrong("BAD_KEY", KEY_HEADER, given, expected)
+        # What somebody writes there is meant for the body; left unread, another order is checked.
+        for name, value in request.query.items():
+            raise wrong("IN_THE_ADDRESS", name, value, "the fields of a POST in its body, as JSON")
         asked = read_body(await _body(request), route.asked)
     else:
         asked = read_query(request.query.items(), route.asked)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -241,7 +241,7 @@ class AuditReader:
 
     async def newest_first(
         self, until: datetime, sought: Sought
-    ) -> AsyncIterator[tuple[datetime, int, int, bytes]]:
+    ) -> AsyncGenerator[tuple[datetime, int, int, bytes], None]:
         """Yield decisions by bar, the newest first: bar, partition, offset and value.
 
         Within a bar they are in the order of their partition and offset.
@@ -266,7 +266,7 @@ class AuditReader:
                     query, *self.of, until, since, *sought, prefetch=_FETCH_ROWS
                 )
                 async for row in found:
-                    yield tuple(row)
+                    yield row["bar_close"], row["log_partition"], row["log_offset"], row["value"]
                 if since is not None:
                     until = since
 

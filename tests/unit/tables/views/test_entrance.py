@@ -125,6 +125,9 @@ async def test_token_when_it_is_good_then_a_strict_cookie_leads_on(guarded: Guar
     text = await guarded.text("/market?symbol=AAPL")
     assert "AAPL" in text
     assert "You look as ann, trader, at all portfolios" in text
+    for path in ("docs", "openapi.json", "asyncapi.json"):
+        assert f'<a href="/api/v1/{path}">' in text
+        await guarded.text(f"/api/v1/{path}")
 
 
 async def test_token_when_the_site_is_behind_tls_then_the_cookie_stays_there(

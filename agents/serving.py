@@ -16,6 +16,7 @@ from streams.tls import PLAIN, Tls
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import consumer_of, producer_of
 from tables.epochs import Epochs
+from tables.stores.cached_row import Whose
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
 from tables.stores.token_keys import TokenKeys
@@ -80,7 +81,7 @@ class Serving(Service):
         self._app = app
         self._stages = stages
         self._epochs = epochs
-        self._cache = FeatureCache(place.redis_url)
+        self._cache = FeatureCache(place.redis_url, Whose(place.stack, stages.book.prefix))
         self._forwarder = Forwarder(place.tls.client)
         self._opened = AsyncExitStack()
 

@@ -100,7 +100,8 @@ def document(of_version: str) -> Document:
                 "Ticks in, decisions out. Keys are placed by murmur2, as Java clients do "
                 "(librdkafka: partitioner=murmur2_random). The topics of a replay begin with the "
                 "name of its run and a dot; those of the live run have no prefix. A decision can "
-                "come more than once, with the same id and the same bytes."
+                "come more than once, with the same id and the same bytes. Questions are asked "
+                "over HTTP: [a page to try it](/api/v1/docs), [OpenAPI 3.1](/api/v1/openapi.json)."
             ),
             "license": {"name": "Apache-2.0"},
         },

@@ -193,7 +193,13 @@ class DecisionLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of decisions; without ``next`` it is the last one that is kept."""
+    """A page of decisions; without ``next`` it is the last one.
+
+    A page can have fewer lines than were asked for, or none, and still have a ``next``.
+    ``complete_since`` is told where a page reaches decisions of which some are in no list: nothing
+    later than that bar is missing.
+    """
 
     decisions: list[DecisionLine]
     next: str | None
+    complete_since: Timestamp | None = None

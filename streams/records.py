@@ -313,7 +313,10 @@ class AccountRisk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PortfolioSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The account after a bar, on ``portfolio-snapshots``, key = portfolio; money is exact text."""
+    """The account after a bar, on ``portfolio-snapshots``, key = portfolio; money is exact text.
+
+    ``venue`` says where its orders go, ``paper`` or ``external``; empty in snapshots of before.
+    """
 
     event_type: Literal["portfolio_snapshot"] = "portfolio_snapshot"
     timestamp: str
@@ -327,3 +330,4 @@ class PortfolioSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     holdings: list[Holding]
     unrealised: str = "0"
     risk: AccountRisk | None = None
+    venue: str = ""

@@ -275,6 +275,7 @@ def snapshot_event(slot: Slot, account: Account) -> PortfolioSnapshot:
         holdings=holdings,
         unrealised=money_text(account.exposure.held - cost),
         risk=_risk(account),
+        venue=slot.portfolio.venue,
     )
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from agents.cli import models as registry_of
+from agents.cli.admin_act import admin_act
 from agents.cli.in_order import in_order
 from agents.run import registration
 from agents.run.learn import Judged, Learner, Told, event_of, gate_metrics, window_of
@@ -64,11 +65,14 @@ def learn(  # noqa: PLR0913  one parameter an option
             job_id=random_id(), trigger="command", requested_ns=wall_ns(), mode=mode
         )
         settings = _settings(asked.mode, window_days, gate_days)
-        with _followed(jobs, asked), _children(home) as children, shown(console) as bars:
-            progress = _telling(jobs, asked, bars)
-            source = _source(home, file, timeframe, until, progress)
-            registry = _registry(name, home, children)
-            _update(Learner(home, source, settings, progress), registry, asked, timeframe)
+        deed = {"on": f"job {asked.job_id}, mode {asked.mode}", "reason": asked.trigger}
+        with admin_act(home, "learn", **deed) as act:
+            with _followed(jobs, asked), _children(home) as children, shown(console) as bars:
+                progress = _telling(jobs, asked, bars)
+                source = _source(home, file, timeframe, until, progress)
+                registry = _registry(name, home, children)
+                _update(Learner(home, source, settings, progress), registry, asked, timeframe)
+            act.detail = "; ".join(map(_came_of, asked.updates)) or asked.detail
     for update in asked.updates:
         _say(console, update)
         typer.echo(update.after)
@@ -170,6 +174,10 @@ def _telling(jobs: Jobs, job: Job, bars: Progress) -> Progress:
             jobs.put(job)
 
     return tell
+
+
+def _came_of(update: ModelUpdate) -> str:
+    return f"{update.update_type} {update.outcome}: {update.after}"
 
 
 def _say(console: Console, update: ModelUpdate) -> None:

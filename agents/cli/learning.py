@@ -18,6 +18,7 @@ from agents.topology import prefix_of
 from models.learning.settings import MODES
 from streams.brokers import stack_home, stack_id
 from streams.brokers.processes import Launch, start
+from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
 from tables.stores.token_keys import TokenKeys
@@ -97,7 +98,7 @@ async def _listen(
     stack.push_async_callback(forwarder.close)
     callers = Callers(TokenKeys(auth_folder(home)), stack_id(home))
     endpoints = Endpoints(callers, CallLimits(), forwarder)
-    app = api(update_endpoints(learner), endpoints)
+    app = api(update_endpoints(learner, AdminLog(home)), endpoints)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.in_order import in_order
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import HOST
@@ -89,9 +90,13 @@ def migrate(
             planned = migration.Migration(path, uri, folder, progress)
             if anew:
                 planned.forget()
-            report = planned.rehearse() if dry_run else planned.run()
-            if not dry_run:
-                keep(report, folder)
+            if dry_run:
+                report = planned.rehearse()
+            else:
+                with admin_act(home, "mlflow migrate", on=str(path)) as act:
+                    report = planned.run()
+                    keep(report, folder)
+                    act.detail = f"{report.rows} rows"
         _tell(report, as_json=as_json)
         if dry_run:
             console.print(f"Nothing was written: {report.rows:,} rows could be moved.")
@@ -151,8 +156,13 @@ def retain(
             folder = home / ARCHIVE if archive is None else archive.absolute()
             retirement = Retirement(uri, folder, served, progress)
             now_ms, rule = wall_ns() // _NS_PER_MS, Rule(best, days)
-            do = retirement.rehearse if dry_run else retirement.run
-            report = do(now_ms, rule)
+            if dry_run:
+                report = retirement.rehearse(now_ms, rule)
+            else:
+                on = f"best {best}, {days} days"
+                with admin_act(home, "mlflow retain", on=on) as act:
+                    report = retirement.run(now_ms, rule)
+                    act.detail = f"{len(report.gone)} of {report.n_runs} runs"
     if as_json:
         typer.echo(json.dumps(report.record()))
         return

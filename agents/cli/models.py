@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.in_order import in_order
 from agents.cli.spoken import spoken_errors
 from agents.run import registration
@@ -91,9 +92,13 @@ def rebuild(
 
 def registered(name: str, digest: str) -> Version:
     """Register a model set of a stack and make it champion."""
-    artifacts = Artifacts(stack_home(name) / "artifacts")
-    artifacts.load_models(digest)
-    return registration.register(opened(name), artifacts, digest)
+    home = stack_home(name)
+    artifacts = Artifacts(home / "artifacts")
+    with admin_act(home, "models register", on=digest) as act:
+        artifacts.load_models(digest)
+        version = registration.register(opened(name), artifacts, digest)
+        act.detail = f"{version.name} version {version.number} is {', '.join(version.aliases)}"
+    return version
 
 
 def champion(name: str, asked: str) -> str:

@@ -21,6 +21,9 @@ from streams.timestamps import format_ns
 _READY_S = 30.0
 _POLL_S = 0.1
 _MB = 2**20
+_ELSEWHERE = (
+    "it answers, and belongs to a program in the foreground, such as a demo, with which it ends"
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class RolePart:
         restarts = known.restarts if known is not None else None
         used = None if process is None else _used(process.pid)
         if process is None or used is None:
+            if self.listens is not None and self.listens():
+                return PartState(
+                    self.name, "own", running=True, why=_ELSEWHERE, address=self.address
+                )
             return PartState(
                 self.name, "own", running=False, why=self._why_not(), restarts=restarts
             )

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.admin_act import admin_act
 from agents.cli.doctor import Finding, examine
 from agents.cli.live_plan import LivePlan
 from agents.cli.models import champion
@@ -70,14 +71,27 @@ def up(
     """Start the broker in the background, or find it running; with --models the live roles too."""
     with spoken_errors():
         home = stack_home(name)
-        postgres, redis, tracking = stores_of(name)
-        with _unkept(home) as keeper:
-            started = [part.start() for part in (*parts_of(home, port=port), postgres, redis)]
-            started += _start_roles(name, home, started[0].address or "", models, history)
-            # Last: it starts slowly, and no role waits for it.
-            started.append(tracking.start())
-        started.append(keeper.start())
+        if models is None:
+            started = _start(name, home, port, None, history)
+        else:
+            with admin_act(home, "up", on=models) as act:
+                started = _start(name, home, port, models, history)
+                if (plan := LivePlan.of(home)) is not None:
+                    act.detail = f"epoch {len(plan.epochs)}, {plan.epochs[-1]}"
     _print_parts(name, started)
+
+
+def _start(
+    name: str, home: Path, port: int | None, models: str | None, history: Path | None
+) -> list[PartState]:
+    postgres, redis, tracking = stores_of(name)
+    with _unkept(home) as keeper:
+        started = [part.start() for part in (*parts_of(home, port=port), postgres, redis)]
+        started += _start_roles(name, home, started[0].address or "", models, history)
+        # Last: it starts slowly, and no role waits for it.
+        started.append(tracking.start())
+    started.append(keeper.start())
+    return started
 
 
 @contextmanager

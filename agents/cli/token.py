@@ -14,29 +14,31 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from agents.cli.admin_act import admin_act
-from agents.cli.book_access import Stack, one_of
+from agents.cli.book_access import Stack
 from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
-from streams.brokers import stack_home, stack_id
+from agents.cli.token_terms import terms_of
+from streams.brokers import existing_home, stack_id
 from streams.clock import wall_ns
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.timestamps import format_ns
 from tables.stores.entry_codes import EntryCodes
 from tables.stores.token_keys import TokenKeys
-from tables.views.auth import ALL_PORTFOLIOS, issue
+from tables.views.auth import issue
 from tables.views.entrance import entry_path
 
 _NS_PER_S = 1_000_000_000
 
 Role = Annotated[str, typer.Option("--role", help="trader, researcher or admin.")]
 Portfolios = Annotated[
-    list[str] | None, typer.Option("--portfolio", help="May be given several times; * is all.")
+    list[str] | None,
+    typer.Option(
+        "--portfolio", help="May be given several times; '*' is all, as without for an admin."
+    ),
 ]
 Days = Annotated[float, typer.Option("--days", help="How long it is good; at most 366.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-ROLES = ("trader", "researcher", "admin")
 
 commands = typer.Typer(help="Issue, list and revoke tokens of the API; change the signing key.")
 
@@ -58,9 +60,7 @@ def issue_one(
 ) -> None:
     """Print a new token; it is shown this once."""
     with spoken_errors():
-        home = stack_home(stack)
-        wanted = one_of("role", role, ROLES)
-        mine = portfolio or [ALL_PORTFOLIOS]
+        home, _, wanted, mine = terms_of(stack, subject, role, portfolio)
         with admin_act(home, "token issue", on=f"{subject} as {wanted}") as outcome:
             keys = TokenKeys(home / "auth")
             token, issued = issue(keys, stack_id(home), subject, wanted, mine, days)
@@ -83,13 +83,11 @@ def link(
 ) -> None:
     """Print a link to the pages of a live stack that lets in once, within an hour."""
     with spoken_errors():
-        home, settings = stack_home(stack), Settings.read()
-        plan = LivePlan.of(home)
+        home, _, wanted, given = terms_of(stack, subject, role, portfolio)
+        settings, plan = Settings.read(), LivePlan.of(home)
         if plan is None:
             raise SettingsError(f"stack {stack} was never started live: tradewind up")
-        wanted = one_of("role", role, ROLES)
         folder = home / "auth"
-        given = portfolio or [ALL_PORTFOLIOS]
         with admin_act(home, "token link", on=f"{subject} as {wanted}") as outcome:
             _, issued = issue(TokenKeys(folder), stack_id(home), subject, wanted, given, days)
             path = entry_path(EntryCodes(folder).issue(issued))
@@ -104,7 +102,7 @@ def link(
 def list_all(stack: Stack = "default", *, as_json: Json = False) -> None:
     """Show what was issued, and what of it is still accepted."""
     with spoken_errors():
-        keys = TokenKeys(stack_home(stack) / "auth")
+        keys = TokenKeys(existing_home(stack) / "auth")
         issued, revoked = keys.issued(), {one.jti: one for one in keys.revocations()}
     now_s = wall_ns() // _NS_PER_S
     states = {
@@ -134,7 +132,7 @@ def revoke(
 ) -> None:
     """Accept a token no more; running workers see it with the next request."""
     with spoken_errors():
-        home = stack_home(stack)
+        home = existing_home(stack)
         with admin_act(home, "token revoke", on=jti, reason=reason):
             TokenKeys(home / "auth").revoke(jti, getpass.getuser(), reason)
     typer.echo(f"Token {jti} is revoked.")
@@ -148,7 +146,7 @@ def retire(
 ) -> None:
     """Accept no token of a key any more: for one that was stolen."""
     with spoken_errors():
-        home = stack_home(stack)
+        home = existing_home(stack)
         with admin_act(home, "token retire", on=kid, reason=reason):
             TokenKeys(home / "auth").retire(kid)
     typer.echo(f"Key {kid} is retired; issue new tokens to those whose were signed by it.")
@@ -158,7 +156,7 @@ def retire(
 def rotate(stack: Stack = "default") -> None:
     """Sign with a new key from now on; tokens of older keys stay good until they expire."""
     with spoken_errors():
-        home = stack_home(stack)
+        home = existing_home(stack)
         with admin_act(home, "token rotate") as outcome:
             kid, _ = TokenKeys(home / "auth").rotate()
             outcome.detail = f"key {kid}"

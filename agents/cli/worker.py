@@ -104,7 +104,8 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     program = _Worker(
         app,
         loop=asyncio.new_event_loop(),
-        loglevel="WARN",
+        # Else Faust would put its own handlers in the place of ours, and leave out what they say.
+        override_logging=False,
         redirect_stdouts=False,
         quiet=True,
         debug=False,

@@ -221,7 +221,7 @@ class Session:
         pages = self._address(ports.pages)
         self.console.print(f"Decisions   {pages}{access.path} (lets in once)", soft_wrap=True)
         self.console.print(f"Faust stats {stats}")
-        self.console.print(f"API         {api}/api/v1/openapi.json")
+        self.console.print(f"API         {api}/api/v1/docs")
         self.console.print(f"Token       {access.token}", soft_wrap=True)
         self.console.print("Ctrl-C ends the workers and the broker.")
         try:

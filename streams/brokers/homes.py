@@ -24,9 +24,32 @@ def stack_home(name: str = "default") -> Path:
             f"Stack name was {name!r}; it takes 1 to 64 of a-z, 0-9, '.', '_', '-' and starts"
             " with a letter or digit."
         )
+    return _root() / name
+
+
+def existing_home(name: str) -> Path:
+    """Return the folder of a stack that there is.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, with those there are.
+    """
+    home = stack_home(name)
+    if not home.is_dir():
+        found = home.parent.iterdir() if home.parent.is_dir() else ()
+        names = sorted(one.name for one in found if one.is_dir() and _NAME.fullmatch(one.name))
+        raise SettingsError(
+            f"Stack name was {name!r}; expected one that exists: {', '.join(names) or 'none yet'}."
+            f" `tradewind up --name {name}` makes it."
+        )
+    return home
+
+
+def _root() -> Path:
     given = os.environ.get("TRADEWIND_HOME")
     root = Path(given).expanduser() if given else _xdg("XDG_DATA_HOME", ".local/share")
-    return root.absolute() / name
+    return root.absolute()
 
 
 def stack_id(home: Path) -> str:

@@ -26,6 +26,7 @@ FILE = Path("audit") / "admin.jsonl"
 _FIRST = "0" * 64
 # Of a text in a line; whoever has more to say is cut off here.
 _LONGEST_TEXT = 1_000
+_LONGEST_DETAIL = 500
 
 _JSON = msgspec.json.Encoder()
 
@@ -43,6 +44,12 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = ""
     role: str = ""
     reason: str = ""
+
+
+class Outcome:
+    """What came of an act; whoever acts says it."""
+
+    detail = ""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +86,24 @@ class AdminLog:
 
     def __init__(self, home: Path) -> None:
         self.path = home / FILE
+
+    @contextmanager
+    def act(self, deed: Deed) -> Iterator[Outcome]:
+        """Write that an act begins, and how it ended; without the first nothing is done.
+
+        Raises
+        ------
+        AdminLogError
+            As :meth:`begin`.
+        """
+        name = self.begin(deed)
+        outcome = Outcome()
+        try:
+            yield outcome
+        except BaseException as error:
+            self.end(name, "failed", (str(error) or type(error).__name__)[:_LONGEST_DETAIL])
+            raise
+        self.end(name, "done", outcome.detail)
 
     def begin(self, deed: Deed) -> str:
         """Write that an act begins, durably, and return its id.

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -31,6 +31,9 @@ from tables.stores.postgres_connection import reading
 from tables.stores.servers.postgres import PostgresServer
 
 _FETCH_ROWS = 1_000
+# An hour, then four times as much ..., the last without a beginning: a list needs its newest rows,
+# and to sort all that are older would take as long as there is history.
+_STRETCHES = (*(timedelta(hours=4**power) for power in range(10)), None)
 _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
 
@@ -57,6 +60,15 @@ class Proof(NamedTuple):
     path: list[str]
     head: AuditHead
     holds: bool
+
+
+class Sought(NamedTuple):
+    """Which decisions are looked for; None is any."""
+
+    symbol: str | None = None
+    action: str | None = None
+    approved: bool | None = None
+    portfolios: list[str] | None = None
 
 
 class AuditReader:
@@ -226,6 +238,54 @@ class AuditReader:
             found = connection.cursor(query, *self.of, partition, *times, prefetch=_FETCH_ROWS)
             async for row in found:
                 yield AuditRow(*row)
+
+    async def newest_first(
+        self, until: datetime, sought: Sought
+    ) -> AsyncGenerator[tuple[datetime, int, int, bytes], None]:
+        """Yield decisions by bar, the newest first: bar, partition, offset and value.
+
+        Within a bar they are in the order of their partition and offset.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        query = (
+            f"SELECT bar_close, log_partition, log_offset, value FROM {SCHEMA}.{TABLE} {_OF} "  # noqa: S608  constants
+            "AND bar_close <= $3 AND ($4::timestamptz IS NULL OR bar_close > $4) "
+            "AND ($5::text IS NULL OR symbol = $5) AND ($6::text IS NULL OR action = $6) "
+            "AND ($7::boolean IS NULL OR approved = $7) "
+            "AND ($8::text[] IS NULL OR portfolio = ANY($8)) "
+            "ORDER BY bar_close DESC, log_partition, log_offset"
+        )
+        async with self._speaking() as connection, connection.transaction(readonly=True):
+            for stretch in _STRETCHES:
+                since = None if stretch is None else until - stretch
+                found = connection.cursor(
+                    query, *self.of, until, since, *sought, prefetch=_FETCH_ROWS
+                )
+                async for row in found:
+                    yield row["bar_close"], row["log_partition"], row["log_offset"], row["value"]
+                if since is not None:
+                    until = since
+
+    async def last_offsets(self, partitions: Collection[int]) -> dict[int, int]:
+        """Return the last offset that each partition has, -1 for none.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetch(
+                f"SELECT p, (SELECT max(log_offset) FROM {SCHEMA}.{TABLE} {_OF} "  # noqa: S608  constants
+                "AND log_partition = p) AS last FROM unnest($3::int[]) AS p",
+                *self.of,
+                list(partitions),
+            )
+        return {row["p"]: -1 if row["last"] is None else row["last"] for row in found}
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:

@@ -12,7 +12,7 @@ from typing import Protocol
 from cachetools import TTLCache
 
 from streams import clock, metrics
-from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.cached_row import ALONE, CachedRow, CacheKey, Whose
 
 TTL_S = 300
 _MOST_HELD = 20_000
@@ -42,10 +42,13 @@ class FeatureCache:
     ----------
     url
         Redis; empty to do without.
+    whose
+        Whose rows are read and kept there.
     """
 
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, url: str = "", whose: Whose = ALONE) -> None:
         self._url = url
+        self._whose = whose
         self._held: TTLCache[CacheKey, CachedRow] = TTLCache(
             _MOST_HELD, TTL_S, timer=clock.monotonic_s
         )
@@ -56,7 +59,7 @@ class FeatureCache:
         """Have the shared level too, from now on; its driver is imported beside the loop."""
         if self._url:
             module = await asyncio.to_thread(import_module, "tables.stores.shared_features")
-            self._shared = module.SharedFeatures(self._url)
+            self._shared = module.SharedFeatures(self._url, self._whose)
 
     @property
     def trouble(self) -> str:

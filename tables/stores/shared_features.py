@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from streams import metrics
-from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.cached_row import CachedRow, CacheKey, Whose
 
 log = logging.getLogger("tradewind.feature_cache")
 
@@ -40,10 +40,14 @@ class SharedFeatures:
     ----------
     url
         Where it is.
+    whose
+        Whose rows are read and kept.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, whose: Whose) -> None:
         self.trouble = ""
+        self._prefix = whose.prefix
+        self._mark = whose.mark()
         self._breakers = AsyncCircuitBreakerFactory(_BREAK_AFTER, _BROKEN_S)
         self._redis = Redis.from_url(
             url,
@@ -57,8 +61,11 @@ class SharedFeatures:
         """Return a row; None if there is none that can be used."""
 
         async def read() -> CachedRow | None:
-            value = await self._redis.get(key.text())
+            value = await self._redis.get(key.text(self._prefix))
             row = CachedRow.unpack(value) if isinstance(value, bytes) else None
+            if isinstance(value, bytes) and row is not None and not value.endswith(self._mark):
+                metrics.CACHE_ERRORS.labels("foreign").inc()
+                return None
             if value is not None and row is None:
                 metrics.CACHE_ERRORS.labels("damaged").inc()
             return row
@@ -73,7 +80,7 @@ class SharedFeatures:
             async def write(part: Sequence[tuple[CacheKey, CachedRow]] = part) -> None:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for key, row in part:
-                        pipe.set(key.text(), row.pack(), ex=TTL_S)
+                        pipe.set(key.text(self._prefix), row.pack(self._mark), ex=TTL_S)
                     await pipe.execute()
 
             await self._ask(write)

@@ -93,7 +93,8 @@ def _decode(value: bytes | None) -> PortfolioSnapshot:
         snapshot = _DECODER.decode(value or b"")
     except UNREADABLE as error:
         raise RecordError("NOT_A_SNAPSHOT", str(error)) from error
-    if max(len(snapshot.portfolio), len(snapshot.currency)) > LONGEST_SYMBOL:
+    names = (snapshot.portfolio, snapshot.currency, snapshot.venue)
+    if max(map(len, names)) > LONGEST_SYMBOL:
         raise RecordError("TOO_LONG", f"a name has more than {LONGEST_SYMBOL} characters")
     if len(snapshot.holdings) > _HOLDINGS_MAX:
         raise RecordError("TOO_LONG", f"more than {_HOLDINGS_MAX} holdings")

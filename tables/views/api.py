@@ -21,6 +21,7 @@ from tables.views.openapi import document
 from tables.views.predict import PREDICT, predict_endpoints
 from tables.views.problems import not_ready
 from tables.views.regime import REGIME, regime_endpoints
+from tables.views.request_log import logged
 from tables.views.risk import CHECK, PORTFOLIO, risk_endpoints
 from tables.views.routes import Bound, Call, Reply, Route
 from tables.views.try_page import add_try_page
@@ -81,7 +82,7 @@ def _described(text: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
 
 def api(bound: Iterable[Bound], endpoints: Endpoints) -> web.Application:
     """Return the application of a process that serves nothing else."""
-    app = web.Application(middlewares=[strays], client_max_size=MOST_BYTES)
+    app = web.Application(middlewares=[logged, strays], client_max_size=MOST_BYTES)
     app.on_response_prepare.append(add_headers)
     add_api(app, bound, endpoints)
     return app

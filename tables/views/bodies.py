@@ -5,6 +5,7 @@ is made too, so neither can say what the other does not.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -19,6 +20,10 @@ MOST_BYTES = 16_384
 
 _AT = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
 _NAMED = re.compile(r"field `([^`]*)`")
+
+# What msgspec says of a number that no float can hold, whatever the field's own bounds are.
+_OUT_OF_RANGE = "Number out of range"
+_SIGNS = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -69,7 +74,22 @@ def _field_problem(said: str, plain: object, kind: type[msgspec.Struct]) -> Prob
         return ProblemError(422, code, detail, (Wrong(name, _shown(given), fits),))
     if expected.startswith("Invalid enum"):
         expected = f"one of {', '.join(_choices(kind, field))}"
+    elif expected == _OUT_OF_RANGE:
+        expected = _bounds(kind, field)
     return wrong("BAD_FIELD", field or "body", value, expected.removeprefix("Expected "))
+
+
+def _bounds(kind: type[msgspec.Struct], field: str) -> str:
+    """Say between what a number has to be, by its annotation."""
+    said = msgspec.json.schema(kind)["$defs"][kind.__name__]["properties"].get(field, {})
+    kinds = said.get("anyOf", [said])
+    told = [
+        f"{sign} {bound[name]:,g}"
+        for bound in kinds
+        for name, sign in _SIGNS.items()
+        if name in bound
+    ]
+    return f"a number {' and '.join(told)}".rstrip()
 
 
 def _choices(kind: type[msgspec.Struct], field: str) -> Iterator[str]:
@@ -84,9 +104,14 @@ def _choices(kind: type[msgspec.Struct], field: str) -> Iterator[str]:
 
 def _plain(raw: bytes) -> object:
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_float=_number)
     except (ValueError, RecursionError):
         return None
+
+
+def _number(text: str) -> float | str:
+    """Return a number as it can be told again: one that no float can hold as the text it was."""
+    return value if math.isfinite(value := float(text)) else text
 
 
 def _value_at(plain: object, path: str) -> Any:  # noqa: ANN401  whatever was sent

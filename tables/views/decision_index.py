@@ -53,6 +53,14 @@ class DecisionIndex:
     ----------
     ids_max, rows_max
         How many ids and lines are kept; what belongs to the oldest bars goes first.
+
+    Attributes
+    ----------
+    floor : RowKey or None
+        Of this key and older ones lines can be missing, as they were let go, or were in the log
+        before its first record that there still is. None if there is no such.
+    forgotten : dict
+        By partition, the last offset of those.
     """
 
     def __init__(self, ids_max: int = IDS_MAX, rows_max: int = ROWS_MAX) -> None:
@@ -60,11 +68,14 @@ class DecisionIndex:
         self.n_repeated = 0
         self.n_conflicts = 0
         self.conflicts: deque[Conflict] = deque(maxlen=CONFLICTS_MAX)
+        self.floor: RowKey | None = None
+        self.forgotten: dict[int, int] = {}
         self._ids_max = ids_max
         self._rows_max = rows_max
         self._known: dict[bytes, _Known] = {}
         self._by_age: list[tuple[int, bytes]] = []
         self._rows: list[DecisionRow] = []
+        self._begun: set[int] = set()
 
     @property
     def n_decided(self) -> int:
@@ -81,6 +92,11 @@ class DecisionIndex:
         place = Place(-row.key.minus_partition, -row.key.minus_offset)
         digest = blake2b(value, digest_size=_DIGEST_BYTES).digest()
         id_bytes = _id_bytes(row.decision_id)
+        if place.partition not in self._begun:
+            self._begun.add(place.partition)
+            if place.offset > 0:
+                # All of that bar: what is before it in the log is the greater in the list.
+                self._forget(RowKey(row.key.close_ns, 1, 0), place.partition, place.offset - 1)
         known = self._known.get(id_bytes)
         if known is None:
             self._remember(id_bytes, row, _Known(*place, digest))
@@ -135,7 +151,12 @@ class DecisionIndex:
             heappush(self._by_age, aged)
         insort(self._rows, row, key=lambda kept: kept.key)
         if len(self._rows) > self._rows_max:
-            del self._rows[0]
+            gone = self._rows.pop(0).key
+            self._forget(gone, -gone.minus_partition, -gone.minus_offset)
+
+    def _forget(self, key: RowKey, partition: int, offset: int) -> None:
+        self.floor = key if self.floor is None else max(self.floor, key)
+        self.forgotten[partition] = max(self.forgotten.get(partition, -1), offset)
 
 
 def _id_bytes(decision_id: str) -> bytes:

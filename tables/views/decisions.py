@@ -3,28 +3,40 @@
 Answered by the process of the pages, which follows the topic; workers know the way there.
 """
 
+import logging
+
 from streams.errors import RecordError
 from streams.questions import DecisionLine, DecisionsAnswer, OfDecisions
 from streams.records import Decision
+from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import LogAway, LogError
+from tables.stores.errors import StoreUnavailable
 from tables.views.auth import Caller
+from tables.views.decision_list import DecisionList
 from tables.views.decision_row import (
     DecisionRow,
+    RowKey,
     decode_decision,
     is_decision_id,
 )
+from tables.views.older_decisions import Wanted
 from tables.views.problems import ProblemError, not_ready, unknown, wrong
 from tables.views.query import DecisionQuery, QueryError, format_cursor, parse_cursor
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 
+_LOG = logging.getLogger("tradewind.decisions")
+
+_UNKNOWN = "UNKNOWN_DECISION"
+
 DECISIONS = Route(
     "GET",
     "/api/v1/decisions",
     "listDecisions",
     "Decisions, the newest first",
-    "Filters can be combined. The newest 5,000 are kept; older ones are in SQL.",
+    "Filters can be combined. The newest 5,000 are held in memory; older ones are read from SQL, "
+    "503 while it is away. `complete_since` says from when on nothing is missing, if anything is.",
     OfDecisions,
     DecisionsAnswer,
     limited="features",
@@ -42,39 +54,54 @@ DECISION = Route(
 )
 
 
-def decision_endpoints(memory: RunMemory, log: Log) -> tuple[Bound, ...]:
-    """Return the endpoints about what was decided."""
+def decision_endpoints(
+    memory: RunMemory, log: Log, reader: AuditReader | None = None
+) -> tuple[Bound, ...]:
+    """Return the endpoints about what was decided; without a database the list ends sooner."""
+    listed = DecisionList(memory.decisions, reader)
 
     async def decisions(call: Call) -> Reply:
         asked: OfDecisions = call.asked
-        before = None
-        if asked.before is not None:
-            try:
-                before = parse_cursor("before", asked.before)
-            except QueryError as error:
-                raise wrong("BAD_CURSOR", error.parameter, error.value, error.expected) from error
-        query = DecisionQuery(
-            symbol=asked.symbol or "",
-            action=asked.action or "",
-            verdict=asked.verdict or "",
-            reason=asked.reason or "",
-            portfolio=asked.portfolio or "",
-        )
-
-        def wanted(row: DecisionRow) -> bool:
-            return query.wants(row) and call.caller.may_see(row.portfolio)
-
-        page = memory.decisions.page(wanted, before, asked.limit)
+        wanted, before = Wanted(_query_of(asked), call.caller), _before(asked.before)
+        try:
+            page, since = await listed.page(wanted, before, asked.limit)
+        except StoreUnavailable as error:
+            raise _away(error) from error
         following = None if page.next_before is None else format_cursor(page.next_before)
-        return Reply(DecisionsAnswer(decisions=[_line(row) for row in page.rows], next=following))
+        lines = [_line(row) for row in page.rows]
+        return Reply(DecisionsAnswer(decisions=lines, next=following, complete_since=since))
 
     async def decision(call: Call) -> Reply:
         decision_id = call.path["decision_id"].lower()
         if not is_decision_id(decision_id):
             raise wrong("BAD_ID", "decision_id", decision_id, "a UUID")
-        return Reply(await event_of(memory, log, decision_id, call.caller))
+        try:
+            return Reply(await event_of(memory, log, decision_id, call.caller))
+        except ProblemError as error:
+            if error.code != _UNKNOWN or reader is None:
+                raise
+            return Reply(await _older_event(reader, decision_id, call.caller))
 
     return Bound(DECISIONS, decisions), Bound(DECISION, decision)
+
+
+def _query_of(asked: OfDecisions) -> DecisionQuery:
+    return DecisionQuery(
+        symbol=asked.symbol or "",
+        action=asked.action or "",
+        verdict=asked.verdict or "",
+        reason=asked.reason or "",
+        portfolio=asked.portfolio or "",
+    )
+
+
+def _before(cursor: str | None) -> RowKey | None:
+    if cursor is None:
+        return None
+    try:
+        return parse_cursor("before", cursor)
+    except QueryError as error:
+        raise wrong("BAD_CURSOR", error.parameter, error.value, error.expected) from error
 
 
 async def event_of(memory: RunMemory, log: Log, decision_id: str, caller: Caller) -> bytes:
@@ -103,10 +130,28 @@ async def event_of(memory: RunMemory, log: Log, decision_id: str, caller: Caller
     return record.value or b""
 
 
+async def _older_event(reader: AuditReader, decision_id: str, caller: Caller) -> bytes:
+    """Return a decision's bytes from the trail; it raises as :func:`event_of`."""
+    try:
+        row = await reader.row(decision_id)
+    except StoreUnavailable as error:
+        raise _away(error) from error
+    if row is None or row.value is None or not caller.may_see(row.portfolio or ""):
+        raise unknown_decision(decision_id)
+    return row.value
+
+
+def _away(error: StoreUnavailable) -> ProblemError:
+    """Return the problem of a database that does not answer; where it is, the log says."""
+    _LOG.warning("older decisions cannot be read: %s", error)
+    text = "what is older than this process holds is in SQL, which does not answer; ask again"
+    return not_ready("DATABASE_AWAY", text)
+
+
 def unknown_decision(decision_id: str) -> ProblemError:
     """Return the problem of an id that no kept decision of the caller's has."""
     expected = "the id of one of the caller's that is kept; older ones: tradewind audit restore DAY"
-    return unknown("UNKNOWN_DECISION", "decision_id", decision_id, expected)
+    return unknown(_UNKNOWN, "decision_id", decision_id, expected)
 
 
 def _line(row: DecisionRow) -> DecisionLine:

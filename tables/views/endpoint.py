@@ -6,7 +6,6 @@ another process owns goes there before it is counted here.
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,22 +21,26 @@ from tables.views.bodies import MOST_BYTES, read_body, read_query
 from tables.views.call_limits import CallLimits
 from tables.views.forwarding import Forwarder
 from tables.views.problems import ProblemError, not_ready, wrong
+from tables.views.request_log import (
+    DECISION_ID,
+    REQUEST_ID,
+    TRACE,
+    TRACE_HEADER,
+    VIEWER,
+    printable,
+)
 from tables.views.routes import Bound, Call, Reply, Route
 
 log = logging.getLogger("tradewind.api")
 
 DEADLINE_HEADER = "Request-Timeout-Ms"
 KEY_HEADER = "Idempotency-Key"
-ID_HEADER = "X-Request-Id"
-TRACE_HEADER = "traceparent"
 
 _DEADLINE_MS = 2_000
 _LONGEST_DEADLINE_MS = 30_000
 # What waits at the same time; more would only wait longer, and nobody would know.
 _MOST_IN_FLIGHT = 512
 
-_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_ID = re.compile(rf"[!-~]{{1,{LONGEST_ID}}}")
 _JSON = msgspec.json.Encoder()
 _NOBODY = Caller("", "", "trader", (), 0)
 
@@ -70,7 +73,7 @@ class Endpoints:
 
         async def handle(request: web.Request) -> web.Response:
             started_s = clock.monotonic_s()
-            request_id = _printable(request.headers.get(ID_HEADER)) or random_id()
+            request_id = request[REQUEST_ID]
             try:
                 response = await self._within(request, bound, request_id, started_s)
             except ProblemError as error:
@@ -79,7 +82,6 @@ class Endpoints:
                 log.exception("%s %s failed, request %s", route.method, route.path, request_id)
                 text = f"an error of ours; the server's log has it under request {request_id}"
                 response = ProblemError(500, "INTERNAL", text).response(request_id)
-            response.headers[ID_HEADER] = request_id
             taken_s = clock.monotonic_s() - started_s
             metrics.HTTP_SECONDS.labels(route.name, str(response.status)).observe(taken_s)
             return response
@@ -106,12 +108,7 @@ class Endpoints:
             if not deadline.expired():
                 # Some part gave up before the caller did, and its own handler did not say so.
                 raise not_ready("PART_AWAY", f"a part did not answer in time: {error!r}") from error
-            raise ProblemError(
-                504,
-                "DEADLINE",
-                f"no answer within {deadline_ms} ms; what was asked for may still happen: ask "
-                f"again with the same {KEY_HEADER}, it is done once",
-            ) from error
+            raise _late(bound.route, deadline_ms) from error
         finally:
             self.in_flight -= 1
 
@@ -131,12 +128,14 @@ class Endpoints:
         except ProblemError as error:
             error.headers.update(headers)
             raise
+        if decided := getattr(reply.body, "decision_id", ""):
+            request[DECISION_ID] = decided
         return _response(reply, {**headers, KEY_HEADER: call.key} if call.key else headers)
 
     def _caller(self, request: web.Request, route: Route) -> Caller:
         if not route.roles:
             return _NOBODY
-        caller = self.callers.caller(request.headers.get("Authorization"))
+        request[VIEWER] = caller = self.callers.caller(request.headers.get("Authorization"))
         if caller.role not in route.roles:
             raise ProblemError(
                 403,
@@ -144,6 +143,19 @@ class Endpoints:
                 f"role {caller.role} may not do this; expected {' or '.join(route.roles)}",
             )
         return caller
+
+
+def _late(route: Route, deadline_ms: int) -> ProblemError:
+    """Return the problem of an answer that did not come in time."""
+    said = f"no answer within {deadline_ms} ms"
+    if route.method == "GET":
+        said += f"; nothing was changed: ask again, with more time in {DEADLINE_HEADER} if need be"
+    else:
+        said += (
+            f"; what was asked for may still happen: ask again with the same {KEY_HEADER}, it is "
+            "done once"
+        )
+    return ProblemError(504, "DEADLINE", said)
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -160,10 +172,10 @@ async def strays(request: web.Request, handler: Any) -> web.StreamResponse:  # n
         allowed = ", ".join(sorted(error.allowed_methods))
         text = f"{request.method} is not for this address; expected {allowed}"
         problem = ProblemError(405, "WRONG_METHOD", text, headers={"Allow": allowed})
-        return problem.response(random_id())
+        return problem.response(request[REQUEST_ID])
     except web.HTTPException as error:
         text = "there is no such address; /api/v1/openapi.json lists all"
-        return ProblemError(error.status, "NO_SUCH_ADDRESS", text).response(random_id())
+        return ProblemError(error.status, "NO_SUCH_ADDRESS", text).response(request[REQUEST_ID])
     return response
 
 
@@ -172,15 +184,18 @@ async def _call(
 ) -> Call:
     headers = {"request-id": request_id}
     trace = request.headers.get(TRACE_HEADER, "")
-    if _TRACE.fullmatch(trace):
+    if TRACE.fullmatch(trace):
         headers[TRACE_HEADER] = trace
     key = ""
     if route.method == "POST":
         given = request.headers.get(KEY_HEADER)
-        key = random_id() if given is None else _printable(given)
+        key = random_id() if given is None else printable(given)
         if not key:
             expected = f"1..{LONGEST_ID} printable characters of ASCII, without a space"
             raise wrong("BAD_KEY", KEY_HEADER, given, expected)
+        # What somebody writes there is meant for the body; left unread, another order is checked.
+        for name, value in request.query.items():
+            raise wrong("IN_THE_ADDRESS", name, value, "the fields of a POST in its body, as JSON")
         asked = read_body(await _body(request), route.asked)
     else:
         asked = read_query(request.query.items(), route.asked)
@@ -209,11 +224,6 @@ def _deadline_ms(request: web.Request) -> int:
     if not 1 <= int(given) <= _LONGEST_DEADLINE_MS:
         raise wrong("BAD_DEADLINE", DEADLINE_HEADER, given, expected)
     return int(given)
-
-
-def _printable(text: str | None) -> str:
-    """Return a text that can be an id; empty if it cannot."""
-    return text if text is not None and _ID.fullmatch(text) else ""
 
 
 def _response(reply: Reply, headers: dict[str, str]) -> web.Response:

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from tables.stores.entry_codes import EntryCodes
 from tables.views.auth import Caller
-from tables.views.guard import VIEWER, Message, MessageError
+from tables.views.guard import Message, MessageError
 from tables.views.problems import ProblemError
+from tables.views.request_log import VIEWER
 from tables.views.sessions import LONGEST_S, Sessions
 
 FormPage = Callable[..., web.Response]
@@ -107,6 +108,7 @@ class Entrance:
             caller = self._sessions.callers.caller(f"Bearer {str(token).strip()}")
         except ProblemError as error:
             return self._asking(request, error.detail, following)
+        request[VIEWER] = caller
         answer = web.Response(status=303, headers={"Location": following})
         self._keep(request, answer, caller)
         return answer

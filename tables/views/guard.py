@@ -11,14 +11,12 @@ from aiohttp import web
 from tables.views.auth import Caller
 from tables.views.decision_row import DecisionRow
 from tables.views.endpoint import strays
+from tables.views.request_log import VIEWER
 from tables.views.sessions import ANYBODY
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("tradewind.web")
-
-VIEWER = web.RequestKey("viewer", Caller)
-"""Who looks at a page; absent as long as nobody is known to."""
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "

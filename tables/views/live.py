@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from tables.views.decision_row import DecisionRow
-from tables.views.guard import VIEWER, Door, Message, MessageError
+from tables.views.guard import Door, Message, MessageError
 from tables.views.live_tail import LiveTail, Reader, parse_position, position_text
 from tables.views.query import QueryError, parse_query
+from tables.views.request_log import VIEWER
 from tables.views.templates import line_html
 
 READERS_MAX = 500

@@ -1,5 +1,8 @@
 """``POST /api/v1/models/online-update``: ask for an update of the models, follow it, end it."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 import msgspec
@@ -8,9 +11,12 @@ from streams.ids import request_job_id
 from streams.instructions import Role
 from streams.model_updates import ModelUpdate
 from streams.timestamps import format_ns
+from tables.stores.admin_log import AdminLog, AdminLogError, Deed, Outcome
 from tables.stores.jobs import Job
-from tables.views.problems import unknown
+from tables.views.problems import not_ready, unknown
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
+
+log = logging.getLogger("tradewind.learning")
 
 _PATH = "/api/v1/models/online-update"
 _ADMIN: tuple[Role, ...] = ("admin",)
@@ -97,20 +103,40 @@ CANCEL = Route(
 )
 
 
-def update_endpoints(learner: Learner) -> tuple[Bound, ...]:
-    """Return the endpoints about updates."""
+def update_endpoints(learner: Learner, acts: AdminLog) -> tuple[Bound, ...]:
+    """Return the endpoints about updates; what changes something is an act of an administrator."""
 
     async def update(call: Call) -> Reply:
-        job = learner.ask("request", call.asked.mode, -1, _name(call))
+        name, mode = _name(call), call.asked.mode
+        with _written(acts, "online-update", f"job {name}, mode {mode}", call) as act:
+            job = learner.ask("request", mode, -1, name)
+            act.detail = job.state
         return Reply(_answer(job), 202, {"Location": _url(job)})
 
     async def status(call: Call) -> Reply:
         return Reply(_answer(_known(learner.find(call.path["job_id"]), call)))
 
     async def cancel(call: Call) -> Reply:
-        return Reply(_answer(_known(learner.cancel(call.path["job_id"]), call)), 202)
+        with _written(acts, "online-update cancel", f"job {call.path['job_id']}", call) as act:
+            job = _known(learner.cancel(call.path["job_id"]), call)
+            act.detail = job.state
+        return Reply(_answer(job), 202)
 
     return (Bound(UPDATE, update), Bound(STATUS, status), Bound(CANCEL, cancel))
+
+
+@contextmanager
+def _written(acts: AdminLog, what: str, on: str, call: Call) -> Iterator[Outcome]:
+    """Write an act down, as those of commands are, by the token that asks for it."""
+    caller = call.caller
+    deed = Deed(what=what, on=on, by=caller.subject, actor=f"token {caller.jti}", role=caller.role)
+    try:
+        with acts.act(deed) as outcome:
+            yield outcome
+    except AdminLogError as error:
+        log.exception("an act of %s could not be written down", caller.subject)
+        text = "the log of administrators' acts cannot be written; the log of this role says why"
+        raise not_ready("NO_ADMIN_LOG", text, retry_s=60) from error
 
 
 def _name(call: Call) -> str:

@@ -8,11 +8,12 @@ import msgspec
 from streams.questions import Problem
 from streams.timestamps import TIMEFRAMES_NS
 from tables.views.call_limits import PER_MINUTE
+from tables.views.examples import REFUSED, Example, examples
 from tables.views.routes import Nothing, Route
 
 _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS = (422, 500, 503, 504)
-_JSON = "application/json"
+_JSON, _PROBLEM = "application/json", "application/problem+json"
 
 _ANSWERS = {
     200: "The answer.",
@@ -31,7 +32,7 @@ _PROBLEMS = {
     429: "More requests a minute than the caller may send; `Retry-After` says when to go on.",
     500: "An error of ours.",
     503: "Not ready, or a part that is needed is away; `Retry-After` says when to try again.",
-    504: "No answer in time. With the same idempotency key it can be asked again.",
+    504: "No answer in time. It can be asked again, a POST with the same idempotency key.",
 }
 _HEADER_PARAMETERS = {
     "Request-Timeout-Ms": {
@@ -67,8 +68,10 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
     components.pop(Nothing.__name__, None)
     paths: dict[str, dict[str, Any]] = {}
+    shown = examples()
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        said = _operation(route, shown[route.name])
+        paths.setdefault(route.path, {})[route.method.lower()] = said
     return {
         "openapi": "3.1.0",
         "info": {
@@ -78,6 +81,10 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
             "no HTTP, such as a header of more than 8,190 bytes, is answered 400 without a body "
             "of ours.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "externalDocs": {
+            "description": "The topics on Kafka, as AsyncAPI 3.0",
+            "url": "/api/v1/asyncapi.json",
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
@@ -91,19 +98,19 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: Route, shown: Example) -> dict[str, Any]:
     said: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
         "description": _description(route),
-        "parameters": list(_parameters(route)),
-        "responses": _responses(route),
+        "parameters": list(_parameters(route, shown)),
+        "responses": _responses(route, shown),
         "x-roles": list(route.roles),
     }
     if not route.roles:
         said["security"] = []
     if route.method == "POST":
-        content = {_JSON: {"schema": _reference(route.asked)}}
+        content = {_JSON: {"schema": _reference(route.asked), "example": shown.body}}
         said["requestBody"] = {"required": True, "content": content}
     return said
 
@@ -115,23 +122,39 @@ def _description(route: Route) -> str:
     return f"{route.description} At most {n:,} requests a minute and caller."
 
 
-def _parameters(route: Route) -> Iterable[dict[str, Any]]:
+def _parameters(route: Route, shown: Example) -> Iterable[dict[str, Any]]:
     for name in route.variables:
         schema = _PATH_SCHEMAS.get(name, _NAME)
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": schema,
+            **_example(shown, name),
+        }
     if route.method == "GET":
         described = msgspec.json.schema(route.asked)["$defs"][route.asked.__name__]
         for name, field in described.get("properties", {}).items():
             required = name in described.get("required", ())
             plain = {key: value for key, value in field.items() if key != "default"}
-            yield {"name": name, "in": "query", "required": required, "schema": plain}
+            yield {
+                "name": name,
+                "in": "query",
+                "required": required,
+                "schema": plain,
+                **_example(shown, name),
+            }
     headers = _HEADER_PARAMETERS | (_KEY_PARAMETER if route.method == "POST" else {})
     for name, said in headers.items():
         yield {"name": name, "in": "header", "required": False, **said}
 
 
-def _responses(route: Route) -> dict[str, Any]:
-    content = {_JSON: {"schema": _reference(route.answer)}}
+def _example(shown: Example, name: str) -> dict[str, Any]:
+    return {"example": shown.given[name]} if name in shown.given else {}
+
+
+def _responses(route: Route, shown: Example) -> dict[str, Any]:
+    content = {_JSON: {"schema": _reference(route.answer), "example": shown.answer}}
     codes = {*_ALWAYS, *route.codes}
     if route.roles:
         codes |= {401, 403}
@@ -139,7 +162,7 @@ def _responses(route: Route) -> dict[str, Any]:
         codes.add(429)
     if route.method == "POST":
         codes |= {400, 413, 415}
-    problem = {"application/problem+json": {"schema": _reference(Problem)}}
+    problem = {_PROBLEM: {"schema": _reference(Problem)}}
     told: dict[str, Any] = {
         str(code): {"description": _ANSWERS[code], "content": content} for code in route.statuses
     }
@@ -147,6 +170,8 @@ def _responses(route: Route) -> dict[str, Any]:
         # Health answers 503 with its own record, and a process that is busy with a problem.
         said = told.get(str(code), {"description": _PROBLEMS[code], "content": {}})
         told[str(code)] = said | {"content": said["content"] | problem}
+    refused = {"schema": _reference(Problem), "example": REFUSED}
+    told[str(REFUSED["status"])]["content"][_PROBLEM] = refused
     return told
 
 

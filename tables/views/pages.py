@@ -23,11 +23,12 @@ from tables.views.decision_row import (
     is_decision_id,
 )
 from tables.views.figures import line_curve
-from tables.views.guard import FOLLOWING, VIEWER, WITH_A_FORM, Message, MessageError
+from tables.views.guard import FOLLOWING, WITH_A_FORM, Message, MessageError
 from tables.views.market_chart import market_chart
 from tables.views.market_history import Market
 from tables.views.query import FILTERS, QueryError, parse_market, parse_query
 from tables.views.reasons import Reasons
+from tables.views.request_log import VIEWER
 from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import sees_all

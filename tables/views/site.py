@@ -14,6 +14,7 @@ from tables.views.forensics import forensics_endpoints
 from tables.views.guard import add_headers, guard
 from tables.views.live import LiveStream
 from tables.views.pages import Pages
+from tables.views.request_log import logged
 from tables.views.sessions import Sessions
 from tables.views.status_page import StatusPage
 
@@ -41,7 +42,8 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
     """
     door = None if served is None else Entrance(served.sessions, served.codes, pages.page)
     app = web.Application(
-        middlewares=[guard(bound_host, pages.message, door)], client_max_size=MOST_BYTES
+        middlewares=[logged, guard(bound_host, pages.message, door)],
+        client_max_size=MOST_BYTES,
     )
     app.on_response_prepare.append(add_headers)
     app.router.add_get("/", pages.decisions)
@@ -62,7 +64,7 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
         app.router.add_post("/session", door.begin)
         app.router.add_post("/session/end", door.end)
         behind = pages.behind
-        own = decision_endpoints(pages.memory, pages.log)
+        own = decision_endpoints(pages.memory, pages.log, behind.reader)
         why = forensics_endpoints(pages.memory, pages.log, behind.reader, behind.home)
         others = (
             *elsewhere(OF_WORKERS, behind.worker_url, "a worker"),

@@ -15,9 +15,9 @@ from streams.timestamps import format_ns
 from tables.stores.artifacts import ArtifactError, Artifacts
 from tables.stores.audit_reader import AuditReader
 from tables.stores.errors import StoreUnavailable
-from tables.views.guard import VIEWER
 from tables.views.health import Health, PartHealth
 from tables.views.pages import Pages
+from tables.views.request_log import VIEWER
 from tables.views.served_models import ServedModels
 from tables.views.sessions import sees_all
 

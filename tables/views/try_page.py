@@ -22,7 +22,11 @@ _POLICY = (
 )
 # What the library is made of, by the name under which the page asks for it.
 _LIBRARY = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
-_OURS = {"": ("try.html", "text/html"), "/try.js": ("try.js", "text/javascript")}
+_OURS = {
+    "": ("try.html", "text/html"),
+    "/try.js": ("try.js", "text/javascript"),
+    "/try.css": ("try.css", "text/css"),
+}
 
 
 def add_try_page(app: web.Application) -> None:

@@ -14,6 +14,9 @@ import pytest
 
 from streams.brokers.homes import cache_home, private_folder
 
+ALL = '["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]'
+"""What every page is held to."""
+
 VERSION = "4.14.1"
 # Subresource integrity of the package, as the registry states it.
 _SHA512 = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
@@ -34,6 +37,12 @@ def axe_source() -> str:
         script = archive.extractfile(_SCRIPT)
         assert script is not None
         return script.read().decode()
+
+
+def violations(checks: str) -> str:
+    """Return the expression that tells which checks a page fails, and where."""
+    return f"""axe.run(document, {{runOnly: {checks}}}).then((found) => found.violations.map(
+        (each) => each.id + ": " + each.nodes.map((node) => node.failureSummary).join(" | ")))"""
 
 
 def _fetch(package: Path) -> None:

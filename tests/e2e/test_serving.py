@@ -52,6 +52,10 @@ async def test_predict_when_answered_then_the_event_is_on_kafka_already(api: Ser
     assert {name: said[name] for name in shared} == {name: event[name] for name in shared}
     assert kept["request-id"] == b"r-1"
     assert kept["traceparent"] == trace.encode()
+    logged = api.trial.children.log_of("worker-0").read_text()
+    (line,) = [one for one in logged.splitlines() if "request_id=r-1 " in one]
+    assert " INFO tradewind.http " in line
+    assert f"decision_id={said['decision_id']}" in line
 
 
 async def test_predict_when_the_key_is_the_same_then_so_is_the_decision(api: Served) -> None:

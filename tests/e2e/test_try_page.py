@@ -17,6 +17,7 @@ from tables.views.desk import Desk, Part
 from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
 from tables.views.health import health_endpoints
+from tests.e2e.axe import ALL, axe_source, violations
 from tests.e2e.browser import CHROMIUM, opened
 
 _SEND = """
@@ -24,6 +25,12 @@ const block = document.querySelector('#operations-default-getHealth');
 block.querySelector('.opblock-summary-control').click();
 new Promise((done) => setTimeout(() => { block.querySelector('.execute').click(); done(1); }, 500))
 """
+
+_OPENED = ("predict", "getFeatures", "listDecisions")
+_OPEN = ";".join(
+    f"document.querySelector('#operations-default-{name} .opblock-summary-control').click()"
+    for name in _OPENED
+)
 
 
 def application(folder: Path) -> web.Application:
@@ -48,3 +55,23 @@ async def test_try_page_when_opened_then_shows_all_and_sends_what_is_asked(tmp_p
         assert "200" in said
         assert '"detail": "up"' in said
         assert page.complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH: apt-get install it")
+async def test_try_page_when_checked_by_axe_then_has_no_violation(tmp_path: Path) -> None:
+    """The library's page is held to what ours are: closed, with a request open, and answered."""
+    source = axe_source()
+    async with TestServer(application(tmp_path)) as server, opened(tmp_path / "profile") as page:
+        await page.goto(str(server.make_url(try_page.PATH)))
+        await page.until("document.querySelectorAll('.opblock').length > 10")
+        await page.evaluate(source)
+        assert await page.evaluate(violations(ALL)) == []
+        await page.evaluate(_OPEN)
+        await page.until("document.querySelectorAll('.execute').length == 3")
+        filled = await page.evaluate("document.querySelector('.body-param__text').value")
+        assert '"symbol": "AAPL"' in filled
+        assert await page.evaluate(violations(ALL)) == []
+        await page.evaluate(_SEND)
+        await page.until("document.querySelector('.live-responses-table')")
+        assert await page.evaluate(violations(ALL)) == []

@@ -25,7 +25,7 @@ from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import Sessions
 from tables.views.site import Served, site
-from tests.e2e.axe import axe_source
+from tests.e2e.axe import ALL, axe_source, violations
 from tests.e2e.browser import CHROMIUM, Page, opened
 from tests.unit.tables.views.played import (
     LEVERAGED,
@@ -57,14 +57,7 @@ _PAGE_BYTES = 300_000
 # The promise is one second; a machine that does other things at the time may take several.
 _PAINT_MS = 5_000
 _TAB, _ENTER = 9, 13
-_ALL = '["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]'
 _IN_THE_DARK = '["color-contrast", "link-in-text-block"]'
-
-
-def violations(checks: str) -> str:
-    """Return the expression that tells which checks a page fails, and where."""
-    return f"""axe.run(document, {{runOnly: {checks}}}).then((found) => found.violations.map(
-        (each) => each.id + ": " + each.nodes.map((node) => node.failureSummary).join(" | ")))"""
 
 
 def market(n_bars: int) -> list[Decision]:
@@ -187,14 +180,14 @@ async def test_view_when_checked_by_axe_then_no_page_has_a_violation(tmp_path: P
         page = view.page
         await page.goto(view.url + "/")
         await page.evaluate(source)
-        assert await page.evaluate(violations(_ALL)) == []
+        assert await page.evaluate(violations(ALL)) == []
         await page.evaluate("document.querySelector('main').append(new Image())")
-        assert "image-alt" in (await page.evaluate(violations(_ALL)))[0]
+        assert "image-alt" in (await page.evaluate(violations(ALL)))[0]
         await view.enter()
         for path in paths:
             await page.goto(view.url + path)
             await page.evaluate(source)
-            assert await page.evaluate(violations(_ALL)) == [], path
+            assert await page.evaluate(violations(ALL)) == [], path
             await page.prefers(color_scheme="dark")
             assert await page.evaluate(violations(_IN_THE_DARK)) == [], f"{path} in the dark"
             await page.prefers(color_scheme="light")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+import aiohttp
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -26,21 +27,23 @@ from agents.run.stores import database
 from agents.run.workers import free_port
 from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
-from tables.views.api import OF_LEARNING, ROUTES
 from tables.views.endpoint import DEADLINE_HEADER
 from tests.attacks import Forge
 from tests.e2e.serving import STACK, Served, served
 from tests.evidence.bench import models, stack
 from tests.evidence.measurement import Measurement, Result
 from tests.evidence.serving import TAPE
+from tests.may_call import NOBODY, REFUSED, ROLES, Deed, deeds_of, may
 
 CASES = 2_000
 _CALLERS = 400
+_UNKNOWN: Iterator[dict[str, str]] = itertools.repeat({})
 # That what fits the schema is accepted: whether a symbol is traded, a quantity a multiple of its
 # lot or a bar still kept, no schema can say.
 _EXCLUDED = [positive_data_acceptance]
 # What aiohttp reads of a header, in bytes.
 _LONGEST_HEADER = 8_190
+_OF_LEARNING = "/api/v1/models/online-update"
 # Of a deadline that is none.
 _DIGITS = 6
 
@@ -81,18 +84,34 @@ def _fuzz(api: Served) -> Found:
     """Play all cases at the pages' address, which passes on what a worker knows."""
     warnings.simplefilter("ignore", HypothesisDeprecationWarning)  # of its own strategies
     schema = schemathesis.openapi.from_url(api.url("/api/v1/openapi.json", "web"))
-    callers = itertools.cycle(api.headers("admin") for _ in range(_CALLERS))
-    found: dict[str, Any] = {"cases": {}, "statuses": Counter(), "wrong": [], "ids": _ids(api)}
+    callers = {
+        role: itertools.cycle([api.headers(role) for _ in range(_CALLERS)])
+        for role in get_args(Role)
+    }
+    found: dict[str, Any] = {
+        "cases": {},
+        "statuses": Counter(),
+        "wrong": [],
+        "ids": _ids(api),
+        "roles": {},
+    }
     for result in schema.get_all_operations():
         operation = result.ok()
+        role = _least(operation.definition.raw["x-roles"])
         counted, wrong_before, begun_s = 0, len(found["wrong"]), monotonic_s()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            counted += _play(operation, mode, callers, found)
+            counted += _play(operation, mode, callers[role] if role else _UNKNOWN, found)
         found["cases"][operation.label] = counted
+        found["roles"][operation.label] = role or NOBODY
         said = f"{operation.label}: {counted:,} cases in {monotonic_s() - begun_s:.0f} s"
         wrong = Counter(text.splitlines()[0] for text in found["wrong"][wrong_before:])
         sys.stderr.write(f"{said}, {wrong.total()} wrong {dict(wrong.most_common(3))}\n")
     return found
+
+
+def _least(roles: list[str]) -> Role | None:
+    """Return the role that may do least of those that may call, None if nobody need be known."""
+    return next((role for role in get_args(Role) if role in roles), None)
 
 
 def _play(
@@ -176,6 +195,7 @@ def measure() -> Result:
         parts={
             "cases": found["cases"],
             "statuses": dict(found["statuses"]),
+            "roles": found["roles"],
             "answers_5xx": ours,
             "wrong": wrong[:5],
         },
@@ -188,10 +208,8 @@ def _attack(api: Served) -> Found:
 
 
 async def _attacked(api: Served) -> Found:
-    import aiohttp  # noqa: PLC0415  a session of this loop
-
     attacks = list(Forge(api.keys, STACK, wall_ns() // 10**9).attacks())
-    passed, combinations = [], []
+    passed: list[str] = []
     async with aiohttp.ClientSession() as session:
         for attack in attacks:
             headers = {"Authorization": _sendable(attack.authorization)}
@@ -200,24 +218,38 @@ async def _attacked(api: Served) -> Found:
                 is_read = len(headers["Authorization"]) <= _LONGEST_HEADER
                 if answer.status != (401 if is_read else 400):
                     passed.append(f"{attack.name}: {answer.status}")
-        for role in (None, *get_args(Role)):
-            for route in ROUTES:
-                headers = {} if role is None else api.headers(role)
-                path = route.path.format(
-                    symbol=TAPE.symbols[0],
-                    timeframe=TAPE.timeframe,
-                    decision_id="0",
-                    job_id="0",
-                )
-                # The pages pass on what workers answer, and a worker what the learner does.
-                url = api.url(path) if route in OF_LEARNING else api.url(path, "web")
-                async with session.request(route.method, url, headers=headers, json={}) as answer:
-                    may = not route.roles or role in route.roles
-                    right = answer.status not in {401, 403} if may else answer.status in {401, 403}
-                    combinations.append(right)
-                    if not right:
-                        passed.append(f"{role} {route.name}: {answer.status}")
-    return {"attacks": len(attacks), "combinations": len(combinations), "passed": passed}
+        async with session.get(api.url("/api/v1/openapi.json")) as answer:
+            deeds = deeds_of(await answer.json())
+        let_in = {deed.label: await _let_in(api, session, deed) for deed in deeds}
+    passed += [
+        f"{role} at {deed.label}: {let_in[deed.label]} got in"
+        for deed in deeds
+        for role in ROLES
+        if (role in let_in[deed.label]) != may(deed, role)
+    ]
+    return {
+        "attacks": len(attacks),
+        "combinations": len(deeds) * len(ROLES),
+        "let_in": {label: " ".join(roles) for label, roles in let_in.items()},
+        "passed": passed,
+    }
+
+
+async def _let_in(api: Served, session: aiohttp.ClientSession, deed: Deed) -> list[str]:
+    """Return the roles that are neither unknown nor forbidden at an endpoint."""
+    path = deed.path.format(
+        symbol=TAPE.symbols[0], timeframe=TAPE.timeframe, decision_id="0", job_id="0"
+    )
+    # The pages pass on what workers answer, and a worker what the learner does.
+    url = api.url(path) if deed.path.startswith(_OF_LEARNING) else api.url(path, "web")
+    body = {"symbol": TAPE.symbols[0], **dict(deed.body)} if deed.body else {}
+    found = []
+    for role in ROLES:
+        headers = {} if role == NOBODY else api.headers(role)
+        async with session.request(deed.method, url, headers=headers, json=body) as answer:
+            if answer.status not in REFUSED:
+                found.append(role)
+    return found
 
 
 def _sendable(text: str) -> str:
@@ -247,7 +279,7 @@ API_FUZZ = Measurement(
 AUTH_CASES = Measurement(
     "auth-cases",
     "cases that got through",
-    "0 of >= 120 forged tokens and of every role at every endpoint",
+    "0 of >= 120 forged tokens and of every role at every endpoint of the document",
     2.0,
     measure_auth,
 )

@@ -258,7 +258,10 @@ async def _features(servers: str, home: Path) -> Result:
 
         load = Load("GET", [], 500.0, 5_000, found.tokens(15), [])
         ours, floors = await _in_turn(found, path, load, 1)
-        keys = [CacheKey(symbol, timeframe, PIPELINE_VERSION).text() for symbol in TAPE.symbols]
+        prefix = found.api.trial.run.prefix
+        keys = [
+            CacheKey(symbol, timeframe, PIPELINE_VERSION).text(prefix) for symbol in TAPE.symbols
+        ]
         raw = await sent_by_another(
             load._replace(urls=[found.redis_url], headers=[], bodies=keys),
             ("tests.evidence.redis_load",),

@@ -12,12 +12,13 @@ from redis.asyncio import Redis
 from agents.run.workers import Children
 from streams import metrics
 from streams.brokers.waiting import wait_for
-from tables.stores.cached_row import CachedRow, CacheKey
+from tables.stores.cached_row import ALONE, CachedRow, CacheKey, Whose
 from tables.stores.feature_cache import TTL_S, FeatureCache
 from tables.stores.servers import redis as servers
 
 KEY = CacheKey("AAA", "1min", "v1.0.0")
 ROW = CachedRow(7, (1.0, float("nan"), -2.0))
+CUT = ROW.pack(ALONE.mark())[:-1]
 
 
 class Server:
@@ -60,9 +61,9 @@ async def client(server: Server) -> AsyncIterator[Redis]:
     await found.aclose()
 
 
-async def opened(server: Server) -> FeatureCache:
+async def opened(server: Server, whose: Whose = ALONE) -> FeatureCache:
     """Give a cache with both levels."""
-    cache = FeatureCache(server.server.url)
+    cache = FeatureCache(server.server.url, whose)
     await cache.open()
     return cache
 
@@ -99,7 +100,29 @@ async def test_cache_when_one_process_put_then_another_has_it(
         await cache.close()
 
 
-@pytest.mark.parametrize("nonsense", [b"", b"x", b"\x00" * 600, ROW.pack()[:-1], b"{}" * 400])
+async def test_cache_when_runs_and_stacks_share_a_redis_then_none_reads_of_another(
+    server: Server, client: Redis
+) -> None:
+    """A replay beside the live run has keys of its own; two live ones have a mark in the value."""
+    live, replay, other = Whose("s1"), Whose("s1", "run-1."), Whose("s2")
+    for whose in (live, replay, other):
+        cache = await opened(server, whose)
+        assert await made(cache)
+        await cache.close()
+    assert sorted(await client.keys()) == [
+        b"feature:AAA:1min:v1.0.0",
+        b"run-1.feature:AAA:1min:v1.0.0",
+    ]
+    before = errors("foreign"), errors("damaged")
+    for whose, is_made in ((replay, False), (other, False), (live, True), (other, True)):
+        # A process that starts: it has none of its own.
+        cache = await opened(server, whose)
+        assert await made(cache) == is_made
+        await cache.close()
+    assert (errors("foreign"), errors("damaged")) == (before[0] + 2, before[1])
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"x", b"\x00" * 600, CUT, b"{}" * 400])
 async def test_cache_when_redis_holds_nonsense_then_the_row_is_made_anew(
     server: Server, client: Redis, nonsense: bytes
 ) -> None:

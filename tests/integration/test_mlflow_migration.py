@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from agents.cli import program
 from agents.cli.mlflow import MIGRATION
+from tables.stores.admin_log import AdminLog
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.servers.postgres import PostgresServer
 from tables.stores.tracking import postgres_schema, sqlite_file
@@ -118,6 +119,12 @@ def test_migrate_when_a_client_wrote_the_store_then_another_finds_everything(
     assert (
         f"{report['rows']:,} rows written to" in told("export", "--to", f"sqlite:///{back}").stderr
     )
+    acts = AdminLog(tmp_path / "default").acts()
+    assert [(act.deed.what, act.result) for act in acts] == [
+        ("mlflow migrate", "done"),
+        ("mlflow migrate", "failed"),
+    ]
+    assert acts[0].detail == f"{report['rows']} rows"
     assert sqlite_file.counts(back) == sqlite_file.counts(source.path)
     _look(mlflow_worlds.client_of(back), _client(uri), source.written)
     assert "back.db is there" in told("export", "--to", f"sqlite:///{back}", code=1).stderr

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from agents.cli import mlflow as command
 from agents.cli import program
+from models.registry.retention import DAYS
 from streams.clock import wall_ns
+from tables.stores.admin_log import AdminLog
 from tables.stores.errors import StoreConflict
 from tables.stores.servers.postgres import PostgresServer
 from tables.stores.tracking import retirement, run_facts
@@ -279,4 +281,7 @@ def test_retain_when_asked_at_the_terminal_then_prints_runs_bytes_and_why(
     assert [each["run_id"] for each in report["gone"]] == [worst]
     assert store.living(ranked) == {best}
     assert len(store.living(unranked)) == 1
+    (act,) = AdminLog(tmp_path / "default").acts()
+    assert (act.deed.what, act.deed.on) == ("mlflow retain", f"best 1, {DAYS} days")
+    assert (act.result, act.detail) == ("done", f"1 of {report['n_runs']} runs")
     assert (tmp_path / "default/mlflow-archive" / ranked / f"{worst}.tar.zst").exists()

@@ -14,6 +14,7 @@ from tests.evidence.validation import document
 from tests.evidence.validation.cache import section as cache_section
 from tests.evidence.validation.document import table
 from tests.evidence.validation.forensics import kept
+from tests.may_call import ROLES
 
 COMMAND = "python -m tests.evidence.validation.serving"
 NAME = "INFERENCE_API_VALIDATION.md"
@@ -132,14 +133,20 @@ asset came above {p["race_worst_asset_fraction"]:.1%} of equity; limits broken:
 
 
 def _fuzz(result: Result) -> str:
-    rows = [[f"`{label}`", f"{n:,}"] for label, n in result.parts["cases"].items()]
+    roles = result.parts.get("roles", {})
+    rows = [
+        [f"`{label}`", roles.get(label, "admin"), f"{n:,}"]
+        for label, n in result.parts["cases"].items()
+    ]
     return f"""\
 ## Fuzz
 
 `tradewind evidence api-fuzz`: {result.n:,} cases, {result.parts["answers_5xx"]} answers of 5xx,
 {result.value:g} answers that the document does not allow. Statuses: {result.parts["statuses"]}.
 
-{table(["Endpoint", "Cases"], rows)}"""
+Each endpoint is asked as the role that may do least of those that may call it.
+
+{table(["Endpoint", "As", "Cases"], rows)}"""
 
 
 def _auth(result: Result) -> str:
@@ -148,7 +155,17 @@ def _auth(result: Result) -> str:
 ## Who may call
 
 `tradewind evidence auth-cases`: {p["attacks"]} forged or stolen tokens and {p["combinations"]}
-combinations of role and endpoint; {result.value:g} got through."""
+combinations of role and endpoint; {result.value:g} got through. Who is meant to get in is a table
+that was written by hand (`tests/may_call.py`); what it does not name is denied. Who got in:
+
+{table(["Endpoint", *ROLES], _who(p.get("let_in", {})))}"""
+
+
+def _who(let_in: dict[str, str]) -> list[list[str]]:
+    return [
+        [f"`{label}`", *("yes" if role in roles.split() else "no" for role in ROLES)]
+        for label, roles in let_in.items()
+    ]
 
 
 def rows_of_readme(results: Results) -> list[str]:

@@ -235,6 +235,7 @@ def test_snapshot_when_taken_then_shows_what_is_held_or_ordered() -> None:
         "gross": "31.5",
         "realised": "-2.5",
         "unrealised": "1.5",
+        "venue": "paper",
         "fees": "0.0000000000000001",
         "holdings": [
             {

@@ -7,14 +7,14 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from agents.cli import audit, risk, token
-from tables.stores.admin_log import FILE
+from agents.cli import audit, models, risk, stack, token
+from tables.stores.admin_log import FILE, AdminLog
 
 
 def say(*words: str) -> Result:
     """Run the program."""
     app = typer.Typer()
-    for group in (audit, risk, token):
+    for group in (audit, models, risk, stack, token):
         group.register(app)
     return CliRunner().invoke(app, words)
 
@@ -23,8 +23,9 @@ def say(*words: str) -> Result:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a stack to which somebody has issued a token, tried to resume, and changed the key."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    (tmp_path / "default").mkdir()
     issued = json.loads(
-        say("token", "issue", "--subject", "desk", "--role", "trader", "--json").stdout
+        say("token", "issue", "--subject", "desk", "--portfolio", "main", "--json").stdout
     )
     assert say("token", "revoke", issued["jti"], "--reason", "lost").exit_code == 0
     assert say("token", "rotate").exit_code == 0
@@ -59,3 +60,21 @@ def test_admin_when_the_log_was_changed_then_says_which_line(home: Path) -> None
     said = say("audit", "admin")
     assert said.exit_code == 1
     assert "line 3" in said.output
+
+
+def test_admin_when_models_change_then_says_which_and_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stack decides by is an act: those that fail stand there with the reason."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    monkeypatch.setattr(stack, "_start", lambda *_: [])
+    digest = "0" * 64
+    assert say("models", "register", digest).exit_code == 1
+    assert say("up", "--models", digest).exit_code == 0
+    assert say("up").exit_code == 0
+    acts = AdminLog(tmp_path / "default").acts()
+    assert [(act.deed.what, act.deed.on, act.result) for act in acts] == [
+        ("models register", digest, "failed"),
+        ("up", digest, "done"),
+    ]
+    assert digest[:12] in acts[0].detail

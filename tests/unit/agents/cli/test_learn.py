@@ -14,6 +14,7 @@ from agents.run import registration
 from models.learning.settings import MODES
 from models.prepared import Prepared
 from streams.clock import wall_ns
+from tables.stores.admin_log import AdminLog
 from tables.stores.artifacts import Artifacts
 from tables.stores.bar_journal import Stretch
 from tables.stores.jobs import Job, Jobs
@@ -112,6 +113,13 @@ def test_learn_when_the_candidate_does_no_harm_then_it_becomes_champion(place: P
     assert (update.outcome == "promoted") == update.stability_check.passed
     assert place.registry.released == ["challenger"]
     assert (job.state, job.share) == ("done", 1.0)
+    (act,) = AdminLog(place.home).acts()
+    assert (act.deed.what, act.deed.on, act.deed.reason) == (
+        "learn",
+        "job j1, mode recommended",
+        "request",
+    )
+    assert (act.result, act.detail) == ("done", f"online_update {update.outcome}: {update.after}")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +135,8 @@ def test_learn_when_days_are_few_then_a_daily_update_waits(
     assert job is not None
     assert (result.exit_code, job.state) == (code, state)
     assert "days are missing" in job.detail
+    (act,) = AdminLog(place.home).acts()
+    assert (act.result, act.detail) == ("done" if code == 0 else "failed", job.detail)
     assert job.updates == []
 
 

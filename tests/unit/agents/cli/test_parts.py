@@ -7,6 +7,7 @@ import pytest
 
 from agents.cli import parts
 from agents.cli.parts import BrokerPart, PartState
+from agents.cli.role_part import RolePart
 from streams.brokers.given import GivenBroker
 from streams.brokers.processes import birth_of
 from streams.brokers.state import BrokerState, write_state
@@ -95,3 +96,16 @@ def test_stop_when_a_program_runs_the_broker_for_itself_then_it_is_refused(
     _write_own_state(tmp_path, detached=False)
     with pytest.raises(BrokerHeldError, match="belongs to the running process 1234"):
         BrokerPart(tmp_path).stop()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_state_when_a_demo_runs_the_store_then_it_is_up_where_it_answers(
+    tmp_path: Path,
+    answers: bool,  # noqa: FBT001  a case
+) -> None:
+    """It is no process of `up`; what answers at the stack's own socket is up all the same."""
+    part = RolePart("redis", tmp_path, ("redis",), address="unix:///s", listens=lambda: answers)
+    state = part.state()
+    assert (state.running, state.address) == (answers, "unix:///s" if answers else None)
+    assert ("in the foreground" in state.why) == answers
+    assert ("tradewind up" in state.why) != answers

@@ -36,7 +36,9 @@ def test_link_when_the_stack_was_never_live_then_it_says_what_to_do(
 ) -> None:
     """There are no pages to open."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
-    done = CliRunner().invoke(whole_program(), ["token", "link", "--subject=ann", "--name=s2"])
+    (tmp_path / "s2").mkdir()
+    words = ["token", "link", "--subject=ann", "--portfolio=*", "--name=s2"]
+    done = CliRunner().invoke(whole_program(), words)
     assert done.exit_code != 0
     assert "tradewind up" in done.output
 
@@ -57,3 +59,60 @@ def test_web_when_others_could_reach_it_without_keys_then_it_does_not_start(host
     done = CliRunner().invoke(whole_program(), words)
     assert done.exit_code == 2
     assert "--auth" in done.output
+
+
+@pytest.fixture
+def stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give two stacks, and settings of two portfolios."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    settings = tmp_path / "tradewind.toml"
+    settings.write_text("[portfolios.main]\n[portfolios.second]\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("alpha", "beta"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name=gamma", "--subject=ann", "--portfolio=main"], "one that exists: alpha, beta"),
+        (["--name=alpha", "--subject=", "--portfolio=main"], "--subject was ''"),
+        (["--name=alpha", "--subject=  ", "--portfolio=main"], "not spaces alone"),
+        (["--name=alpha", "--subject=a\nb", "--portfolio=main"], "--subject was 'a\\nb'"),
+        (["--name=alpha", "--subject=ann"], "--portfolio is missing; expected one or more of main"),
+        (
+            ["--name=alpha", "--subject=ann", "--portfolio=mian"],
+            "--portfolio was 'mian'; expected one of main, second, or '*'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["issue", "link"])
+def test_issue_when_it_is_for_nobody_or_nothing_known_then_there_is_no_token(
+    stacks: Path, words: list[str], said: str, command: str
+) -> None:
+    """The message says what there is; nothing is written, no stack is made."""
+    done = CliRunner().invoke(whole_program(), ["token", command, *words])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert [*stacks.glob("*/*")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "portfolios"),
+    [
+        (["--portfolio=second", "--portfolio=main"], ["second", "main"]),
+        (["--portfolio=*"], ["*"]),
+        (["--role=admin"], ["*"]),
+        (["--role=admin", "--portfolio=main"], ["main"]),
+    ],
+)
+def test_issue_when_portfolios_are_named_then_the_token_is_for_these(
+    stacks: Path, words: list[str], portfolios: list[str]
+) -> None:
+    """All of them are asked for by name, but by an administrator."""
+    words = ["token", "issue", "--subject=ann", "--name=alpha", *words]
+    done = CliRunner().invoke(whole_program(), words)
+    assert done.exit_code == 0, done.output
+    (issued,) = TokenKeys(stacks / "alpha" / "auth").issued()
+    assert issued.portfolios == portfolios

@@ -39,6 +39,51 @@ async def test_answer_when_late_then_is_a_problem_that_says_what_may_still_happe
     assert "Idempotency-Key" in said["detail"]
 
 
+async def test_answer_when_a_question_is_late_then_no_key_is_advised(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GET changes nothing and takes no key."""
+
+    async def never(*_given: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("tables.stores.feature_cache.FeatureCache.get", never)
+    path = f"/api/v1/features/{SYMBOLS[0]}/1min"
+    status, said, _ = await asking.ask(path, headers={"Request-Timeout-Ms": "20"})
+    assert (status, said["code"]) == (504, "DEADLINE")
+    assert "Idempotency-Key" not in said["detail"]
+    assert "Request-Timeout-Ms" in said["detail"]
+
+
+async def test_answer_when_a_field_of_a_post_is_in_the_address_then_is_refused(
+    asking: Asking,
+) -> None:
+    """It would be left out unread: another order than the one that was meant."""
+    status, said, _ = await asking.ask(f"{CHECK}?quantity=1e999", ORDER)
+    assert (status, said["code"]) == (422, "IN_THE_ADDRESS")
+    assert "quantity was 1e999" in said["detail"]
+    assert said["errors"][0]["expected"] == "the fields of a POST in its body, as JSON"
+
+
+@pytest.mark.parametrize(
+    ("field", "number", "bound"),
+    [
+        ("quantity", "1e999", "a number > 0 and <= 1e+15"),
+        ("price", "-1e999", "a number >= 1e-08 and <= 1e+10"),
+    ],
+)
+async def test_answer_when_no_float_can_hold_a_number_then_it_and_the_bound_are_told(
+    asking: Asking, field: str, number: str, bound: str
+) -> None:
+    """As it was sent; JSON has no word for infinity."""
+    given = {"symbol": '"A"', "side": '"BUY"', "quantity": "1", field: number}
+    sent = "{" + ", ".join(f'"{name}": {value}' for name, value in given.items()) + "}"
+    status, said, _ = await asking.ask(CHECK, data=sent.encode())
+    assert (status, said["code"]) == (422, "BAD_FIELD")
+    assert said["detail"] == f"{field} was {number}; expected {bound}"
+    assert said["errors"] == [{"field": field, "value": number, "expected": bound}]
+
+
 async def test_answer_when_a_part_gave_up_then_it_is_not_the_callers_deadline(
     asking: Asking,
 ) -> None:

@@ -1,5 +1,6 @@
 """The way in and out of the pages: tokens, links that are good once, and who sees what."""
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,9 @@ async def test_token_when_it_is_good_then_a_strict_cookie_leads_on(guarded: Guar
     text = await guarded.text("/market?symbol=AAPL")
     assert "AAPL" in text
     assert "You look as ann, trader, at all portfolios" in text
+    for path in ("docs", "openapi.json", "asyncapi.json"):
+        assert f'<a href="/api/v1/{path}">' in text
+        await guarded.text(f"/api/v1/{path}")
 
 
 async def test_token_when_the_site_is_behind_tls_then_the_cookie_stays_there(
@@ -286,3 +290,26 @@ async def test_pages_when_a_token_is_of_one_portfolio_then_the_other_is_not_ther
     await guarded.text(f"/decisions/{decision_id(2)}/event", 404)
     await guarded.text("/market?symbol=XOM", 404)
     assert "Not for this token" in await guarded.text("/dead-letters", 403)
+
+
+async def test_page_when_a_link_let_in_then_the_log_says_who_looks_and_not_by_which_code(
+    guarded: Guarded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pages have lines as the API has; neither a code nor a token is in them."""
+    caplog.set_level(logging.INFO, "tradewind.http")
+    token, issued = guarded.token()
+    code = guarded.codes.issue(issued)
+    await guarded.text(entry_path(code))
+    await guarded.sign_in(token)
+    await guarded.text(f"/decisions/{decision_id(1)}")
+    entered, signed_in, seen = [one.getMessage() for one in caplog.records]
+    for line, route in (
+        (entered, "/enter/{code}"),
+        (signed_in, "/session"),
+        (seen, "/decisions/{id}"),
+    ):
+        assert f" route={route} " in line
+        assert " subject=ann" in line
+    assert seen.endswith(f" decision_id={decision_id(1)}")
+    assert code not in caplog.text
+    assert token not in caplog.text

@@ -1,11 +1,13 @@
 """The document: valid, whole, and true of the answers."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from tables.views.api import ROUTES
+from tables.views.examples import examples
 from tables.views.openapi import document
 from tables.views.routes import Route
 from tests.unit.agents.test_risk import SYMBOLS
@@ -80,3 +82,59 @@ async def test_document_when_asked_for_then_is_served_to_everybody(asking: Askin
     answer = await asking.client.get("/api/v1/asyncapi.json")
     assert answer.status == 200
     assert (await answer.json())["asyncapi"] == "3.0.0"
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    """Return the operations of the document with their ids."""
+    return [
+        (said["operationId"], said)
+        for methods in SAID["paths"].values()
+        for said in methods.values()
+    ]
+
+
+@pytest.mark.parametrize(("name", "said"), operations())
+def test_example_when_shown_then_is_what_the_schema_promises(
+    name: str, said: dict[str, Any]
+) -> None:
+    """Every endpoint shows an answer, every POST a body, every path its parts."""
+    shown = []
+    for answer in said["responses"].values():
+        for content in answer["content"].values():
+            if "example" in content:
+                validator(content["schema"]).validate(content["example"])
+                shown.append(content["example"])
+    assert len(shown) >= 2, name  # one of its own, and a problem
+    if "requestBody" in said:
+        content = said["requestBody"]["content"]["application/json"]
+        validator(content["schema"]).validate(content["example"])
+    for parameter in said["parameters"]:
+        if parameter["in"] == "path":
+            assert "example" in parameter, name
+        if "example" in parameter:
+            validator(parameter["schema"]).validate(parameter["example"])
+
+
+@pytest.mark.parametrize("route", ROUTES[:7], ids=lambda route: route.name)
+async def test_example_when_sent_as_it_is_then_is_answered(asking: Asking, route: Route) -> None:
+    """What the page to try the API is filled in with; the symbols of a test are others."""
+    shown = examples()[route.name]
+    here = {"symbol": SYMBOLS[0], "timeframe": "1min"}
+    given = {name: here.get(name, value) for name, value in shown.given.items()}
+    body = shown.body and {name: here.get(name, value) for name, value in shown.body.items()}
+    query = {name: v for name, v in given.items() if name not in route.variables}
+    path = f"{route.path.format(**given)}?{urlencode(query)}"
+    status, _, _ = await asking.ask(path, body)
+    assert status == 200
+
+
+async def test_documents_when_read_then_each_names_the_other(asking: Asking) -> None:
+    """OpenAPI for questions, AsyncAPI for topics; the page to try links both."""
+    there = {}
+    for path in ("openapi.json", "asyncapi.json", "docs"):
+        there[path] = await (await asking.client.get(f"/api/v1/{path}")).text()
+    assert "/api/v1/asyncapi.json" in there["openapi.json"]
+    assert "/api/v1/openapi.json" in there["asyncapi.json"]
+    assert "/api/v1/docs" in there["asyncapi.json"]
+    for path in ("openapi.json", "asyncapi.json"):
+        assert f'href="/api/v1/{path}"' in there["docs"]

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
@@ -368,3 +369,21 @@ async def test_every_page_when_read_aloud_then_it_has_landmarks_captions_and_sco
         assert not re.search(r"<th(?! scope=|ead)", text)
         for landmark in ('href="#main"', '<main id="main"', "<header", "<nav", "<footer", "lang="):
             assert landmark in text
+
+
+@pytest.mark.parametrize(
+    ("venue", "said"),
+    [
+        ("paper", "paper account in USD"),
+        ("external", "account of an external venue: its orders can be real in USD"),
+        ("", "account in USD"),
+    ],
+)
+async def test_portfolio_when_its_venue_is_told_then_the_page_says_where_orders_go(
+    stage: Stage, client: Client, venue: str, said: str
+) -> None:
+    """Real money and paper look the same otherwise; a snapshot of before says neither."""
+    now = msgspec.structs.replace(snapshot("2026-01-02T21:00:00Z", "1"), venue=venue)
+    stage.write(record(SNAPSHOTS, now))
+    text = await body(client, "/portfolio")
+    assert f"<small>{said}" in text

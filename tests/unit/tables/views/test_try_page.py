@@ -12,6 +12,7 @@ from tables.views import try_page
     [
         ("", "text/html", "<!doctype html>"),
         ("/try.js", "text/javascript", "// Shows"),
+        ("/try.css", "text/css", "/* What"),
         ("/swagger-ui.css", "text/css", ""),
         ("/swagger-ui-bundle.js", "text/javascript", ""),
     ],

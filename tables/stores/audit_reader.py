@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from models.forensics import merkle
 from models.specialists.window import LENGTH_BARS
@@ -26,11 +27,15 @@ from tables.explanations import (
     with_bar,
 )
 from tables.stores.audit_store import TABLE
+from tables.stores.errors import StoreConflict
+from tables.stores.head_leaves import HeadLeaves
 from tables.stores.migrations import SCHEMA
 from tables.stores.postgres_connection import reading
+from tables.stores.reading_pool import ReadingPool
 from tables.stores.servers.postgres import PostgresServer
 
 _FETCH_ROWS = 1_000
+_SAID_MAX = 100
 _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
 
@@ -60,17 +65,27 @@ class Proof(NamedTuple):
 
 
 class AuditReader:
-    """The audit trail of one run, for reading; every call takes a connection of its own.
+    """The audit trail of one run, for reading.
 
     Parameters
     ----------
     server, of
         Where the rows are, and whose.
+    pooled
+        Whether a few connections are shared by all calls, for a process that answers many, which
+        closes the reader at its end; otherwise every call makes one of its own.
     """
 
-    def __init__(self, server: PostgresServer, of: RunKey) -> None:
+    def __init__(self, server: PostgresServer, of: RunKey, *, pooled: bool = False) -> None:
         self.server = server
         self.of = of
+        self._pool = ReadingPool(server, _prepare) if pooled else None
+        self._leaves = HeadLeaves(of, self._speaking)
+
+    async def close(self) -> None:
+        """Let shared connections go."""
+        if self._pool is not None:
+            await self._pool.close()
 
     async def ask(self) -> None:
         """Return if the database answers.
@@ -166,31 +181,33 @@ class AuditReader:
 
         Raises
         ------
+        StoreConflict
+            If SQL has something else where its head is expected.
         StoreUnavailable
             If the server does not answer in time.
         """
         async with self._speaking() as connection:
             document = await connection.fetchval(
                 f"SELECT document FROM {SCHEMA}.audit_heads {_OF} AND log_partition = $3 "  # noqa: S608  constants
-                "AND first_seq <= $4 AND last_seq >= $4",
+                "AND last_seq >= $4 ORDER BY last_seq, number LIMIT 1",
                 *self.of,
                 row.log_partition,
                 row.seq,
             )
-            if document is None:
-                return None
+        if document is None:
+            return None
+        try:
             head = read_head(document)
-            rows = await connection.fetch(
-                f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND log_partition = $3 "  # noqa: S608  constants
-                "AND seq BETWEEN $4 AND $5 AND log_offset <= $6 ORDER BY log_offset",
-                *self.of,
-                row.log_partition,
-                head.first_seq,
-                head.last_seq,
-                head.last_offset,
-            )
-        # A minute of a busy run is hashed for tens of milliseconds, for which no page should wait.
-        return await asyncio.to_thread(_proof, row, head, [AuditRow(*found) for found in rows])
+        except msgspec.MsgspecError as error:
+            raise StoreConflict(
+                f"SQL has {document[:_SAID_MAX]!r} where the head of row {row.seq} of partition "
+                f"{row.log_partition} is expected: {error}"
+            ) from error
+        if head.first_seq > row.seq:
+            return None
+        leaves = await self._leaves.of(head)
+        # A minute of a busy run is a tree of tens of milliseconds, for which no page should wait.
+        return await asyncio.to_thread(_proof, row, head, leaves)
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have rows or heads.
@@ -229,15 +246,22 @@ class AuditReader:
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is not None:
+            async with self._pool.reading() as connection:
+                yield connection
+            return
         async with reading(self.server) as connection:
-            await connection.set_type_codec(
-                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-            )
+            await _prepare(connection)
             yield connection
 
 
-def _proof(row: AuditRow, head: AuditHead, rows: list[AuditRow]) -> Proof:
-    leaves = [leaf_of(each) for each in rows]
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+    )
+
+
+def _proof(row: AuditRow, head: AuditHead, leaves: Sequence[bytes]) -> Proof:
     index = row.seq - head.first_seq
     n_leaves = head.last_seq - head.first_seq + 1
     path = merkle.path(leaves, index) if index < len(leaves) else []

@@ -12,6 +12,13 @@ class StoreUnavailable(StoreError):  # noqa: N818  says what is the case
     """
 
 
+class StoreBusy(StoreUnavailable):
+    """A store has more to do than it may do at once.
+
+    Operator action: none, whoever asked asks again; if it lasts, look for slow queries.
+    """
+
+
 class StoreConflict(StoreError):  # noqa: N818  says what is the case
     """What a store holds contradicts what is to be written.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.cli import program
+from streams.audit import AuditHead
 from streams.brokers import stack_id
 from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
@@ -23,12 +25,13 @@ from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import AuditShelf
 from tables.stores.audit_store import AuditStore
 from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.head_leaves import HeadLeaves
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
 from tests.trails import OF, Trail, key, record
 from tests.unit.tables.test_explanations import at_bar, bars
-from tests.unit.tables.views.played import decision_id
+from tests.unit.tables.views.played import decision, decision_id
 
 pytestmark = pytest.mark.postgres
 
@@ -123,6 +126,97 @@ async def test_shelf_when_rows_have_no_head_or_another_stack_shares_the_day_then
         await shelf.shelve(away, mine.stack, today)
     with pytest.raises(StoreUnavailable):
         await AuditReader(away, mine).row(decision_id(1))
+
+
+async def one_head(server: PostgresServer, of: RunKey, n_rows: int, note: str = "") -> Trail:
+    """Write rows of one minute and their head."""
+    chain = AuditChain(of, 0, Tip(), key().sign)
+    trail = Trail(0)
+    for n in range(n_rows):
+        taken = chain.take(record(n, msgspec.json.encode(decision(n, note=note)), timestamp=0))
+        assert taken is not None
+        assert taken.row is not None
+        trail.rows.append(taken.row)
+    head = chain.seal()
+    assert head is not None
+    trail.heads.append(head)
+    async with AuditStore(server, of) as store:
+        await store.put(trail.rows, trail.heads)
+    return trail
+
+
+async def test_proof_when_a_head_is_large_then_no_value_but_the_rows_own_is_fetched(
+    postgres: PostgresServer,
+) -> None:
+    """800 decisions of 50 kB are 40 MB; their hashes are some hundred kB."""
+    trail = await one_head(postgres, of_stack("large"), 800, note="x" * 50_000)
+    row = trail.rows[700]
+    del trail
+    reader = AuditReader(postgres, of_stack("large"))
+    tracemalloc.start()
+    try:
+        proof = await reader.proof(row)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert proof is not None
+    assert (proof.holds, proof.leaf, proof.n_leaves) == (True, 700, 800)
+    assert peak_bytes < 5_000_000
+
+
+async def test_proof_when_many_ask_at_once_then_the_head_is_read_once_and_proves_each(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A root that holds proves a row whatever becomes of its neighbours; a changed one fails."""
+    of = of_stack("many")
+    trail = await one_head(postgres, of, 40)
+    reader = AuditReader(postgres, of, pooled=True)
+    n_read = 0
+    read = HeadLeaves._read
+
+    async def counted(self: HeadLeaves, head: AuditHead) -> list[bytes]:
+        nonlocal n_read
+        n_read += 1
+        return await read(self, head)
+
+    monkeypatch.setattr(HeadLeaves, "_read", counted)
+    proofs = await asyncio.gather(*(reader.proof(row) for row in trail.rows))
+    assert all(proof is not None and proof.holds for proof in proofs)
+    async with sql(postgres) as owner:
+        await owner.execute(
+            "UPDATE tradewind.audit_records SET value = 'x' WHERE stack = $1 AND seq = 3", of.stack
+        )
+    changed = await reader.row(decision_id(3))
+    assert changed is not None
+    for row, holds in ((trail.rows[4], True), (changed, False)):
+        proof = await reader.proof(row)
+        assert proof is not None
+        assert proof.holds is holds
+    assert n_read == 1
+    await reader.close()
+    fresh = await AuditReader(postgres, of).proof(trail.rows[4])
+    assert fresh is not None
+    assert not fresh.holds
+
+
+async def test_proof_when_the_owner_changed_the_head_in_sql_then_says_what_stands_there(
+    postgres: PostgresServer,
+) -> None:
+    """No head at all, one of more rows than were ever signed, and no end of waiting for others."""
+    of = of_stack("heads")
+    trail = await one_head(postgres, of, 3)
+    reader = AuditReader(postgres, of)
+    (head,) = trail.heads
+    wide = msgspec.structs.replace(head, last_seq=10**12)
+    for document, why in ((b"{}", "where the head of row 1"), (wide.canonical(), "nobody here")):
+        async with sql(postgres) as owner:
+            await owner.execute(
+                "UPDATE tradewind.audit_heads SET document = $2 WHERE stack = $1",
+                of.stack,
+                document.decode(),
+            )
+        with pytest.raises(StoreConflict, match=why):
+            await reader.proof(trail.rows[1])
 
 
 async def test_reader_when_there_is_no_such_row_or_head_then_says_nothing(

@@ -8,7 +8,8 @@ what its bytes say, and each head must be signed, follow from the head before it
 of the hash tree (RFC 6962) of its rows. Heads may be given from elsewhere, one JSON line each, such
 as a copy of the topic ``audit-heads``: ``--heads FILE``.
 
-Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read.
+Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read, 3 if some
+rows have no signed head yet, as in the first minute of a trail: nothing is proved of them.
 """
 
 import argparse
@@ -35,6 +36,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 FORMAT = "tradewind-audit-1"
+
+HOLDS, FAULTS, NO_HEAD_YET = "holds", "faults", "no head yet"
+_STATUS = {HOLDS: 0, FAULTS: 1, NO_HEAD_YET: 3}
 
 _SAID_MAX = 100
 _NO_LINK = bytes(32)
@@ -97,11 +101,18 @@ class Report:
     n_unsealed: int = 0
     n_left_out: int = 0
     faults: list[Fault] = field(default_factory=list)
+    headless: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
+    def state(self) -> str:
+        """Say what came out; partitions that are ``headless`` have rows, and no head at all."""
+        if self.faults:
+            return FAULTS
+        return NO_HEAD_YET if self.headless else HOLDS
+
     def holds(self) -> bool:
-        """Tell whether nothing was changed."""
-        return not self.faults
+        """Tell whether nothing was changed, as signed heads show."""
+        return self.state() == HOLDS
 
 
 def verify(
@@ -398,11 +409,13 @@ class _Partition:
                 self.fault("unproved", first, reached, why)
         self.report.n_unsealed += max(reached - signed, 0)
         first_ms, last_ms = self.bare_ms or (0, 0)
-        if self.n_bare and (not self.heads or last_ms - first_ms > _UNSEALED_MS):
+        if self.n_bare and last_ms - first_ms > _UNSEALED_MS:
             why = "no signed head vouches for them"
             if not self.heads:
-                why += ": the heads were taken away, or the first minute is not over"
+                why += ": the heads were taken away"
             self.fault("unsealed", max(signed + 1, self.next_seq - self.n_bare), reached, why)
+        elif self.n_bare and not self.heads:
+            self.report.headless.append(self.partition)
 
 
 def _widened(span: tuple[int, int] | None, at: int) -> tuple[int, int]:
@@ -462,14 +475,22 @@ def tell(report: Report, out: TextIO, *, has_own_heads: bool = True) -> None:
     out.writelines(f"{fault}\n" for fault in report.faults[:_SAID_MAX])
     if len(report.faults) > _SAID_MAX:
         out.write(f"... and {len(report.faults) - _SAID_MAX} more\n")
-    verdict = "all hold" if report.holds() else f"{len(report.faults)} faults"
+    verdict = {HOLDS: "all hold", FAULTS: f"{len(report.faults)} faults"}.get(
+        report.state(), NO_HEAD_YET
+    )
     out.write(
         f"{report.n_rows:,} rows, {report.n_heads:,} signed heads: {verdict}. "
         f"{report.n_unsealed:,} rows at the end have no head yet, {report.n_left_out:,} before it "
         "are left out.\n"
         f"Keys taken: {', '.join(report.keys)}; compare with those that you know.\n"
     )
-    if not has_own_heads:
+    if report.headless:
+        out.write(
+            f"Nothing is proved of partitions {', '.join(map(str, report.headless))}: they have no "
+            "signed head. A trail gets its first one when its first minute is over; verify again "
+            "after two minutes. If it is older, its heads were taken away.\n"
+        )
+    elif not has_own_heads:
         out.write(
             "The heads are the bundle's own: that rows and heads were not cut off together at the "
             "end is shown by --heads from elsewhere alone.\n"
@@ -497,10 +518,11 @@ def main(arguments: list[str]) -> int:
         return 2
     if asked.json:
         said = {**vars(report), "faults": [vars(fault) for fault in report.faults]}
-        sys.stdout.write(json.dumps(said | {"holds": report.holds()}) + "\n")
+        said |= {"holds": report.holds(), "state": report.state()}
+        sys.stdout.write(json.dumps(said) + "\n")
     else:
         tell(report, sys.stdout, has_own_heads=bool(asked.heads))
-    return 0 if report.holds() else 1
+    return _STATUS[report.state()]
 
 
 if __name__ == "__main__":

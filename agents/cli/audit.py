@@ -67,7 +67,10 @@ def verify(  # noqa: PLR0913  one argument per option of the command
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Say whether the trail is what it was, else which row is not and why; exit 1 if not."""
+    """Say whether the trail is what it was, else which row is not and why.
+
+    Exit status: 0 if it holds, 1 if not, 2 if it cannot be read, 3 if it has no signed head yet.
+    """
     with spoken_errors(), tempfile.TemporaryDirectory() as folder:
         if bundle is None:
             bundle = Path(folder) / "audit.zip"

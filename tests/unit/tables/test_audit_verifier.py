@@ -31,6 +31,30 @@ async def test_verify_when_nothing_was_done_then_all_holds(tmp_path: Path) -> No
     assert report.keys == [key().id]
 
 
+async def test_main_when_the_first_minute_is_not_over_then_says_that_no_head_is_there_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a fault nor proved: a status of its own, which a script can wait for."""
+    young = await Trail(7, sealed=False).bundle(tmp_path)
+    assert main([str(young)]) == 3
+    said = capsys.readouterr().out
+    assert "7 rows, 0 signed heads: no head yet" in said
+    assert "Nothing is proved of partitions 0" in said
+    assert main([str(young), "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["holds"], told["state"], told["headless"]) == (False, "no head yet", [0])
+
+
+async def test_verify_when_the_young_rows_were_edited_then_that_is_what_it_says(
+    tmp_path: Path,
+) -> None:
+    """A trail without a head is looked at all the same."""
+    trail = Trail(7, sealed=False)
+    trail.rows[4] = trail.rows[4]._replace(quantity=1.0)
+    report = verify(await trail.bundle(tmp_path), KEYS)
+    assert (report.state(), [fault.first_seq for fault in report.faults]) == ("faults", [4])
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("deed", DEEDS)
 async def test_verify_when_the_owner_of_the_database_acts_then_names_the_row(

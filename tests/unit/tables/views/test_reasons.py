@@ -161,7 +161,7 @@ async def test_reasons_when_an_explanation_is_stored_then_it_is_the_one(tmp_path
     """Nothing is computed again for a reader."""
     why = await found(PlayedTrail(value_of(), told()), tmp_path)
     assert why.explanation == told()
-    assert why.badge.state == "pending"
+    assert why.badge.state == "no head yet"
 
 
 async def test_reasons_when_the_models_are_not_there_then_it_says_which(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ async def test_decision_page_when_it_is_explained_then_waterfall_and_attention_a
         "the decision's to the last bit",
         "62.25",
         "2 bars ago, 50",
-        "Audit trail: pending",
+        "Audit trail: no head yet",
         "rsi_14",
     ):
         assert said in text.replace("&#39;", "'")

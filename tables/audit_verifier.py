@@ -143,13 +143,15 @@ def verify(
         given = _given(heads, manifest) if heads else {}
         # The manifest is signed by nobody: what it leaves out is looked at all the same.
         for partition in sorted({*map(int, _begins(manifest)), *given, *_partitions(archive)}):
-            lines = given.get(partition, []) if heads else _lines(archive, f"heads-{partition}")
+            own = [line.rstrip(b"\n") for line in _lines(archive, f"heads-{partition}")]
             check = _Partition(manifest, partition, report, known)
-            check.take_heads(lines)
+            check.take_heads(given.get(partition, []) if heads else own)
             check.begin(excerpt=excerpt)
             for line in _lines(archive, f"rows-{partition}"):
                 check.take_row(line)
             check.end()
+            if heads:
+                check.compare(own)
     if not report.n_rows and not report.n_heads:
         raise ValueError("it holds neither rows nor heads; expected a trail")
     return report
@@ -275,18 +277,21 @@ class _Partition:
         elif behind is None or behind["last_seq"] != last:
             self.fault("missing", 0, last, "no signed head ends where the excerpt begins")
 
-    def take_heads(self, lines: Iterator[bytes] | list[bytes]) -> None:
+    def take_heads(self, lines: list[bytes]) -> None:
         """Read all heads; each must be signed and follow from the one before."""
         before, number = _NO_HEAD, 0
-        for line in lines:
-            text, head = line.rstrip(b"\n"), _shaped(line, _HEAD)
+        for text in lines:
+            head = _shaped(text, _HEAD)
+            behind = self.heads[-1]["last_seq"] + 1 if self.heads else 0
             if head is None:
-                behind = self.heads[-1]["last_seq"] + 1 if self.heads else 0
                 self.fault("head", behind, behind, f"this line is no head: {text[:_SAID_MAX]!r}")
                 continue
             rows = (head["first_seq"], head["last_seq"])
             if not self._is_signed(head, text):
                 self.fault("head", *rows, f"head {head['number']} is not signed by a known key")
+            elif head["number"] > number and head["first_seq"] > behind:
+                why = f"heads {number} to {head['number'] - 1} are missing"
+                self.fault("head", behind, head["first_seq"] - 1, why)
             elif (head["number"], head["previous"]) != (number, before):
                 why = f"head {head['number']} does not follow from head {number - 1}"
                 self.fault("head", *rows, why)
@@ -416,6 +421,14 @@ class _Partition:
             self.fault("unsealed", max(signed + 1, self.next_seq - self.n_bare), reached, why)
         elif self.n_bare and not self.heads:
             self.report.headless.append(self.partition)
+
+    def compare(self, own: list[bytes]) -> None:
+        """Tell which heads that are known elsewhere the bundle lacks, where it has their rows."""
+        lines = set(own)
+        for head in self.heads:
+            if head["last_seq"] < self.next_seq and _canonical(head) not in lines:
+                why = f"head {head['number']} is known elsewhere, and the bundle has it not"
+                self.fault("head", head["first_seq"], head["last_seq"], why)
 
 
 def _widened(span: tuple[int, int] | None, at: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from tests.evidence.catalogue import CATALOGUE
 from tests.evidence.measurement import Measurement, Result, machine
 from tests.evidence.validation import document
 from tests.evidence.validation.document import table
+from tests.tampering import DEEDS
 
 COMMAND = "python -m tests.evidence.validation.forensics"
 NAME = "FORENSICS_DECOUPLING_VALIDATION.md"
@@ -139,18 +140,22 @@ not measured."""
 
 
 def _tamper(result: Result) -> str:
-    rows = [
-        [name, str(each["found"]), str(each["located"]), str(each["first_row_named"])]
-        for name, each in result.parts.items()
-        if isinstance(each, dict)
-    ]
+    p = result.parts
+    kinds: Mapping[str, Any] = {kind: p[kind] for kind in DEEDS} | {
+        f"heads: {kind}": each for kind, each in p["heads"].items()
+    }
+    columns = ("found", "found_alone", "located", "first_row_named")
+    rows = [[kind, *(str(each[name]) for name in columns)] for kind, each in kinds.items()]
     return f"""\
 ## Whether a change is found
 
-`tradewind evidence audit-tamper`: each deed goes alone into a trail of {result.parts["rows"]} rows.
-Located: a fault names rows of the deed, and none names rows of an earlier head.
+`tradewind evidence audit-tamper`: each deed goes alone into a trail of {p["rows"]} rows, or into
+its signed heads, by somebody who does not have the key. Located: a fault names rows of the deed,
+and none names rows of an earlier head. By itself: without a copy of the heads from elsewhere
+(`--heads`). A bundle whose last one or two heads were cut off looks like one whose last minutes
+have none yet; the copy tells them apart.
 
-{table(["Deed", "Found of 50", "Located", "First row named"], rows)}"""
+{table(["Deed", "Found of 50", "By itself", "Located", "First row named"], rows)}"""
 
 
 def _explained(rate: Result, again: Result) -> str:

@@ -27,7 +27,8 @@ from tables.stores import audit_bundle
 from tables.stores.admin_log import AdminLog
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import HOT_DAYS, KEPT_YEARS, AuditShelf
-from tables.stores.errors import StoreUnavailable
+from tables.stores.daily_marks import SHELF, mark_done
+from tables.stores.errors import ShelfBusy, StoreUnavailable
 from tables.stores.servers.postgres import VARIABLE, PostgresServer
 
 audit = typer.Typer(
@@ -117,11 +118,15 @@ def shelve(
         home, today = stack_home(name), _today()
         shelf = AuditShelf(home)
         with admin_act(home, "audit shelve", on=f"before {today.isoformat()}") as outcome:
-            done = asyncio.run(shelf.shelve(server, stack_id(home), today))
-            outcome.detail = f"{len(done)} days"
-        for each in done:
-            typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
-        if not done:
+            try:
+                n_days = asyncio.run(_shelved(shelf, server, stack_id(home), today))
+            except ShelfBusy as error:
+                outcome.detail = str(error)
+                typer.echo(f"Nothing to do: {error}.")
+                return
+            outcome.detail = f"{n_days} days"
+        mark_done(home, SHELF, wall_ns())
+        if not n_days:
             typer.echo(f"Nothing in SQL is older than {HOT_DAYS} days.")
         for path in shelf.expired(today):
             typer.echo(f"{path} is older than {KEPT_YEARS} years{'; deleted' if expire else ''}.")
@@ -166,6 +171,14 @@ def admin(
         told = "; ".join(filter(None, (deed.reason, detail)))
         table.add_row(at, who, deed.what, deed.on, result, told)
     Console().print(table)
+
+
+async def _shelved(shelf: AuditShelf, server: PostgresServer, stack: str, today: date) -> int:
+    n_days = 0
+    async for each in shelf.shelve(server, stack, today):
+        typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
+        n_days += 1
+    return n_days
 
 
 def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:

@@ -22,6 +22,7 @@ from agents.run.workers import Children
 from models.registry.retention import BEST, DAYS
 from streams.brokers import stack_home
 from streams.clock import wall_ns
+from tables.stores.daily_marks import RETENTION, mark_done
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import BEST_BY_TAG
@@ -153,6 +154,8 @@ def retain(
             now_ms, rule = wall_ns() // _NS_PER_MS, Rule(best, days)
             do = retirement.rehearse if dry_run else retirement.run
             report = do(now_ms, rule)
+        if not dry_run:
+            mark_done(home, RETENTION, wall_ns())
     if as_json:
         typer.echo(json.dumps(report.record()))
         return

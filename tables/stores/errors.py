@@ -26,6 +26,13 @@ class StoreConflict(StoreError):  # noqa: N818  says what is the case
     """
 
 
+class ShelfBusy(StoreConflict):
+    """Another process takes days of the trail to the shelf.
+
+    Operator action: none, it does the same work.
+    """
+
+
 class NoChampion(StoreConflict):
     """No version of a model is called champion yet.
 

@@ -18,20 +18,22 @@ from streams.audit import AuditHead
 from streams.brokers import stack_id
 from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
+from tables.audit_rows import linked
 from tables.audit_verifier import verify
 from tables.explanations import explanation, explanation_rows
 from tables.stores.audit_bundle import export
 from tables.stores.audit_reader import AuditReader
-from tables.stores.audit_shelf import AuditShelf
+from tables.stores.audit_shelf import AuditShelf, Shelved
 from tables.stores.audit_store import AuditStore
-from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.daily_marks import SHELF, last_done_ns
+from tables.stores.errors import ShelfBusy, StoreConflict, StoreUnavailable
 from tables.stores.head_leaves import HeadLeaves
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
 from tests.trails import OF, Trail, key, record
 from tests.unit.tables.test_explanations import at_bar, bars
-from tests.unit.tables.views.played import decision, decision_id
+from tests.unit.tables.views.played import WRITTEN_MS, decision, decision_id
 
 pytestmark = pytest.mark.postgres
 
@@ -65,6 +67,13 @@ async def kept(server: PostgresServer, trail: Trail) -> None:
         await store.put(trail.rows, trail.heads)
 
 
+async def shelved(
+    shelf: AuditShelf, server: PostgresServer, stack: str, today: date
+) -> list[Shelved]:
+    """Take old days to the shelf."""
+    return [each async for each in shelf.shelve(server, stack, today)]
+
+
 async def test_shelf_when_days_are_old_then_parquet_has_them_and_all_still_verifies(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
@@ -75,8 +84,8 @@ async def test_shelf_when_days_are_old_then_parquet_has_them_and_all_still_verif
     await trail.bundle(tmp_path)
     home = tmp_path / "home"
     shelf, reader = AuditShelf(home), AuditReader(postgres, OF)
-    assert await shelf.shelve(postgres, OF.stack, day + timedelta(days=7)) == []
-    (done,) = await shelf.shelve(postgres, OF.stack, day + timedelta(days=8))
+    assert await shelved(shelf, postgres, OF.stack, day + timedelta(days=7)) == []
+    (done,) = await shelved(shelf, postgres, OF.stack, day + timedelta(days=8))
     assert (done.day, done.n_rows) == (day, 40)
     assert list(shelf.rows(OF, 0)) == trail.rows
     assert [row async for row in reader.rows(0)] == []
@@ -85,7 +94,7 @@ async def test_shelf_when_days_are_old_then_parquet_has_them_and_all_still_verif
     assert await shelf.restore(postgres, day) == 40
     assert [row async for row in reader.rows(0)] == trail.rows
     assert await shelf.restore(postgres, day) == 0
-    (again,) = await shelf.shelve(postgres, OF.stack, day + timedelta(days=8))
+    (again,) = await shelved(shelf, postgres, OF.stack, day + timedelta(days=8))
     assert (again.n_rows, again.path) == (0, done.path)
     assert list(shelf.rows(OF, 0)) == trail.rows
     with pytest.raises(StoreConflict, match=r"2020-01-01 is not in .*there are: 2026-01-02"):
@@ -114,18 +123,46 @@ async def test_shelf_when_rows_have_no_head_or_another_stack_shares_the_day_then
             await store.put([taken.row], [])
             if of == mine:
                 with pytest.raises(StoreConflict, match="without a head"):
-                    await shelf.shelve(postgres, of.stack, today)
+                    await shelved(shelf, postgres, of.stack, today)
             head = chain.seal()
             assert head is not None
             await store.put([], [head])
-    await shelf.shelve(postgres, mine.stack, today)
+    await shelved(shelf, postgres, mine.stack, today)
     assert [row async for row in AuditReader(postgres, mine).rows(0)] == []
     assert len([row async for row in AuditReader(postgres, other).rows(0)]) == 1
     away = PostgresServer("postgresql://127.0.0.1:1/x", "given", "")
     with pytest.raises(StoreUnavailable):
-        await shelf.shelve(away, mine.stack, today)
+        await shelved(shelf, away, mine.stack, today)
     with pytest.raises(StoreUnavailable):
         await AuditReader(away, mine).row(decision_id(1))
+
+
+async def test_shelf_when_a_day_cannot_go_then_the_others_go_and_two_at_once_do_it_once(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """A replay that was killed does not keep SQL full; a timer beside the keeper finds it done."""
+    broken, stack = RunKey("days-1f2e3d4c", "killed"), "days-1f2e3d4c"
+    shelf, today = AuditShelf(tmp_path / "home"), date(2026, 1, 20)
+    made = linked(broken, record(0), 0, bytes(32)).row
+    async with AuditStore(postgres, broken) as store:
+        await store.put([made], [])
+    day_ms = 86_400_000
+    chain = AuditChain(RunKey(stack, "r1"), 0, Tip(), key().sign)
+    taken = chain.take(record(0, timestamp=WRITTEN_MS + day_ms))
+    head = chain.seal()
+    assert taken is not None
+    assert taken.row is not None
+    assert head is not None
+    async with AuditStore(postgres, RunKey(stack, "r1")) as store:
+        await store.put([taken.row], [head])
+    days = shelf.shelve(postgres, stack, today)
+    assert (await anext(days)).day == date(2026, 1, 3)
+    with pytest.raises(ShelfBusy, match="another process"):
+        await shelved(shelf, postgres, stack, today)
+    with pytest.raises(StoreConflict, match="2026-01-02 stays in SQL: run killed"):
+        await anext(days)
+    async with sql(postgres) as owner:
+        await owner.execute("DELETE FROM tradewind.audit_records WHERE stack = $1", stack)
 
 
 async def one_head(server: PostgresServer, of: RunKey, n_rows: int, note: str = "") -> Trail:
@@ -290,6 +327,7 @@ def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
     old.write_bytes((stack / "audit" / "shelf" / "2026-01-02-1.parquet").read_bytes())
     done = runner.invoke(program(), ["audit", "shelve", "--name=fx", "--expire"])
     assert "older than 7 years; deleted" in done.output
+    assert last_done_ns(stack, SHELF) is not None
     assert not old.exists()
     assert os.environ["DATABASE_URL"] == postgres.url
 

@@ -1,8 +1,7 @@
 """Reading the audit trail: one decision, the proof that it is in it, and all rows in order."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
@@ -28,7 +27,7 @@ from tables.explanations import (
 )
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreConflict
-from tables.stores.head_leaves import HeadLeaves
+from tables.stores.head_trees import HeadTrees, Tree
 from tables.stores.migrations import SCHEMA
 from tables.stores.postgres_connection import reading
 from tables.stores.reading_pool import ReadingPool
@@ -80,7 +79,7 @@ class AuditReader:
         self.server = server
         self.of = of
         self._pool = ReadingPool(server, _prepare) if pooled else None
-        self._leaves = HeadLeaves(of, self._speaking)
+        self._trees = HeadTrees(of, self._speaking)
 
     async def close(self) -> None:
         """Let shared connections go."""
@@ -205,9 +204,7 @@ class AuditReader:
             ) from error
         if head.first_seq > row.seq:
             return None
-        leaves = await self._leaves.of(head)
-        # A minute of a busy run is a tree of tens of milliseconds, for which no page should wait.
-        return await asyncio.to_thread(_proof, row, head, leaves)
+        return _proof(row, head, await self._trees.of(head))
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have rows or heads.
@@ -261,10 +258,10 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     )
 
 
-def _proof(row: AuditRow, head: AuditHead, leaves: Sequence[bytes]) -> Proof:
+def _proof(row: AuditRow, head: AuditHead, tree: Tree) -> Proof:
     index = row.seq - head.first_seq
     n_leaves = head.last_seq - head.first_seq + 1
-    path = merkle.path(leaves, index) if index < len(leaves) else []
+    path = merkle.path(tree, index) if tree and index < len(tree[0]) else []
     reached = merkle.root_of_path(leaf_of(row), index, n_leaves, path)
     holds = reached is not None and reached.hex() == head.root
     return Proof(

@@ -14,7 +14,7 @@ from tables.stores.servers.postgres import PostgresServer
 
 CONNECTIONS_MAX = 4
 # A page waits for less; who comes back later finds a shorter queue.
-WAIT_S = 2.0
+WAIT_S = 5.0
 _CONNECT_S = 5.0
 _ANSWER_S = 30.0
 

@@ -27,7 +27,7 @@ from tables.stores.audit_shelf import AuditShelf, Shelved
 from tables.stores.audit_store import AuditStore
 from tables.stores.daily_marks import SHELF, last_done_ns
 from tables.stores.errors import ShelfBusy, StoreConflict, StoreUnavailable
-from tables.stores.head_leaves import HeadLeaves
+from tables.stores.head_trees import HeadTrees
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
@@ -209,14 +209,14 @@ async def test_proof_when_many_ask_at_once_then_the_head_is_read_once_and_proves
     trail = await one_head(postgres, of, 40)
     reader = AuditReader(postgres, of, pooled=True)
     n_read = 0
-    read = HeadLeaves._read
+    read = HeadTrees._read
 
-    async def counted(self: HeadLeaves, head: AuditHead) -> list[bytes]:
+    async def counted(self: HeadTrees, head: AuditHead) -> list[bytes]:
         nonlocal n_read
         n_read += 1
         return await read(self, head)
 
-    monkeypatch.setattr(HeadLeaves, "_read", counted)
+    monkeypatch.setattr(HeadTrees, "_read", counted)
     proofs = await asyncio.gather(*(reader.proof(row) for row in trail.rows))
     assert all(proof is not None and proof.holds for proof in proofs)
     async with sql(postgres) as owner:

@@ -1,4 +1,4 @@
-"""The leaves under a head of the audit trail: read as hashes, while the values stay in SQL."""
+"""The hash trees under heads of the audit trail: read as hashes, while the values stay in SQL."""
 
 import asyncio
 from collections import OrderedDict
@@ -16,20 +16,23 @@ from tables.audit_rows import Hashed, leaf_of_hashed
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreBusy, StoreConflict
 from tables.stores.migrations import SCHEMA
-from tables.stores.reading_pool import WAIT_S
 
 Speaking = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
 _FETCH_ROWS = 1_000
-# Of a head with the most rows that one may have, 5 MB of hashes.
-_HEADS_KEPT = 8
+# Of a head with the most rows that one may have, 10 MB of hashes.
+_HEADS_KEPT = 4
+# A head of a busy minute is read and hashed in a second.
+_WAIT_S = 10.0
+
+Tree = list[list[bytes]]
 
 
-class HeadLeaves:
-    """Leaves of a run's heads; those asked for last are kept, and one head is read at a time.
+class HeadTrees:
+    """Trees of a run's heads; those asked for last are kept, and one head is read at a time.
 
-    Kept are leaves that lead to the root of their head alone: they prove a row under it whatever
-    SQL says of its neighbours later.
+    Kept are trees with the root of their head alone: they prove a row under it whatever SQL says
+    of its neighbours later.
 
     Parameters
     ----------
@@ -42,11 +45,11 @@ class HeadLeaves:
     def __init__(self, of: RunKey, speaking: Speaking) -> None:
         self._of = of
         self._speaking = speaking
-        self._kept: OrderedDict[tuple[int, str], list[bytes]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str], Tree] = OrderedDict()
         self._alone = asyncio.Lock()
 
-    async def of(self, head: AuditHead) -> list[bytes]:
-        """Return the leaves of the rows that SQL has under a head, in order.
+    async def of(self, head: AuditHead) -> Tree:
+        """Return the tree of the rows that SQL has under a head, in order.
 
         Raises
         ------
@@ -64,10 +67,10 @@ class HeadLeaves:
                 f"{LEAVES_MAX:,}, so nobody here signed it"
             )
         try:
-            await asyncio.wait_for(self._alone.acquire(), WAIT_S)
+            await asyncio.wait_for(self._alone.acquire(), _WAIT_S)
         except TimeoutError as error:
             raise StoreBusy(
-                f"the rows of other heads are read for longer than {WAIT_S:g} s; ask again in a "
+                f"the rows of other heads are read for longer than {_WAIT_S:g} s; ask again in a "
                 "moment"
             ) from error
         try:
@@ -75,18 +78,18 @@ class HeadLeaves:
         finally:
             self._alone.release()
 
-    async def _found(self, head: AuditHead) -> list[bytes]:
+    async def _found(self, head: AuditHead) -> Tree:
         key = (head.partition, head.root)
-        leaves = self._kept.get(key)
-        if leaves is None:
-            leaves = await self._read(head)
-            if (await asyncio.to_thread(merkle.root, leaves)).hex() == head.root:
-                self._kept[key] = leaves
+        tree = self._kept.get(key)
+        if tree is None:
+            tree = await asyncio.to_thread(merkle.levels, await self._read(head))
+            if tree and tree[-1][0].hex() == head.root:
+                self._kept[key] = tree
                 if len(self._kept) > _HEADS_KEPT:
                     self._kept.popitem(last=False)
         else:
             self._kept.move_to_end(key)
-        return leaves
+        return tree
 
     async def _read(self, head: AuditHead) -> list[bytes]:
         leaves: list[bytes] = []

@@ -41,6 +41,8 @@ HOLDS, FAULTS, NO_HEAD_YET = "holds", "faults", "no head yet"
 _STATUS = {HOLDS: 0, FAULTS: 1, NO_HEAD_YET: 3}
 
 _SAID_MAX = 100
+_EXPECTED = "a file that `tradewind audit export` wrote"
+_KEY_SHOWN = 16
 _NO_LINK = bytes(32)
 _NO_HEAD = "0" * 64
 _ACTIONS = {"BUY", "SELL", "HOLD"}
@@ -137,6 +139,8 @@ def verify(
         If it cannot be read, or holds neither rows nor heads.
     """
     with zipfile.ZipFile(bundle) as archive:
+        if "manifest.json" not in archive.namelist():
+            raise ValueError(f"it has no manifest.json; expected {_EXPECTED}")
         manifest = _manifest(archive.read("manifest.json"))
         known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
         report = Report(keys=sorted(known))
@@ -191,7 +195,10 @@ def _given(paths: list[Path], manifest: Json) -> dict[int, list[bytes]]:
     for line in (line for path in paths for line in path.read_bytes().splitlines()):
         head = _shaped(line, _HEAD)
         if head is None:
-            raise ValueError(f"a line of the given heads is none: {line[:_SAID_MAX]!r}")
+            raise ValueError(
+                f"a line of the given heads is {line[:_SAID_MAX]!r}; expected values of the topic "
+                "audit-heads, one a line"
+            )
         if (head["stack"], head["run"]) == (manifest["stack"], manifest["run"]):
             # A head may come twice on the topic, with the same bytes.
             found.setdefault(head["partition"], {})[head["number"]] = line
@@ -230,7 +237,13 @@ def _shaped(line: bytes, shape: Shape) -> Json | None:
 
 
 def _key(pem: bytes) -> tuple[str, Ed25519PublicKey]:
-    key = load_pem_public_key(pem)
+    try:
+        key = load_pem_public_key(pem)
+    except ValueError as error:
+        raise ValueError(
+            f"the key is {pem[:_SAID_MAX]!r}; expected a public key in PEM, as public.pem of the "
+            "stack's folder audit"
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("the key is of another kind; expected Ed25519")  # noqa: TRY004  of a file, no argument
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest(), key
@@ -288,7 +301,10 @@ class _Partition:
                 continue
             rows = (head["first_seq"], head["last_seq"])
             if not self._is_signed(head, text):
-                self.fault("head", *rows, f"head {head['number']} is not signed by a known key")
+                why = f"head {head['number']} is not signed by a known key"
+                if head["key_id"] not in self.keys:
+                    why += f"; it names {head['key_id'][:_KEY_SHOWN]!r}"
+                self.fault("head", *rows, why)
             elif head["number"] > number and head["first_seq"] > behind:
                 why = f"heads {number} to {head['number'] - 1} are missing"
                 self.fault("head", behind, head["first_seq"] - 1, why)
@@ -510,6 +526,14 @@ def tell(report: Report, out: TextIO, *, has_own_heads: bool = True) -> None:
         )
 
 
+def _said_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; expected a file that can be read"
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
+        return f"{error or 'it ends too soon'}; expected {_EXPECTED}, whole"
+    return str(error) if isinstance(error, ValueError) else repr(error)
+
+
 def main(arguments: list[str]) -> int:
     """Verify the bundle that is named and say what came out."""
     parser = argparse.ArgumentParser(description="Verify an exported audit trail of Tradewind.")
@@ -526,8 +550,8 @@ def main(arguments: list[str]) -> int:
     try:
         keys = [path.read_bytes() for path in asked.key]
         report = verify(asked.bundle, keys, asked.heads, excerpt=asked.excerpt)
-    except (*_UNREADABLE, zlib.error) as error:
-        sys.stderr.write(f"{asked.bundle} cannot be verified: {error!r}\n")
+    except _UNREADABLE as error:
+        sys.stderr.write(f"{asked.bundle} cannot be verified: {_said_of(error)}\n")
         return 2
     if asked.json:
         said = {**vars(report), "faults": [vars(fault) for fault in report.faults]}

@@ -142,6 +142,13 @@ class AuditShelf:
             for row in found:
                 try:
                     yield await self._shelve(connection, stack, row["day"])
+                except OSError as error:
+                    if isinstance(error, ConnectionError | TimeoutError):
+                        raise
+                    raise StoreConflict(
+                        f"{row['day'].isoformat()} stays in SQL: {error}; {self.folder} must be "
+                        "writable and have room for it"
+                    ) from error
                 except StoreConflict as error:
                     faults.append(f"{row['day'].isoformat()} stays in SQL: {error}")
             if faults:
@@ -153,28 +160,14 @@ class AuditShelf:
         there = self._keys(day)
         path = private_folder(self.folder) / f"{day.isoformat()}-{len(self.files(day)) + 1}.parquet"
         draft = path.with_suffix(".partial")
-        digest, n_rows = hashlib.sha256(), 0
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            cursor = await connection.cursor(
-                f"SELECT {', '.join(COLUMNS)} FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND "  # noqa: S608  constants
-                "logged_at >= $2 AND logged_at < $3 ORDER BY run, log_partition, log_offset",
-                *between,
-            )
-            with pq.ParquetWriter(draft, _FORM, compression="zstd") as writer:
-                while found := await cursor.fetch(_GROUP_ROWS):
-                    # What was restored is on the shelf already.
-                    rows = [AuditRow(*row) for row in found if tuple(row)[:_KEY] not in there]
-                    for row in rows:
-                        digest.update(row.chain)
-                    n_rows += len(rows)
-                    writer.write_table(_table(rows))
-        _compare(draft, digest.hexdigest(), n_rows)
-        if n_rows:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(path)
-        else:
-            draft.unlink()
+        try:
+            n_rows = await _copy(connection, draft, between, there)
+            if n_rows:
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())
+                draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         await connection.execute(f"SELECT {SCHEMA}.drop_audit_day($1, $2)", stack, day)
         return Shelved(day, path if n_rows else self.files(day)[-1], n_rows)
 
@@ -211,6 +204,32 @@ class AuditShelf:
                 f"INSERT INTO {target} SELECT * FROM restored ON CONFLICT DO NOTHING"  # noqa: S608  a constant
             )
         return int(done.rpartition(" ")[2])
+
+
+async def _copy(
+    connection: asyncpg.Connection,
+    draft: Path,
+    between: tuple[str, datetime, datetime],
+    there: set[tuple[object, ...]],
+) -> int:
+    """Write the rows of a day that are not on the shelf yet, and read them back."""
+    digest, n_rows = hashlib.sha256(), 0
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await connection.cursor(
+            f"SELECT {', '.join(COLUMNS)} FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND "  # noqa: S608  constants
+            "logged_at >= $2 AND logged_at < $3 ORDER BY run, log_partition, log_offset",
+            *between,
+        )
+        with pq.ParquetWriter(draft, _FORM, compression="zstd") as writer:
+            while found := await cursor.fetch(_GROUP_ROWS):
+                # What was restored is on the shelf already.
+                rows = [AuditRow(*row) for row in found if tuple(row)[:_KEY] not in there]
+                for row in rows:
+                    digest.update(row.chain)
+                n_rows += len(rows)
+                writer.write_table(_table(rows))
+    _compare(draft, digest.hexdigest(), n_rows)
+    return n_rows
 
 
 def _midnight(day: date) -> datetime:

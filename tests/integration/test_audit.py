@@ -1,6 +1,7 @@
 """Reading, shelving and proving the audit trail on a real database, by code and by command."""
 
 import asyncio
+import errno
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from tables.audit_chain import AuditChain, Tip
 from tables.audit_rows import linked
 from tables.audit_verifier import verify
 from tables.explanations import explanation, explanation_rows
+from tables.stores import audit_shelf
 from tables.stores.audit_bundle import export
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import AuditShelf, Shelved
@@ -163,6 +165,24 @@ async def test_shelf_when_a_day_cannot_go_then_the_others_go_and_two_at_once_do_
         await anext(days)
     async with sql(postgres) as owner:
         await owner.execute("DELETE FROM tradewind.audit_records WHERE stack = $1", stack)
+
+
+async def test_shelf_when_the_disk_has_no_room_then_the_day_stays_and_no_half_file_does(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the folder; SQL lets nothing go that is not on the shelf."""
+    of = of_stack("full")
+    await one_head(postgres, of, 3)
+    shelf = AuditShelf(tmp_path / "home")
+
+    def full(_table: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(audit_shelf, "_table", full)
+    with pytest.raises(StoreConflict, match=r"1970-01-01 stays in SQL: .*No space.*have room"):
+        await shelved(shelf, postgres, of.stack, date(2026, 1, 20))
+    assert list(shelf.folder.iterdir()) == []
+    assert len([row async for row in AuditReader(postgres, of).rows(0)]) == 3
 
 
 async def one_head(server: PostgresServer, of: RunKey, n_rows: int, note: str = "") -> Trail:
@@ -315,10 +335,13 @@ def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
         (["export", f"--out={out}", "--since=2026-01-03", *whose], 0, "0 rows and 1 heads in"),
         (["verify", f"--bundle={out}"], 1, "0 rows, 1 signed heads: 1 faults"),
         (["verify", f"--bundle={out}", "--excerpt"], 0, "0 rows, 1 signed heads: all hold"),
+        (["export", f"--out={stack}/no/x.zip", *whose], 1, "give a file in a folder that is there"),
+        (["export", "--out=/dev/full/x.zip", *whose], 1, "could not be written"),
         (["restore", "2026-01-02", "--name=fx"], 0, "5 rows are back in SQL"),
         (["restore", "yesterday", "--name=fx"], 1, "expected YYYY-MM-DD"),
         (["verify", "--name=fx", "--run=none"], 1, "has no audit trail"),
-        (["verify", "--name=nothing"], 1, "there is no stack nothing"),
+        (["verify", "--name=nothing"], 1, "there are: fx. Give one of them"),
+        (["admin", "--name=nothing"], 1, "there is no stack nothing"),
     ]
     for arguments, status, words in answers:
         done = runner.invoke(program(), ["audit", *arguments])

@@ -26,6 +26,7 @@ from tables.audit_chain import AuditChain
 from tables.audit_rows import AuditRow
 from tables.stores.audit_key import AuditKey, HeadFile
 from tables.stores.audit_store import AuditStore, ChainMoved
+from tables.stores.daily_marks import SHELF, last_done_ns
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.row_store import RowStore
 
@@ -134,6 +135,8 @@ class Forensics:
         """Say how far SQL is behind, above all while it takes nothing."""
         consumer = self._parts.consumer
         while True:
+            shelved_ns = last_done_ns(self._parts.home, SHELF) or 0
+            metrics.AUDIT_SHELF_SECONDS.set(shelved_ns // 1_000_000_000)
             await asyncio.sleep(_WATCH_S)
             here = [place for place in self._kept if place in consumer.assignment()]
             try:

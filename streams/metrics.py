@@ -161,6 +161,10 @@ AUDIT_DELAY_SECONDS = Histogram(
     "Time from the decision's record in Kafka to its row in SQL, of a batch's oldest.",
     buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0),
 )
+AUDIT_SHELF_SECONDS = Gauge(
+    "tradewind_audit_shelf_timestamp_seconds",
+    "When old days of the audit trail last went to the shelf, in s since 1970; 0: nobody knows.",
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

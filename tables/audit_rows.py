@@ -103,24 +103,46 @@ def sealed_of(of: RunKey, record: ConsumerRecord, seq: int) -> Sealed:
     )
 
 
+class Hashed(NamedTuple):
+    """What a proof needs of a row: the hash of its value stands for the value."""
+
+    log_offset: int
+    seq: int
+    logged_at: datetime
+    record_key: bytes | None
+    headers: str
+    value_sha256: bytes | None
+
+
 def leaf_of(row: AuditRow) -> bytes:
     """Return the leaf of a row as it stands in SQL."""
     return leaf_hash(sealed_row(row).canonical())
 
 
+def leaf_of_hashed(of: RunKey, partition: int, row: Hashed) -> bytes:
+    """Return the leaf of a row whose value nobody fetched."""
+    return leaf_hash(_sealed(of, partition, row).canonical())
+
+
 def sealed_row(row: AuditRow) -> Sealed:
     """Return what is sealed of a row."""
-    value = row.value
+    value_sha256 = None if row.value is None else hashlib.sha256(row.value).digest()
+    place = (row.log_offset, row.seq, row.logged_at)
+    hashed = Hashed(*place, row.record_key, row.headers, value_sha256)
+    return _sealed(RunKey(row.stack, row.run), row.log_partition, hashed)
+
+
+def _sealed(of: RunKey, partition: int, row: Hashed) -> Sealed:
     return Sealed(
         headers=msgspec.json.decode(row.headers, type=list[tuple[str, str]]),
         key=None if row.record_key is None else as_text(row.record_key),
         offset=row.log_offset,
-        partition=row.log_partition,
-        run=row.run,
+        partition=partition,
+        run=of.run,
         seq=row.seq,
-        stack=row.stack,
+        stack=of.stack,
         timestamp_ms=ms_of(row.logged_at),
-        value_sha256=None if value is None else hashlib.sha256(value).hexdigest(),
+        value_sha256=None if row.value_sha256 is None else row.value_sha256.hex(),
     )
 
 

@@ -8,7 +8,8 @@ what its bytes say, and each head must be signed, follow from the head before it
 of the hash tree (RFC 6962) of its rows. Heads may be given from elsewhere, one JSON line each, such
 as a copy of the topic ``audit-heads``: ``--heads FILE``.
 
-Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read.
+Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read, 3 if some
+rows have no signed head yet, as in the first minute of a trail: nothing is proved of them.
 """
 
 import argparse
@@ -36,7 +37,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 FORMAT = "tradewind-audit-1"
 
+HOLDS, FAULTS, NO_HEAD_YET = "holds", "faults", "no head yet"
+_STATUS = {HOLDS: 0, FAULTS: 1, NO_HEAD_YET: 3}
+
 _SAID_MAX = 100
+_EXPECTED = "a file that `tradewind audit export` wrote"
+_KEY_SHOWN = 16
 _NO_LINK = bytes(32)
 _NO_HEAD = "0" * 64
 _ACTIONS = {"BUY", "SELL", "HOLD"}
@@ -97,11 +103,18 @@ class Report:
     n_unsealed: int = 0
     n_left_out: int = 0
     faults: list[Fault] = field(default_factory=list)
+    headless: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
+    def state(self) -> str:
+        """Say what came out; partitions that are ``headless`` have rows, and no head at all."""
+        if self.faults:
+            return FAULTS
+        return NO_HEAD_YET if self.headless else HOLDS
+
     def holds(self) -> bool:
-        """Tell whether nothing was changed."""
-        return not self.faults
+        """Tell whether nothing was changed, as signed heads show."""
+        return self.state() == HOLDS
 
 
 def verify(
@@ -126,19 +139,23 @@ def verify(
         If it cannot be read, or holds neither rows nor heads.
     """
     with zipfile.ZipFile(bundle) as archive:
+        if "manifest.json" not in archive.namelist():
+            raise ValueError(f"it has no manifest.json; expected {_EXPECTED}")
         manifest = _manifest(archive.read("manifest.json"))
         known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
         report = Report(keys=sorted(known))
         given = _given(heads, manifest) if heads else {}
         # The manifest is signed by nobody: what it leaves out is looked at all the same.
         for partition in sorted({*map(int, _begins(manifest)), *given, *_partitions(archive)}):
-            lines = given.get(partition, []) if heads else _lines(archive, f"heads-{partition}")
+            own = [line.rstrip(b"\n") for line in _lines(archive, f"heads-{partition}")]
             check = _Partition(manifest, partition, report, known)
-            check.take_heads(lines)
+            check.take_heads(given.get(partition, []) if heads else own)
             check.begin(excerpt=excerpt)
             for line in _lines(archive, f"rows-{partition}"):
                 check.take_row(line)
             check.end()
+            if heads:
+                check.compare(own)
     if not report.n_rows and not report.n_heads:
         raise ValueError("it holds neither rows nor heads; expected a trail")
     return report
@@ -178,7 +195,10 @@ def _given(paths: list[Path], manifest: Json) -> dict[int, list[bytes]]:
     for line in (line for path in paths for line in path.read_bytes().splitlines()):
         head = _shaped(line, _HEAD)
         if head is None:
-            raise ValueError(f"a line of the given heads is none: {line[:_SAID_MAX]!r}")
+            raise ValueError(
+                f"a line of the given heads is {line[:_SAID_MAX]!r}; expected values of the topic "
+                "audit-heads, one a line"
+            )
         if (head["stack"], head["run"]) == (manifest["stack"], manifest["run"]):
             # A head may come twice on the topic, with the same bytes.
             found.setdefault(head["partition"], {})[head["number"]] = line
@@ -217,7 +237,13 @@ def _shaped(line: bytes, shape: Shape) -> Json | None:
 
 
 def _key(pem: bytes) -> tuple[str, Ed25519PublicKey]:
-    key = load_pem_public_key(pem)
+    try:
+        key = load_pem_public_key(pem)
+    except ValueError as error:
+        raise ValueError(
+            f"the key is {pem[:_SAID_MAX]!r}; expected a public key in PEM, as public.pem of the "
+            "stack's folder audit"
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("the key is of another kind; expected Ed25519")  # noqa: TRY004  of a file, no argument
     return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest(), key
@@ -264,18 +290,24 @@ class _Partition:
         elif behind is None or behind["last_seq"] != last:
             self.fault("missing", 0, last, "no signed head ends where the excerpt begins")
 
-    def take_heads(self, lines: Iterator[bytes] | list[bytes]) -> None:
+    def take_heads(self, lines: list[bytes]) -> None:
         """Read all heads; each must be signed and follow from the one before."""
         before, number = _NO_HEAD, 0
-        for line in lines:
-            text, head = line.rstrip(b"\n"), _shaped(line, _HEAD)
+        for text in lines:
+            head = _shaped(text, _HEAD)
+            behind = self.heads[-1]["last_seq"] + 1 if self.heads else 0
             if head is None:
-                behind = self.heads[-1]["last_seq"] + 1 if self.heads else 0
                 self.fault("head", behind, behind, f"this line is no head: {text[:_SAID_MAX]!r}")
                 continue
             rows = (head["first_seq"], head["last_seq"])
             if not self._is_signed(head, text):
-                self.fault("head", *rows, f"head {head['number']} is not signed by a known key")
+                why = f"head {head['number']} is not signed by a known key"
+                if head["key_id"] not in self.keys:
+                    why += f"; it names {head['key_id'][:_KEY_SHOWN]!r}"
+                self.fault("head", *rows, why)
+            elif head["number"] > number and head["first_seq"] > behind:
+                why = f"heads {number} to {head['number'] - 1} are missing"
+                self.fault("head", behind, head["first_seq"] - 1, why)
             elif (head["number"], head["previous"]) != (number, before):
                 why = f"head {head['number']} does not follow from head {number - 1}"
                 self.fault("head", *rows, why)
@@ -398,11 +430,21 @@ class _Partition:
                 self.fault("unproved", first, reached, why)
         self.report.n_unsealed += max(reached - signed, 0)
         first_ms, last_ms = self.bare_ms or (0, 0)
-        if self.n_bare and (not self.heads or last_ms - first_ms > _UNSEALED_MS):
+        if self.n_bare and last_ms - first_ms > _UNSEALED_MS:
             why = "no signed head vouches for them"
             if not self.heads:
-                why += ": the heads were taken away, or the first minute is not over"
+                why += ": the heads were taken away"
             self.fault("unsealed", max(signed + 1, self.next_seq - self.n_bare), reached, why)
+        elif self.n_bare and not self.heads:
+            self.report.headless.append(self.partition)
+
+    def compare(self, own: list[bytes]) -> None:
+        """Tell which heads that are known elsewhere the bundle lacks, where it has their rows."""
+        lines = set(own)
+        for head in self.heads:
+            if head["last_seq"] < self.next_seq and _canonical(head) not in lines:
+                why = f"head {head['number']} is known elsewhere, and the bundle has it not"
+                self.fault("head", head["first_seq"], head["last_seq"], why)
 
 
 def _widened(span: tuple[int, int] | None, at: int) -> tuple[int, int]:
@@ -462,18 +504,34 @@ def tell(report: Report, out: TextIO, *, has_own_heads: bool = True) -> None:
     out.writelines(f"{fault}\n" for fault in report.faults[:_SAID_MAX])
     if len(report.faults) > _SAID_MAX:
         out.write(f"... and {len(report.faults) - _SAID_MAX} more\n")
-    verdict = "all hold" if report.holds() else f"{len(report.faults)} faults"
+    verdict = {HOLDS: "all hold", FAULTS: f"{len(report.faults)} faults"}.get(
+        report.state(), NO_HEAD_YET
+    )
     out.write(
         f"{report.n_rows:,} rows, {report.n_heads:,} signed heads: {verdict}. "
         f"{report.n_unsealed:,} rows at the end have no head yet, {report.n_left_out:,} before it "
         "are left out.\n"
         f"Keys taken: {', '.join(report.keys)}; compare with those that you know.\n"
     )
-    if not has_own_heads:
+    if report.headless:
+        out.write(
+            f"Nothing is proved of partitions {', '.join(map(str, report.headless))}: they have no "
+            "signed head. A trail gets its first one when its first minute is over; verify again "
+            "after two minutes. If it is older, its heads were taken away.\n"
+        )
+    elif not has_own_heads:
         out.write(
             "The heads are the bundle's own: that rows and heads were not cut off together at the "
             "end is shown by --heads from elsewhere alone.\n"
         )
+
+
+def _said_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; expected a file that can be read"
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
+        return f"{error or 'it ends too soon'}; expected {_EXPECTED}, whole"
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def main(arguments: list[str]) -> int:
@@ -492,15 +550,16 @@ def main(arguments: list[str]) -> int:
     try:
         keys = [path.read_bytes() for path in asked.key]
         report = verify(asked.bundle, keys, asked.heads, excerpt=asked.excerpt)
-    except (*_UNREADABLE, zlib.error) as error:
-        sys.stderr.write(f"{asked.bundle} cannot be verified: {error!r}\n")
+    except _UNREADABLE as error:
+        sys.stderr.write(f"{asked.bundle} cannot be verified: {_said_of(error)}\n")
         return 2
     if asked.json:
         said = {**vars(report), "faults": [vars(fault) for fault in report.faults]}
-        sys.stdout.write(json.dumps(said | {"holds": report.holds()}) + "\n")
+        said |= {"holds": report.holds(), "state": report.state()}
+        sys.stdout.write(json.dumps(said) + "\n")
     else:
         tell(report, sys.stdout, has_own_heads=bool(asked.heads))
-    return 0 if report.holds() else 1
+    return _STATUS[report.state()]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ RESIDUAL_MAX = 1e-3
 """Log odds; a larger residual flags an explanation that does not add up."""
 
 # One of so many decisions that ask for nothing is explained, by its id: the same ones in every run.
-_ONE_OF = 16
+ONE_OF = 16
 _HEX = 16
 # A symbol's bars take 1 kB: so many snapshots of them stay small for 10,000 symbols.
 _PARTS = 16
@@ -147,7 +147,7 @@ def why_of(decision: Decision) -> Why | None:
     if decision.action != "HOLD":
         return "order"
     drawn = int(decision.decision_id.replace("-", "")[:8], _HEX)
-    return "sample" if drawn % _ONE_OF == 0 else None
+    return "sample" if drawn % ONE_OF == 0 else None
 
 
 def explanation(

@@ -27,7 +27,8 @@ from tables.stores import audit_bundle
 from tables.stores.admin_log import AdminLog
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import HOT_DAYS, KEPT_YEARS, AuditShelf
-from tables.stores.errors import StoreUnavailable
+from tables.stores.daily_marks import SHELF, mark_done
+from tables.stores.errors import ShelfBusy, StoreUnavailable
 from tables.stores.servers.postgres import VARIABLE, PostgresServer
 
 audit = typer.Typer(
@@ -67,7 +68,10 @@ def verify(  # noqa: PLR0913  one argument per option of the command
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Say whether the trail is what it was, else which row is not and why; exit 1 if not."""
+    """Say whether the trail is what it was, else which row is not and why.
+
+    Exit status: 0 if it holds, 1 if not, 2 if it cannot be read, 3 if it has no signed head yet.
+    """
     with spoken_errors(), tempfile.TemporaryDirectory() as folder:
         if bundle is None:
             bundle = Path(folder) / "audit.zip"
@@ -114,11 +118,15 @@ def shelve(
         home, today = stack_home(name), _today()
         shelf = AuditShelf(home)
         with admin_act(home, "audit shelve", on=f"before {today.isoformat()}") as outcome:
-            done = asyncio.run(shelf.shelve(server, stack_id(home), today))
-            outcome.detail = f"{len(done)} days"
-        for each in done:
-            typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
-        if not done:
+            try:
+                n_days = asyncio.run(_shelved(shelf, server, stack_id(home), today))
+            except ShelfBusy as error:
+                outcome.detail = str(error)
+                typer.echo(f"Nothing to do: {error}.")
+                return
+            outcome.detail = f"{n_days} days"
+        mark_done(home, SHELF, wall_ns())
+        if not n_days:
             typer.echo(f"Nothing in SQL is older than {HOT_DAYS} days.")
         for path in shelf.expired(today):
             typer.echo(f"{path} is older than {KEPT_YEARS} years{'; deleted' if expire else ''}.")
@@ -149,7 +157,7 @@ def admin(
 ) -> None:
     """List what administrators did, the latest last: when, who, what, why, and what came of it."""
     with spoken_errors():
-        acts = AdminLog(stack_home(name)).acts()
+        acts = AdminLog(known_home(name)).acts()
     if as_json:
         for act in acts:
             said = {**msgspec.to_builtins(act.deed), "result": act.result, "detail": act.detail}
@@ -165,6 +173,14 @@ def admin(
     Console().print(table)
 
 
+async def _shelved(shelf: AuditShelf, server: PostgresServer, stack: str, today: date) -> int:
+    n_days = 0
+    async for each in shelf.shelve(server, stack, today):
+        typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
+        n_days += 1
+    return n_days
+
+
 def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:
     home = stack_home(name)
     with running_database(name) as server:
@@ -172,12 +188,28 @@ def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_b
         return asyncio.run(audit_bundle.export(home, reader, out, since))
 
 
+def known_home(name: str) -> Path:
+    """Return the folder of a stack that is there.
+
+    Raises
+    ------
+    SettingsError
+        If there is none of this name.
+    """
+    home = stack_home(name)
+    if not home.exists():
+        others = sorted(path.name for path in home.parent.glob("*") if path.is_dir())
+        raise SettingsError(
+            f"there is no stack {name} in {home.parent}; there are: {', '.join(others) or 'none'}. "
+            "Give one of them, or make one with `tradewind up`"
+        )
+    return home
+
+
 @contextmanager
 def running_database(name: str) -> Iterator[PostgresServer]:
     """Give the stack's database; one that does not run is started for as long as it is needed."""
-    home = stack_home(name)
-    if not home.exists():
-        raise SettingsError(f"there is no stack {name} in {home.parent}")
+    home = known_home(name)
     children = Children(home / "logs")
     try:
         server = database(home, children)

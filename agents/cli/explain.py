@@ -23,6 +23,7 @@ from tables.archive import run_key
 from tables.audit_rows import AuditRow
 from tables.explanations import read_decision
 from tables.stores.audit_reader import AuditReader
+from tables.views.decision_row import is_decision_id
 from tables.views.forensics import audited_of, known_of
 
 _SHOWN_FEATURES = 8
@@ -66,6 +67,11 @@ def explain(
     limits = {}
     with spoken_errors():
         limits = limits_of(what_if or [])
+        if not is_decision_id(decision_id):
+            raise SettingsError(
+                f"the id was {decision_id!r}; expected a UUID, as the field decision_id of a "
+                "decision or its page has it"
+            )
         row, said = _told(decision_id, stack, run)
         log = book_access.log_of(stack, run) if again or limits else None
         if log is not None and again:
@@ -92,10 +98,7 @@ def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
 
 
 async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[AuditRow, Answer]:
-    try:
-        audited = await audited_of(reader, decision_id)
-    except ValueError as error:
-        raise SettingsError(f"the id was {decision_id!r}; expected a UUID") from error
+    audited = await audited_of(reader, decision_id)
     if audited is None:
         raise SettingsError(
             f"run {reader.of.run} of stack {reader.of.stack} has no decision {decision_id} in SQL; "

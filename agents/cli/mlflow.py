@@ -23,6 +23,7 @@ from agents.run.workers import Children
 from models.registry.retention import BEST, DAYS
 from streams.brokers import stack_home
 from streams.clock import wall_ns
+from tables.stores.daily_marks import RETENTION, mark_done
 from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import BEST_BY_TAG
@@ -163,6 +164,8 @@ def retain(
                 with admin_act(home, "mlflow retain", on=on) as act:
                     report = retirement.run(now_ms, rule)
                     act.detail = f"{len(report.gone)} of {report.n_runs} runs"
+        if not dry_run:
+            mark_done(home, RETENTION, wall_ns())
     if as_json:
         typer.echo(json.dumps(report.record()))
         return

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from streams.errors import BrokerUnreachableError
 from streams.settings import Settings
 
 
@@ -30,12 +32,18 @@ async def started(bootstrap: str, consumer: AIOKafkaConsumer) -> AsyncIterator[C
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     async with contextlib.AsyncExitStack() as stack:
-        await producer.start()
+        # What never started is let go of, too.
         stack.push_async_callback(producer.stop)
-        await consumer.start()
         stack.push_async_callback(consumer.stop)
-        await admin.start()
         stack.push_async_callback(admin.close)
+        try:
+            await producer.start()
+            await consumer.start()
+            await admin.start()
+        except KafkaConnectionError as error:
+            raise BrokerUnreachableError(
+                f"Kafka at {bootstrap} does not answer: start it, or correct --bootstrap ({error})"
+            ) from error
         yield Clients(consumer, producer, admin)
 
 

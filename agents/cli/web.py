@@ -120,7 +120,8 @@ def _behind(home: Path | None, stack: str, run: str) -> Behind:
         return NOTHING
     if not postgres.is_usable(home):
         return Behind(home=home)
-    return Behind(reader=AuditReader(postgres.server_of(home), run_key(stack, run)), home=home)
+    of = run_key(stack, run)
+    return Behind(reader=AuditReader(postgres.server_of(home), of, pooled=True), home=home)
 
 
 @asynccontextmanager
@@ -147,6 +148,8 @@ async def serving(
     finally:
         await runner.cleanup()
         await forwarder.close()
+        if behind.reader is not None:
+            await behind.reader.close()
 
 
 def _served(stack: Stack, forwarder: Forwarder) -> Served:

@@ -1,29 +1,60 @@
-"""What a live stack does once a day: the runs that nothing keeps leave MLflow."""
+"""What a live stack does once a day: old runs leave MLflow, old days of the trail leave SQL."""
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from streams.brokers.processes import Launch, Process, start
 from streams.clock import wall_ns
 from streams.errors import StreamError
-from tables.stores.servers import mlflow
+from tables.stores.daily_marks import RETENTION, SHELF, last_done_ns, mark_done
+from tables.stores.servers import mlflow, postgres
 
 log = logging.getLogger("tradewind.keeper")
 
 DAY_NS = 86_400 * 10**9
-STAMP = "mlflow-retention.day"
+# Between two attempts of what failed.
+RETRY_NS = 3_600 * 10**9
+
+# Trading has the processor first.
+_NICE = ("-n", "10")
+
+
+class Task(NamedTuple):
+    """A command that says itself when it was done, its log, and whether a stack can do it."""
+
+    kind: str
+    words: tuple[str, ...]
+    output: str
+    is_usable: Callable[[Path], bool]
+
+
+def _has_mlflow(home: Path) -> bool:
+    return mlflow.is_usable(home)
+
+
+def _has_database(home: Path) -> bool:
+    return postgres.is_usable(home)
+
+
+TASKS = (
+    Task(RETENTION, ("mlflow", "retain"), "retention.log", _has_mlflow),
+    Task(SHELF, ("audit", "shelve"), "shelf.log", _has_database),
+)
 
 
 @dataclass
 class Daily:
-    """Starts ``tradewind mlflow retain`` when a day is over since it last did.
+    """Starts each task when a day is over since it was last done, whoever did it.
 
-    The time is in the stack's folder, so a restart of the stack or its keeper neither skips a day
-    nor repeats one. A stack that is new waits a day.
+    The times are in the stack's folder, so a restart of the stack or its keeper neither skips a day
+    nor repeats one; after some days without the stack it is done once. What failed is tried again
+    every hour. A stack that is new waits a day.
 
     Parameters
     ----------
@@ -35,31 +66,39 @@ class Daily:
 
     home: Path
     now_ns: Callable[[], int] = wall_ns
-    _running: Process | None = field(default=None, init=False)
+    _running: dict[str, Process] = field(default_factory=dict, init=False)
+    _tried_ns: dict[str, int] = field(default_factory=dict, init=False)
 
     def look(self) -> None:
-        """Start it if it is time; one that still runs is not started twice."""
-        stamp, now_ns = self.home / STAMP, self.now_ns()
-        known = stamp.read_text() if stamp.exists() else ""
-        if known.isdigit() and now_ns - int(known) < DAY_NS:
-            return
-        if self._running is not None and self._running.alive():
-            return
-        draft = stamp.with_suffix(".draft")
-        draft.write_text(str(now_ns))
-        draft.replace(stamp)
-        if known.isdigit() and mlflow.is_usable(self.home):
-            self._start()
+        """Start what it is time for; what still runs is not started twice."""
+        for task in TASKS:
+            self._look(task)
 
-    def _start(self) -> None:
+    def _look(self, task: Task) -> None:
+        done_ns, now_ns = last_done_ns(self.home, task.kind), self.now_ns()
+        if done_ns is None:
+            mark_done(self.home, task.kind, now_ns)
+            return
+        tried_ns = self._tried_ns.get(task.kind, now_ns - RETRY_NS)
+        if now_ns - done_ns < DAY_NS or now_ns - tried_ns < RETRY_NS:
+            return
+        self._tried_ns[task.kind] = now_ns
+        running = self._running.get(task.kind)
+        if task.is_usable(self.home) and (running is None or not running.alive()):
+            self._start(task)
+
+    def _start(self, task: Task) -> None:
+        nice = shutil.which("nice")
         command = (
+            *((nice, *_NICE) if nice is not None else ()),
             *(sys.executable, "-m", "agents"),
-            *("mlflow", "retain", f"--name={self.home.name}"),
+            *(*task.words, f"--name={self.home.name}"),
         )
-        output = self.home / "logs" / "retention.log"
+        output = self.home / "logs" / task.output
         output.parent.mkdir(parents=True, exist_ok=True)
         launch = Launch(command, Path.cwd(), output, dict(os.environ), append=True)
+        log.info("%s is started, as once a day; it says more in %s", " ".join(task.words), output)
         try:
-            self._running = start(launch)
+            self._running[task.kind] = start(launch)
         except (StreamError, OSError):
-            log.exception("the daily retention could not be started; it is tried again tomorrow")
+            log.exception("%s could not be started; tried again in an hour", " ".join(task.words))

@@ -35,6 +35,7 @@ from streams.settings import Settings
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
 from streams.tls import tls_of
+from tables.explanations import EXPLANATIONS
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
 from tables.stores.servers import mlflow
@@ -192,6 +193,8 @@ class Session:
     def _tell_rows(self, run: Run, server: PostgresServer) -> None:
         rows = asyncio.run(archived(run, server, patience_s=_ARCHIVE_S))
         rows["audit_records"] = asyncio.run(audited(run, server, patience_s=_ARCHIVE_S))
+        # The explaining worker gives way to all others, so it has not come to the end.
+        rows["explanations so far"] = rows.pop(EXPLANATIONS.name)
         told = ", ".join(f"{name} {n_rows:,}" for name, n_rows in rows.items())
         self.console.print(f"SQL rows of this run: {told} (PostgreSQL: {server.why}).")
 

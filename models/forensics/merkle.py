@@ -28,6 +28,20 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(NODE + left + right).digest()
 
 
+def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
+    """Return the tree over leaf hashes, from the leaves up to the root alone; none over none.
+
+    An odd last hash waits in the next level, which makes the same tree as the recursion.
+    """
+    found = [list(leaves)] if leaves else []
+    while found and len(found[-1]) > 1:
+        level = found[-1]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [node_hash(left, right) for left, right in pairs]
+        found.append(above + level[len(level) // 2 * 2 :])
+    return found
+
+
 def root(leaves: Sequence[bytes]) -> bytes:
     """Return the root of leaf hashes; of none it is the hash of nothing.
 
@@ -36,42 +50,32 @@ def root(leaves: Sequence[bytes]) -> bytes:
     >>> root([]).hex()[:16]
     'e3b0c44298fc1c14'
     """
-    if not leaves:
-        return hashlib.sha256().digest()
-    # Level by level: pairs become nodes, an odd last hash waits. The same tree as the recursion.
-    level = list(leaves)
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [node_hash(left, right) for left, right in pairs]
-        level = above + level[len(level) // 2 * 2 :]
-    return level[0]
+    return levels(leaves)[-1][0] if leaves else hashlib.sha256().digest()
 
 
-def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
+def path(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
     """Return the audit path of a leaf: what its root is computed from, the nearest hash first.
 
     Parameters
     ----------
-    leaves
-        All leaf hashes of the tree.
+    tree
+        From `levels`.
     index
-        Which of them, from 0.
+        Which leaf, from 0.
 
     Raises
     ------
     IndexError
         If there is no such leaf.
     """
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} of a tree of {len(leaves)}")
-    found, level = [], list(leaves)
-    while len(level) > 1:
+    n_leaves = len(tree[0]) if tree else 0
+    if not 0 <= index < n_leaves:
+        raise IndexError(f"leaf {index} of a tree of {n_leaves}")
+    found = []
+    for level in tree[:-1]:
         beside = index ^ 1
         if beside < len(level):
             found.append(level[beside])
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [node_hash(left, right) for left, right in pairs]
-        level = above + level[len(level) // 2 * 2 :]
         index //= 2
     return found
 

@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from importlib import resources
 from pathlib import Path
@@ -51,31 +52,52 @@ async def export(
     StoreUnavailable
         If the server does not answer in time.
     StoreConflict
-        If the run has no rows and no heads.
+        If the run has no rows and no heads, or the file cannot be written.
     """
     heads = _heads(home, reader.of.run)
     partitions = sorted({*heads, *await reader.partitions()})
     if not partitions:
         raise StoreConflict(f"run {reader.of.run} of stack {reader.of.stack} has no audit trail")
     draft = path.with_name(f"{path.name}.partial")
-    n_rows = 0
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+    try:
         begins = {number: _begin(heads.get(number, []), since) for number in partitions}
-        manifest = {"format": FORMAT, **reader.of._asdict(), "begins": begins}
-        archive.writestr("manifest.json", json.dumps(manifest))
-        archive.writestr("public.pem", public_key(home))
-        verifier = resources.files("tables") / "audit_verifier.py"
-        archive.writestr("verify.py", verifier.read_text())
-        for partition in partitions:
-            archive.writestr(f"heads-{partition}.jsonl", "".join(heads.get(partition, [])))
-            with archive.open(f"rows-{partition}.jsonl", "w", force_zip64=True) as file:
-                async for row in _rows(AuditShelf(home), reader, partition, begins[partition]):
-                    file.write(json.dumps(_document(row)).encode() + b"\n")
-                    n_rows += 1
-    with draft.open("rb") as file:
-        os.fsync(file.fileno())
-    draft.replace(path)
+        n_rows = await _write(home, reader, draft, heads, begins)
+        draft.replace(path)
+    except OSError as error:
+        raise StoreConflict(
+            f"{path} could not be written: {error}; give a file in a folder that is there, may be "
+            "written and has room"
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink()
     return Exported(path, n_rows, sum(len(lines) for lines in heads.values()))
+
+
+async def _write(
+    home: Path,
+    reader: AuditReader,
+    draft: Path,
+    heads: dict[int, list[str]],
+    begins: dict[int, int],
+) -> int:
+    n_rows = 0
+    with draft.open("wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            manifest = {"format": FORMAT, **reader.of._asdict(), "begins": begins}
+            archive.writestr("manifest.json", json.dumps(manifest))
+            archive.writestr("public.pem", public_key(home))
+            verifier = resources.files("tables") / "audit_verifier.py"
+            archive.writestr("verify.py", verifier.read_text())
+            for partition, begin in begins.items():
+                archive.writestr(f"heads-{partition}.jsonl", "".join(heads.get(partition, [])))
+                with archive.open(f"rows-{partition}.jsonl", "w", force_zip64=True) as rows:
+                    async for row in _rows(AuditShelf(home), reader, partition, begin):
+                        rows.write(json.dumps(_document(row)).encode() + b"\n")
+                        n_rows += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return n_rows
 
 
 def _heads(home: Path, run: str) -> dict[int, list[str]]:

@@ -1,6 +1,5 @@
 """Reading the audit trail: one decision, the proof that it is in it, and all rows in order."""
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from models.forensics import merkle
 from models.specialists.window import LENGTH_BARS
@@ -26,14 +26,18 @@ from tables.explanations import (
     with_bar,
 )
 from tables.stores.audit_store import TABLE
+from tables.stores.errors import StoreConflict
+from tables.stores.head_trees import HeadTrees, Tree
 from tables.stores.migrations import SCHEMA
 from tables.stores.postgres_connection import reading
+from tables.stores.reading_pool import ReadingPool
 from tables.stores.servers.postgres import PostgresServer
 
 _FETCH_ROWS = 1_000
 # An hour, then four times as much ..., the last without a beginning: a list needs its newest rows,
 # and to sort all that are older would take as long as there is history.
 _STRETCHES = (*(timedelta(hours=4**power) for power in range(10)), None)
+_SAID_MAX = 100
 _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
 
@@ -72,17 +76,27 @@ class Sought(NamedTuple):
 
 
 class AuditReader:
-    """The audit trail of one run, for reading; every call takes a connection of its own.
+    """The audit trail of one run, for reading.
 
     Parameters
     ----------
     server, of
         Where the rows are, and whose.
+    pooled
+        Whether a few connections are shared by all calls, for a process that answers many, which
+        closes the reader at its end; otherwise every call makes one of its own.
     """
 
-    def __init__(self, server: PostgresServer, of: RunKey) -> None:
+    def __init__(self, server: PostgresServer, of: RunKey, *, pooled: bool = False) -> None:
         self.server = server
         self.of = of
+        self._pool = ReadingPool(server, _prepare) if pooled else None
+        self._trees = HeadTrees(of, self._speaking)
+
+    async def close(self) -> None:
+        """Let shared connections go."""
+        if self._pool is not None:
+            await self._pool.close()
 
     async def ask(self) -> None:
         """Return if the database answers.
@@ -178,31 +192,31 @@ class AuditReader:
 
         Raises
         ------
+        StoreConflict
+            If SQL has something else where its head is expected.
         StoreUnavailable
             If the server does not answer in time.
         """
         async with self._speaking() as connection:
             document = await connection.fetchval(
                 f"SELECT document FROM {SCHEMA}.audit_heads {_OF} AND log_partition = $3 "  # noqa: S608  constants
-                "AND first_seq <= $4 AND last_seq >= $4",
+                "AND last_seq >= $4 ORDER BY last_seq, number LIMIT 1",
                 *self.of,
                 row.log_partition,
                 row.seq,
             )
-            if document is None:
-                return None
+        if document is None:
+            return None
+        try:
             head = read_head(document)
-            rows = await connection.fetch(
-                f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND log_partition = $3 "  # noqa: S608  constants
-                "AND seq BETWEEN $4 AND $5 AND log_offset <= $6 ORDER BY log_offset",
-                *self.of,
-                row.log_partition,
-                head.first_seq,
-                head.last_seq,
-                head.last_offset,
-            )
-        # A minute of a busy run is hashed for tens of milliseconds, for which no page should wait.
-        return await asyncio.to_thread(_proof, row, head, [AuditRow(*found) for found in rows])
+        except msgspec.MsgspecError as error:
+            raise StoreConflict(
+                f"SQL has {document[:_SAID_MAX]!r} where the head of row {row.seq} of partition "
+                f"{row.log_partition} is expected: {error}"
+            ) from error
+        if head.first_seq > row.seq:
+            return None
+        return _proof(row, head, await self._trees.of(head))
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have rows or heads.
@@ -289,18 +303,25 @@ class AuditReader:
 
     @asynccontextmanager
     async def _speaking(self) -> AsyncIterator[asyncpg.Connection]:
+        if self._pool is not None:
+            async with self._pool.reading() as connection:
+                yield connection
+            return
         async with reading(self.server) as connection:
-            await connection.set_type_codec(
-                "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-            )
+            await _prepare(connection)
             yield connection
 
 
-def _proof(row: AuditRow, head: AuditHead, rows: list[AuditRow]) -> Proof:
-    leaves = [leaf_of(each) for each in rows]
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
+    )
+
+
+def _proof(row: AuditRow, head: AuditHead, tree: Tree) -> Proof:
     index = row.seq - head.first_seq
     n_leaves = head.last_seq - head.first_seq + 1
-    path = merkle.path(leaves, index) if index < len(leaves) else []
+    path = merkle.path(tree, index) if tree and index < len(tree[0]) else []
     reached = merkle.root_of_path(leaf_of(row), index, n_leaves, path)
     holds = reached is not None and reached.hex() == head.root
     return Proof(

@@ -5,7 +5,7 @@ A file is written beside its place, read back, compared with SQL, and only then 
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from tables.archive import RunKey
 from tables.audit_rows import COLUMNS, AuditRow
 from tables.stores.audit_key import audit_folder
 from tables.stores.audit_store import TABLE
-from tables.stores.errors import StoreConflict
+from tables.stores.errors import ShelfBusy, StoreConflict
 from tables.stores.migrations import SCHEMA
 from tables.stores.postgres_connection import reading
 from tables.stores.servers.postgres import PostgresServer
@@ -110,24 +110,49 @@ class AuditShelf:
         oldest = today - timedelta(days=round(KEPT_YEARS * _DAYS_PER_YEAR))
         return [path for path in self.files() if date.fromisoformat(path.stem[:_DAY]) < oldest]
 
-    async def shelve(self, server: PostgresServer, stack: str, today: date) -> list[Shelved]:
-        """Take every day out of SQL that ended a week ago.
+    async def shelve(
+        self, server: PostgresServer, stack: str, today: date
+    ) -> AsyncIterator[Shelved]:
+        """Take every day out of SQL that ended a week ago; yield each when it is on the shelf.
+
+        A day that cannot go stays, and those behind it go all the same.
 
         Raises
         ------
+        ShelfBusy
+            If another process is at it, on whatever machine.
         StoreConflict
             If a day has rows without a head: the role forensics seals them when it runs.
         StoreUnavailable
             If the server does not answer.
         """
         async with reading(server, answer_s=None) as connection:
+            # Held for as long as the connection is.
+            if not await connection.fetchval(
+                "SELECT pg_try_advisory_lock(hashtext('tradewind.shelve'), hashtext($1))", stack
+            ):
+                raise ShelfBusy(f"another process takes days of stack {stack} to the shelf")
             found = await connection.fetch(
                 "SELECT DISTINCT (logged_at AT TIME ZONE 'UTC')::date AS day "  # noqa: S608  constants
                 f"FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND logged_at < $2 ORDER BY day",
                 stack,
                 _midnight(today - timedelta(days=HOT_DAYS)),
             )
-            return [await self._shelve(connection, stack, row["day"]) for row in found]
+            faults = []
+            for row in found:
+                try:
+                    yield await self._shelve(connection, stack, row["day"])
+                except OSError as error:
+                    if isinstance(error, ConnectionError | TimeoutError):
+                        raise
+                    raise StoreConflict(
+                        f"{row['day'].isoformat()} stays in SQL: {error}; {self.folder} must be "
+                        "writable and have room for it"
+                    ) from error
+                except StoreConflict as error:
+                    faults.append(f"{row['day'].isoformat()} stays in SQL: {error}")
+            if faults:
+                raise StoreConflict("\n".join(faults))
 
     async def _shelve(self, connection: asyncpg.Connection, stack: str, day: date) -> Shelved:
         between = (stack, _midnight(day), _midnight(day + timedelta(days=1)))
@@ -135,28 +160,14 @@ class AuditShelf:
         there = self._keys(day)
         path = private_folder(self.folder) / f"{day.isoformat()}-{len(self.files(day)) + 1}.parquet"
         draft = path.with_suffix(".partial")
-        digest, n_rows = hashlib.sha256(), 0
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            cursor = await connection.cursor(
-                f"SELECT {', '.join(COLUMNS)} FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND "  # noqa: S608  constants
-                "logged_at >= $2 AND logged_at < $3 ORDER BY run, log_partition, log_offset",
-                *between,
-            )
-            with pq.ParquetWriter(draft, _FORM, compression="zstd") as writer:
-                while found := await cursor.fetch(_GROUP_ROWS):
-                    # What was restored is on the shelf already.
-                    rows = [AuditRow(*row) for row in found if tuple(row)[:_KEY] not in there]
-                    for row in rows:
-                        digest.update(row.chain)
-                    n_rows += len(rows)
-                    writer.write_table(_table(rows))
-        _compare(draft, digest.hexdigest(), n_rows)
-        if n_rows:
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
-            draft.replace(path)
-        else:
-            draft.unlink()
+        try:
+            n_rows = await _copy(connection, draft, between, there)
+            if n_rows:
+                with draft.open("rb") as file:
+                    os.fsync(file.fileno())
+                draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         await connection.execute(f"SELECT {SCHEMA}.drop_audit_day($1, $2)", stack, day)
         return Shelved(day, path if n_rows else self.files(day)[-1], n_rows)
 
@@ -193,6 +204,32 @@ class AuditShelf:
                 f"INSERT INTO {target} SELECT * FROM restored ON CONFLICT DO NOTHING"  # noqa: S608  a constant
             )
         return int(done.rpartition(" ")[2])
+
+
+async def _copy(
+    connection: asyncpg.Connection,
+    draft: Path,
+    between: tuple[str, datetime, datetime],
+    there: set[tuple[object, ...]],
+) -> int:
+    """Write the rows of a day that are not on the shelf yet, and read them back."""
+    digest, n_rows = hashlib.sha256(), 0
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        cursor = await connection.cursor(
+            f"SELECT {', '.join(COLUMNS)} FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND "  # noqa: S608  constants
+            "logged_at >= $2 AND logged_at < $3 ORDER BY run, log_partition, log_offset",
+            *between,
+        )
+        with pq.ParquetWriter(draft, _FORM, compression="zstd") as writer:
+            while found := await cursor.fetch(_GROUP_ROWS):
+                # What was restored is on the shelf already.
+                rows = [AuditRow(*row) for row in found if tuple(row)[:_KEY] not in there]
+                for row in rows:
+                    digest.update(row.chain)
+                n_rows += len(rows)
+                writer.write_table(_table(rows))
+    _compare(draft, digest.hexdigest(), n_rows)
+    return n_rows
 
 
 def _midnight(day: date) -> datetime:

@@ -12,10 +12,24 @@ class StoreUnavailable(StoreError):  # noqa: N818  says what is the case
     """
 
 
+class StoreBusy(StoreUnavailable):
+    """A store has more to do than it may do at once.
+
+    Operator action: none, whoever asked asks again; if it lasts, look for slow queries.
+    """
+
+
 class StoreConflict(StoreError):  # noqa: N818  says what is the case
     """What a store holds contradicts what is to be written.
 
     Operator action: look at what the message names; nothing was written.
+    """
+
+
+class ShelfBusy(StoreConflict):
+    """Another process takes days of the trail to the shelf.
+
+    Operator action: none, it does the same work.
     """
 
 

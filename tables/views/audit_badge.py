@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tables.audit_rows import AuditRow
+from streams.clock import wall_ns
+from tables.audit_rows import AuditRow, ms_of
 from tables.stores.audit_key import is_signed, public_key
 from tables.stores.audit_reader import Proof
 from tables.stores.errors import StoreConflict
 
-State = Literal["verified", "not verified", "pending", "not checked"]
+State = Literal["verified", "not verified", "no head yet", "pending", "not checked"]
 
 _HEX_SHOWN = 16
+# A head is signed when its minute is over, or its topic has been silent for one.
+_LATE_MS = 120_000
+_MS_PER_MINUTE = 60_000
 
 
 class Badge(NamedTuple):
@@ -36,7 +40,7 @@ def badge_of(row: AuditRow, value: bytes | None, proof: Proof | None, home: Path
     if row.value != value:
         return Badge("not verified", f"{place} has other bytes than Kafka")
     if proof is None:
-        return Badge("pending", f"{place} is chained; a head is signed about once a minute")
+        return Badge("no head yet", f"{place} is chained, so nothing is proved of it; {_why(row)}")
     head = proof.head
     try:
         fault = _fault(row, proof, public_key(home))
@@ -49,6 +53,17 @@ def badge_of(row: AuditRow, value: bytes | None, proof: Proof | None, home: Path
         "verified",
         f"{place} has the bytes of Kafka and is under the root of head {head.number}, which key "
         f"{key} signed",
+    )
+
+
+def _why(row: AuditRow) -> str:
+    """Say why a row has no head: its minute is not over, or somebody should look."""
+    age_ms = wall_ns() // 1_000_000 - ms_of(row.logged_at)
+    if age_ms < _LATE_MS:
+        return "a head is signed about once a minute, reload"
+    return (
+        f"it is {age_ms // _MS_PER_MINUTE:,} minutes old, and a head comes within two: does the "
+        "role forensics run, or was the head taken away? `tradewind audit verify` says more"
     )
 
 

@@ -18,8 +18,9 @@ from tables.audit_rows import AuditRow
 from tables.explanations import explanation, read_decision
 from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
 from tables.stores.audit_reader import AuditReader, Proof
-from tables.stores.errors import StoreUnavailable
+from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.views.audit_badge import badge_of
+from tables.views.database_away import problem_of
 from tables.views.decision_row import is_decision_id
 from tables.views.decisions import event_of, unknown_decision
 from tables.views.problems import not_ready, wrong
@@ -107,7 +108,7 @@ def forensics_endpoints(
                 raise unknown_decision(decision_id)
             known = await known_of(reader, home, audited)
         except StoreUnavailable as error:
-            raise not_ready("DATABASE_AWAY", str(error)) from error
+            raise problem_of(error) from error
         return Reply(
             ForensicsAnswer(
                 decision_id=decision_id,
@@ -158,7 +159,12 @@ async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:
     made = await asyncio.to_thread(explained)
     if made.explained == "controls" and stored is not None:
         made = stored
-    audit = _place(row, await reader.proof(row), home)
+    try:
+        proof = await reader.proof(row)
+    except StoreConflict as error:
+        log.warning("decision %s is not proved: %s", decision.decision_id, error)
+        proof = None
+    audit = _place(row, proof, home)
     return Known(row, decision, made, stored is not None, audit)
 
 

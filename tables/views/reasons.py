@@ -18,8 +18,9 @@ from tables.explanations import NO_BARS, explanation
 from tables.stores.artifacts import ArtifactCorrupt
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import LogRecord
-from tables.stores.errors import StoreUnavailable
+from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.views.audit_badge import Badge, badge_of
+from tables.views.database_away import told_of
 from tables.views.forensics import models_of
 
 _PATIENCE_S = 3.0
@@ -69,7 +70,7 @@ class Reasons:
         except TimeoutError:
             return _alone(decision, Badge("not checked", _IN_TIME))
         except StoreUnavailable as error:
-            return _alone(decision, Badge("not checked", str(error)))
+            return _alone(decision, Badge("not checked", told_of(error)))
 
     async def _explained(
         self, reader: AuditReader, decision: Decision, row: AuditRow
@@ -87,7 +88,10 @@ class Reasons:
         return stored if made.explained == "controls" and stored is not None else made
 
     async def _badge(self, reader: AuditReader, row: AuditRow, record: LogRecord) -> Badge:
-        proof = await reader.proof(row)
+        try:
+            proof = await reader.proof(row)
+        except StoreConflict as error:
+            return Badge("not verified", str(error))
         return badge_of(row, record.value, proof, self._home)
 
 

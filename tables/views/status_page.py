@@ -15,6 +15,7 @@ from streams.timestamps import format_ns
 from tables.stores.artifacts import ArtifactError, Artifacts
 from tables.stores.audit_reader import AuditReader
 from tables.stores.errors import StoreUnavailable
+from tables.views.database_away import told_of
 from tables.views.health import Health, PartHealth
 from tables.views.pages import Pages
 from tables.views.request_log import VIEWER
@@ -110,7 +111,7 @@ async def database_part(reader: AuditReader | None) -> PartHealth:
         text = f"no answer within {_PATIENCE_S:g} s"
         return _part("database", text, well=False, needed=False)
     except StoreUnavailable as error:
-        return _part("database", str(error), well=False, needed=False)
+        return _part("database", told_of(error), well=False, needed=False)
     return _part("database", "answers", well=True, needed=False)
 
 

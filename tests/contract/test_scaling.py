@@ -19,7 +19,7 @@ KNOWN = {
     "regime_bytes": 600.0,
     "weights_bytes": 700.0,
     "decided": 100.0,
-    "explained": 50.0,
+    "ordered": 50.0,
 }
 
 
@@ -64,15 +64,15 @@ def test_kept_when_topics_differ_then_each_counts_for_its_time() -> None:
 
 
 def test_limits_when_ordered_then_the_first_to_give_way_comes_first() -> None:
-    """300 symbols fill 150 ms, 1,000 a book and a worker's ticks, 12,000 the explanations."""
+    """300 symbols fill 150 ms, 1,000 a book and a worker's ticks, 11,294 explanations of 17/32."""
     at = [int(row[0].replace(",", "")) for row in limits(KNOWN)]
-    assert at == [300, 1_000, 1_000, 12_000, 60_000, 256_000]
+    assert at == [300, 1_000, 1_000, 11_294, 60_000, 256_000]
 
 
 def test_costs_when_counted_then_are_seconds_of_a_processor() -> None:
-    """A million at 1,000/s are 1,000 s; 0.5 ms each are 500 s; half of them at 100/s 5,000 s."""
+    """A million at 1,000/s are 1,000 s; 0.5 ms each are 500 s; 17/32 at 100/s 5,312 s."""
     assert [row[1] for row in scaling.costs(KNOWN)] == [
-        "1,000 s", "500 s", "5,000 s", "1,000 s", "14.4 GB",
+        "1,000 s", "500 s", "5,312 s", "1,000 s", "14.4 GB",
     ]  # fmt: skip
 
 

@@ -38,6 +38,8 @@ WITHOUT_TEST = {
     "tables/stores/decision_log.py": "filled and asked in tests/unit/tables/views/test_site.py",
     "tables/stores/errors.py": "names of errors",
     "tables/stores/postgres_away.py": "names of errors: tests/integration/test_postgres.py",
+    "tables/stores/head_trees.py": "tests/integration/test_audit.py",
+    "tables/stores/reading_pool.py": "tests/integration/test_reading_pool.py",
     "tables/stores/migrations.py": "tests/integration/test_postgres.py",
     "tables/stores/row_store.py": "tests/integration/test_postgres.py",
     "tables/stores/model_registry.py": "tests/integration/test_registry.py",

@@ -123,6 +123,12 @@ def test_demo_when_the_file_is_whole_then_verifies_every_decision_and_exits_0(
     counts = re.findall(r"(?:market-bars|-slices|-probabilities|-weights|-events) (\d+)", said)
     assert len(counts) == 5, said
     assert len(set(counts)) == 1, f"every stage sends every slice on: {counts}"
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    names = []
+    for text in (said, readme):
+        (rows,) = re.findall(r"SQL rows of this run:(.*?)\(PostgreSQL", " ".join(text.split()))
+        names.append(re.findall(r"([a-z][a-z_ ]+) (?:\d|\.)", rows))
+    assert names[0] == names[1], "the README shows what a demo prints"
     assert not left_of(stack.home)
 
 

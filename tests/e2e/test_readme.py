@@ -259,6 +259,24 @@ def test_links_when_followed_then_lead_to_something() -> None:
     assert dead == []
 
 
+def test_numbers_of_the_demo_when_added_up_then_fit_each_other_and_none_is_of_chance() -> None:
+    """What a run prints is the same each time, or it is left out: how far explanations are."""
+    (block,) = re.findall(r"```\n(Kafka at .*?)```", README, re.DOTALL)
+    said = " ".join(block.split())
+
+    def numbers(of: str) -> list[int]:
+        (text,) = re.findall(of, said)
+        return [int(number.replace(",", "")) for number in re.findall(r" (\d[\d,]*)", text)]
+
+    (n_decisions,) = numbers(r"n decisions( +[\d,]+)")
+    assert sum(numbers(r" decisions (hold .*?) refused because")) == n_decisions
+    rows = numbers(r"SQL rows of this run:.*? regime_history( .*?) archive_gaps")
+    assert rows == [n_decisions, n_decisions]
+    assert numbers(r"audit_records( [\d,]+)") == [n_decisions]
+    assert "explanations so far ..." in said
+    assert not re.search(r"explanations[a-z ]* \d", said)
+
+
 def test_programs_when_marked_then_are_all_run() -> None:
     """A block that is marked has its test here."""
     assert sorted(dict(_MARKED.findall(README))) == ["client", "consume", "produce", "settings"]

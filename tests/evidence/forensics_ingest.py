@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import confluent_kafka
 import msgspec
+import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
@@ -59,6 +60,7 @@ _FIRST_CLOSE = 1_767_623_400 * _SECOND
 # So much is read before the clock runs: starting Python, and sharing the partitions between two
 # processes, are no part of the rate.
 _WARM = 0.4
+_TICK_S = 0.01
 
 Values = list[tuple[str, bytes]]
 
@@ -167,8 +169,11 @@ def read_librdkafka(servers: str, run: str) -> float:
     return n_read / took_s
 
 
-async def ingested(servers: str, run: str, home: Path, n_processes: int) -> float:
-    """Let the role keep a whole topic; return durable rows per second once it is warm."""
+async def ingested(servers: str, run: str, home: Path, n_processes: int) -> tuple[float, float]:
+    """Let the role keep a whole topic; return durable rows per second once it is warm.
+
+    The second one counts seconds of processor time of the role's processes alone.
+    """
     children = Children(home / "runs" / run / "logs", {"TRADEWIND_HOME": str(home.parent)})
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
@@ -181,19 +186,26 @@ async def ingested(servers: str, run: str, home: Path, n_processes: int) -> floa
                 f"--run={run}",
                 f"--name={home.name}",
             )
-        begin: tuple[float, int] | None = None
+        processes = [psutil.Process(each.pid) for each in children.running.values()]
+        begin: tuple[float, float, int] | None = None
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 n_kept = await _n_kept(admin, run)
                 if begin is None and n_kept >= _WARM * N_RECORDS:
-                    begin = (monotonic_s(), n_kept)
+                    begin = (monotonic_s(), _cpu_s(processes), n_kept)
                 if n_kept >= N_RECORDS and begin is not None:
-                    return (n_kept - begin[1]) / (monotonic_s() - begin[0])
+                    took_s, cpu_s = monotonic_s() - begin[0], _cpu_s(processes) - begin[1]
+                    return (n_kept - begin[2]) / took_s, (n_kept - begin[2]) / max(cpu_s, _TICK_S)
                 children.check()
                 await asyncio.sleep(_POLL_S)
     finally:
         await admin.close()
         await asyncio.to_thread(children.stop)
+
+
+def _cpu_s(processes: Sequence[psutil.Process]) -> float:
+    """Return the processor time so far; the system counts it in hundredths of a second."""
+    return sum(sum(each.cpu_times()[:2]) for each in processes)
 
 
 async def _n_kept(admin: AIOKafkaAdminClient, run: str) -> int:
@@ -302,7 +314,8 @@ async def turn_of(
         run = f"ingest-{run_stamp()}-{n_processes}-{turn}"
         await declared(servers, run)
         await asyncio.to_thread(said, servers, run, made)
-        rates[f"role_{n_processes}"] = await ingested(servers, run, home, n_processes)
+        rates[f"role_{n_processes}"], per_cpu_s = await ingested(servers, run, home, n_processes)
+        rates[f"role_{n_processes}_of_its_core"] = per_cpu_s
     rates["read_aiokafka"] = await read_aiokafka(servers, run)
     rates["read_librdkafka"] = await asyncio.to_thread(read_librdkafka, servers, run)
     rates |= await peers(server, made, turn)
@@ -347,6 +360,7 @@ def _result(made: Values, turns: list[dict[str, float]]) -> Result:
     parts: dict[str, Any] = {f"{name}_per_s": round(median(name)) for name in turns[0]}
     parts |= {
         "bytes_per_decision": len(made[0][1]),
+        "highest_per_s": round(max(max(turn["role_1"], turn["role_2"]) for turn in turns)),
         "ratio_copy": to_copy,
         "ratio_copy_moonshot_holds": to_copy >= MOONSHOT_SHARE,
         "ratio_executemany": to_many,

@@ -56,12 +56,14 @@ async def connection(postgres: PostgresServer) -> AsyncIterator[asyncpg.Connecti
 
 
 async def schema(connection: asyncpg.Connection) -> list[tuple[str, ...]]:
-    """Describe every column and function of ours."""
+    """Describe every column, function and index of ours."""
     rows = await connection.fetch(
         "SELECT table_name, column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'tradewind' UNION ALL "
         "SELECT routine_name, '', data_type FROM information_schema.routines "
-        "WHERE routine_schema = 'tradewind' ORDER BY 1, 2, 3"
+        "WHERE routine_schema = 'tradewind' UNION ALL "
+        "SELECT tablename, indexname, indexdef FROM pg_indexes "
+        "WHERE schemaname = 'tradewind' ORDER BY 1, 2, 3"
     )
     return [tuple(row) for row in rows]
 
@@ -78,6 +80,8 @@ async def test_migrations_when_applied_and_undone_on_an_empty_database_then_leav
     assert {table for table, *_ in await schema(connection)} == {"migrations"}
     assert await migrate(connection) == names
     assert await schema(connection) == first
+    indexes = {name for _, name, _ in first}
+    assert {"audit_records_by_bar", "audit_heads_by_row"} <= indexes
 
 
 async def test_migrations_when_undone_on_a_filled_database_then_the_way_back_works(

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.evidence.catalogue import CATALOGUE
+from tests.evidence.forensics_ingest import MOONSHOT_SHARE
 from tests.evidence.measurement import Measurement, Result, machine
 from tests.evidence.validation import document
 from tests.evidence.validation.document import table
+from tests.tampering import DEEDS
 
 COMMAND = "python -m tests.evidence.validation.forensics"
 NAME = "FORENSICS_DECOUPLING_VALIDATION.md"
@@ -56,8 +58,6 @@ _LIMITS = """\
   then. Rewritten rows with sound links are known to the minute of their head.
 - Values of features within a family are estimates on demand. The families' values are exact for
   their question, which holds the weights fixed and takes the mean of training for what is absent.
-- A decision is made again from the log of its book and from the features that it carries. Bars,
-  features, regimes and weights are not computed again.
 - TimescaleDB was not at hand; days are native partitions here."""
 
 
@@ -132,6 +132,11 @@ turns. The ratio is that of the role with one process to the line (for two proce
 
 {table(["Way", "Per second", "Ratio"], rows)}
 
+The highest rate of a turn was {p["highest_per_s"]:,} a second. For each second of processor time
+that the role itself took, one process kept {p["role_1_of_its_core_per_s"]:,} decisions and two kept
+{p["role_2_of_its_core_per_s"]:,}; PostgreSQL and the broker take theirs besides. The moonshot of
+{MOONSHOT_SHARE:g} of COPY {"was reached" if p["ratio_copy_moonshot_holds"] else "was not reached"}.
+
 Two processes share the cores of this machine with PostgreSQL and the broker. At what each of them
 did, 100,000 a second take {p["processes_for_100000_per_s"]} processes and as many partitions
 (chains do not share state), on as many machines like this one as there are pairs; more cores were
@@ -139,18 +144,22 @@ not measured."""
 
 
 def _tamper(result: Result) -> str:
-    rows = [
-        [name, str(each["found"]), str(each["located"]), str(each["first_row_named"])]
-        for name, each in result.parts.items()
-        if isinstance(each, dict)
-    ]
+    p = result.parts
+    kinds: Mapping[str, Any] = {kind: p[kind] for kind in DEEDS} | {
+        f"heads: {kind}": each for kind, each in p["heads"].items()
+    }
+    columns = ("found", "found_alone", "located", "first_row_named")
+    rows = [[kind, *(str(each[name]) for name in columns)] for kind, each in kinds.items()]
     return f"""\
 ## Whether a change is found
 
-`tradewind evidence audit-tamper`: each deed goes alone into a trail of {result.parts["rows"]} rows.
-Located: a fault names rows of the deed, and none names rows of an earlier head.
+`tradewind evidence audit-tamper`: each deed goes alone into a trail of {p["rows"]} rows, or into
+its signed heads, by somebody who does not have the key. Located: a fault names rows of the deed,
+and none names rows of an earlier head. By itself: without a copy of the heads from elsewhere
+(`--heads`). A bundle whose last one or two heads were cut off looks like one whose last minutes
+have none yet; the copy tells them apart.
 
-{table(["Deed", "Found of 50", "Located", "First row named"], rows)}"""
+{table(["Deed", "Found of 50", "By itself", "Located", "First row named"], rows)}"""
 
 
 def _explained(rate: Result, again: Result) -> str:
@@ -175,9 +184,11 @@ time on one core, and the largest residual in log odds.
 {table(["Explainer", "Rows/s", "Residual"], rows)}
 
 `tradewind evidence recompute-identical`: {again.value:g} of {again.n} drawn decisions
-({a["refused"]} of them refused) have the same bytes when the log of the book is folded again, and
-{a["confidences_reproduced"]:,} of {a["confidences"]:,} confidences are reproduced bit for bit from
-the features that the decisions carry."""
+({a["refused"]} of them refused) have the same bytes when the log of the book is folded again.
+Folded from the first tick through all stages, {a["rebuilt_from_ticks"]:,} of {a["decisions"]:,}
+decisions of the run have the same bytes. {a["confidences_reproduced"]:,} of
+{a["confidences"]:,} confidences are reproduced bit for bit from the features that the decisions
+carry."""
 
 
 if __name__ == "__main__":

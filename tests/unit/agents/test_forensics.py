@@ -20,6 +20,7 @@ from tables.audit_chain import Kept, Tip
 from tables.audit_rows import AuditRow
 from tables.stores.audit_key import HeadFile
 from tables.stores.audit_store import ChainMoved
+from tables.stores.daily_marks import SHELF, mark_done
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tests.trails import OF, Trail, key, record
 
@@ -219,9 +220,12 @@ async def test_work_when_the_database_stays_away_then_its_lag_is_told(
     task = asyncio.create_task(played.role.work())
     await asyncio.sleep(0.1)
     assert metrics.AUDIT_LAG_RECORDS.labels(0)._value.get() == 25
+    assert metrics.AUDIT_SHELF_SECONDS._value.get() == 0
+    mark_done(tmp_path, SHELF, 1_767_387_600 * 10**9 + 5)
     played.store.n_away = 0
     await asyncio.sleep(0.2)
     assert metrics.AUDIT_LAG_RECORDS.labels(0)._value.get() == 0
+    assert metrics.AUDIT_SHELF_SECONDS._value.get() == 1_767_387_600
     task.cancel()
     await asyncio.wait([task])
 

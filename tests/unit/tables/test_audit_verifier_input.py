@@ -133,6 +133,50 @@ async def test_main_when_the_file_is_damaged_then_says_so(
     assert "cannot be verified" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("gone.zip", [], "gone.zip: No such file or directory; expected a file"),
+        (".", [], "Is a directory"),
+        ("text.zip", [], "not a zip file; expected a file that `tradewind audit export` wrote"),
+        (
+            "foreign.zip",
+            [],
+            "no manifest.json; expected a file that `tradewind audit export` wrote",
+        ),
+        ("audit.zip", ["--key=gone.pem"], "gone.pem: No such file"),
+        ("audit.zip", ["--key=text.zip"], "the key is b'hello'; expected a public key in PEM"),
+        ("audit.zip", ["--heads=text.zip"], "is b'hello'; expected values of the topic"),
+    ],
+)
+async def test_main_when_a_file_is_another_one_then_says_what_was_found_and_expected(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    options: list[str],
+    said: str,
+) -> None:
+    """A person who took the wrong file can tell which, and from what."""
+    await Trail(3).bundle(tmp_path)
+    (tmp_path / "text.zip").write_text("hello")
+    with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+    monkeypatch.chdir(tmp_path)
+    assert main([name, *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+async def test_verify_when_another_key_is_taken_then_names_the_one_that_signed(
+    tmp_path: Path,
+) -> None:
+    """The wrong key looks like a forged trail: both ids are there to compare."""
+    report = verify(await Trail(3).bundle(tmp_path), [key(2).public_pem])
+    (fault,) = report.faults
+    assert key().id[:16] in fault.why
+    assert report.keys == [key(2).id]
+
+
 async def test_verify_when_all_is_rewritten_and_no_head_is_left_then_does_not_hold(
     tmp_path: Path,
 ) -> None:

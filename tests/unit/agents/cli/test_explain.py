@@ -1,8 +1,12 @@
 """What ``tradewind explain`` says, and limits as they are typed."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from agents.cli import program
 from agents.cli.explain import Answer, lines
 from agents.cli.recompute import limits_of
 from streams.errors import SettingsError
@@ -96,3 +100,15 @@ def test_limits_when_typed_wrong_then_say_what_was_expected(text: str) -> None:
     """A slip is named before anything is folded."""
     with pytest.raises(SettingsError, match="--what-if"):
         limits_of([text])
+
+
+def test_explain_when_the_id_is_malformed_then_says_so_before_any_database_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way out is in the message; no server is started for what cannot be there."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    done = CliRunner().invoke(program(["explain"]), ["explain", "abc"])
+    assert (done.exit_code, "the id was 'abc'; expected a UUID" in done.output) == (1, True)
+    known = "00000000-0000-5000-8000-000000000001"
+    done = CliRunner().invoke(program(["explain"]), ["explain", known])
+    assert (done.exit_code, "there are: none" in done.output) == (1, True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.forensics.merkle import leaf_hash, node_hash, path, root, root_of_path
+from models.forensics.merkle import leaf_hash, levels, node_hash, path, root, root_of_path
 
 # Entries and roots of 1 to 8 of them, from the tests of Google's reference implementation of
 # RFC 6962 (github.com/google/certificate-transparency, merkletree tests, 2013).
@@ -63,10 +63,10 @@ def test_path_when_of_seven_leaves_then_is_that_of_the_rfc() -> None:
     g, h, i = node_hash(a, b), node_hash(c, d), node_hash(e, f)
     k, l_ = node_hash(g, h), node_hash(i, j)
     leaves = [a, b, c, d, e, f, j]
-    assert path(leaves, 0) == [b, h, l_]
-    assert path(leaves, 3) == [c, g, l_]
-    assert path(leaves, 4) == [f, j, k]
-    assert path(leaves, 6) == [i, k]
+    assert path(levels(leaves), 0) == [b, h, l_]
+    assert path(levels(leaves), 3) == [c, g, l_]
+    assert path(levels(leaves), 4) == [f, j, k]
+    assert path(levels(leaves), 6) == [i, k]
     assert root(leaves) == node_hash(k, l_)
 
 
@@ -77,7 +77,7 @@ def test_path_when_followed_then_leads_to_the_root_from_its_leaf_alone(
     """Any leaf of any tree is proved by its path, and by no other leaf, place or length."""
     leaves = [leaf_hash(entry) for entry in entries]
     index = data.draw(st.integers(0, len(leaves) - 1))
-    proof = path(leaves, index)
+    proof = path(levels(leaves), index)
     assert root(leaves) == defined(leaves)
     assert root_of_path(leaves[index], index, len(leaves), proof) == root(leaves)
     other = root_of_path(leaf_hash(b"other"), index, len(leaves), proof)
@@ -92,5 +92,5 @@ def test_path_when_there_is_no_such_leaf_then_refuses(index: int) -> None:
     """A proof of nothing is no proof."""
     leaves = [leaf_hash(entry) for entry in ENTRIES[:3]]
     with pytest.raises(IndexError, match=f"leaf {index} of a tree of 3"):
-        path(leaves, index)
+        path(levels(leaves), index)
     assert root_of_path(leaves[0], index, 3, []) is None

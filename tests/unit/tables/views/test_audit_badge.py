@@ -13,6 +13,7 @@ from streams.audit import NO_HEAD, AuditHead
 from tables.audit_rows import AuditRow
 from tables.stores.audit_key import AuditKey, audit_folder
 from tables.stores.audit_reader import Proof
+from tables.views import audit_badge
 from tables.views.audit_badge import badge_of
 
 _ROW = AuditRow(
@@ -68,9 +69,20 @@ def test_badge_when_kafka_has_other_bytes_then_it_is_not_verified(
     assert (badge.state, "other bytes than Kafka" in badge.detail) == ("not verified", True)
 
 
-def test_badge_when_no_head_is_there_yet_then_it_is_pending(tmp_path: Path) -> None:
-    """The newest minute is not called a fault."""
-    assert badge_of(_ROW, b"{}", None, tmp_path).state == "pending"
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [(119, "about once a minute"), (121, "2 minutes old"), (7_260, "121 minutes")],
+)
+def test_badge_when_no_head_is_there_yet_then_says_so_and_asks_when_it_is_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: int, said: str
+) -> None:
+    """The newest minute is called neither a fault nor proved; an old row without a head is odd."""
+    logged_s = int(_ROW.logged_at.timestamp())
+    monkeypatch.setattr(audit_badge, "wall_ns", lambda: (logged_s + age_s) * 10**9)
+    badge = badge_of(_ROW, b"{}", None, tmp_path)
+    assert badge.state == "no head yet"
+    assert said in badge.detail
+    assert ("audit verify" in badge.detail) is (age_s > 120)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from streams.records import Decision
 from tables.audit_rows import AuditRow
 from tables.stores.audit_reader import AuditReader
-from tables.stores.errors import StoreUnavailable
+from tables.stores.errors import StoreBusy, StoreUnavailable
 from tables.views.auth import Caller
 from tables.views.forensics import ForensicsAnswer, forensics_endpoints
 from tables.views.problems import ProblemError
@@ -95,3 +95,24 @@ async def test_forensics_when_database_or_broker_are_away_then_is_not_ready(
     for told, code in ((StoreUnavailable("away"), "DATABASE_AWAY"), (None, "BROKER_AWAY")):
         with pytest.raises(ProblemError, match=f"503 {code}"):
             await asking(told, log, tmp_path)(1)
+
+
+@pytest.mark.parametrize(
+    ("told", "code", "retry_s"),
+    [
+        (StoreUnavailable("PostgreSQL at db.internal:5432 does not answer"), "DATABASE_AWAY", "5"),
+        (StoreBusy("4 are in use; ask again in a moment"), "DATABASE_BUSY", "2"),
+    ],
+)
+async def test_forensics_when_the_database_gives_nothing_then_says_what_to_do_and_not_where_it_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, told: Exception, code: str, retry_s: str
+) -> None:
+    """Callers learn when to ask again; the address is in the log of whoever runs it."""
+    with pytest.raises(ProblemError) as raised:
+        await asking(told, PlayedLog(), tmp_path)(1)
+    problem = raised.value
+    assert (problem.status, problem.code) == (503, code)
+    assert problem.headers["Retry-After"] == retry_s
+    assert "ask again" in problem.detail
+    assert "db.internal" not in problem.detail
+    assert ("db.internal" in caplog.text) is (code == "DATABASE_AWAY")

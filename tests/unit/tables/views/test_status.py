@@ -164,7 +164,7 @@ async def test_database_when_asked_then_every_state_has_its_reason(
     )
     parts = [await database_part(each) for each in databases]
     assert [part.is_well for part in parts] == [False, True, False, False]
-    reasons = ("none is known here", "answers", "is away", "no answer within")
+    reasons = ("none is known here", "answers", "does not answer", "no answer within")
     assert all(text in part.detail for text, part in zip(reasons, parts, strict=True))
 
 

@@ -4,6 +4,7 @@ The form is MessagePack: an array is ``[dtype, shape, raw little-endian bytes]``
 into a named type only, so bytes from elsewhere can never choose what is constructed.
 """
 
+from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
 import cramjam
@@ -93,7 +94,7 @@ def _to_plain(value: object) -> object:
 
 def _from_plain(kind: Any, plain: Any) -> object:  # noqa: ANN401  mirrors any annotated field type
     if isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields"):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         fields = kind._fields
         if len(plain) != len(fields):
             raise ValueError(f"{len(plain)} fields, expected {len(fields)}")
@@ -108,6 +109,10 @@ def _from_plain(kind: Any, plain: Any) -> object:  # noqa: ANN401  mirrors any a
         return np.frombuffer(array.data, dtype=array.dtype).reshape(array.shape).copy()
     # Named as built in, bytes are not read from base64 text.
     return msgspec.convert(plain, kind, builtin_types=(bytes,))
+
+
+# The kinds are those of the program's own states; to read their annotations takes most of a decode.
+_hints = cache(get_type_hints)
 
 
 def _is_array_type(kind: Any) -> bool:  # noqa: ANN401  any annotated field type

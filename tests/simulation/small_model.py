@@ -170,9 +170,10 @@ def _states(fold: RiskFold) -> dict[bytes, Stamped]:
 
 
 def _copy(fold: RiskFold) -> RiskFold:
-    """Copy a fold with its account; what never changes is shared."""
-    shared = [fold.epochs, fold.latest, *(book.slot for book in fold.portfolios.values())]
-    shared += [book.account.rules for book in fold.portfolios.values()]
+    """Copy a fold with its account; what only a bar would change is shared."""
+    shared: list[object] = [fold.epochs, fold.latest]
+    for book in fold.portfolios.values():
+        shared += [book.slot, book.recent, book.account.rules]
     return copy.deepcopy(fold, {id(one): one for one in shared})
 
 

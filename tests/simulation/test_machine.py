@@ -17,6 +17,9 @@ from tests.simulation.rules import RULES
 from tests.simulation.setting import Draw, setting
 from tests.simulation.story import Story
 
+# Millions of calls, which coverage would trace.
+pytestmark = pytest.mark.no_cover
+
 IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 N_STEPS = 1_000_000 if IS_NIGHTLY else 20_000
 # The seeds of every push; at night they are drawn, and printed.

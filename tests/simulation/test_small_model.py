@@ -8,6 +8,9 @@ import pytest
 
 from tests.simulation.small_model import ENDS, walk
 
+# Millions of calls: to trace each for coverage takes twice as long as the walk itself.
+pytestmark = pytest.mark.no_cover
+
 IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
 

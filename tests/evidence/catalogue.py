@@ -1,5 +1,7 @@
 """All measurements by name."""
 
+from tests.evidence.ab_aa import AB_AA
+from tests.evidence.ab_split import AB_SPLIT
 from tests.evidence.alerts_proof import ALERTS_PROOF
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
@@ -108,6 +110,8 @@ CATALOGUE = {
         MODEL_REBUILD,
         MLFLOW_MIGRATE,
         MLFLOW_WRITERS,
+        AB_AA,
+        AB_SPLIT,
         ALERTS_PROOF,
         METRICS_DANGLING,
         DEPLOY_CHECK,

@@ -6,6 +6,8 @@ who must know what a model set says beside the stages.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from models.arrays import Floats, Indices
 from models.model_set import ModelSet
 from models.prediction import ensemble
@@ -56,6 +58,19 @@ def initial_state(n_symbols: int) -> ChainState:
         window.initial_state(n_symbols),
         controller.initial_state(n_symbols),
     )
+
+
+def no_wish(n_rows: int) -> Wish:
+    """Return what models say that say nothing.
+
+    Examples
+    --------
+    >>> no_wish(1).target_fraction
+    array([nan])
+    """
+    widths = (4, 3, 3)
+    wide = [np.full((n_rows, width), np.nan) for width in widths]
+    return Wish(*wide, *(np.full(n_rows, np.nan) for _ in range(3)))
 
 
 def step(

@@ -56,6 +56,10 @@ PROGRESS_OFFSET = Gauge(
     "Next offset that the stage would read after a restart.",
     ("stage", "partition"),
 )
+CHALLENGER_ERRORS = Counter(
+    "tradewind_challenger_errors_total",
+    "Slices of which a challenger could say nothing because of an error of its own.",
+)
 MODEL_UPDATES = Counter(
     "tradewind_model_updates_total",
     "Updates of models by what became of them.",

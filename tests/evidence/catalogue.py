@@ -47,6 +47,7 @@ from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
+from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.shap_rate import SHAP_RATE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.spill_drain import SPILL_DRAIN
@@ -112,6 +113,7 @@ CATALOGUE = {
         MLFLOW_WRITERS,
         AB_AA,
         AB_SPLIT,
+        SHADOW_INERT,
         ALERTS_PROOF,
         METRICS_DANGLING,
         DEPLOY_CHECK,

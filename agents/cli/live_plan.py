@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from agents.run.workers import free_port
+from streams.errors import SettingsError
 from streams.settings import OFF
 
 # Role -> the field of the plan with the port at which its /metrics is.
@@ -36,7 +37,10 @@ FIXED_PORTS = {
 
 
 class LivePlan(msgspec.Struct):
-    """What a stack runs live: its epochs in order of announcement, and its ports."""
+    """What a stack runs live: its epochs in order of announcement, and its ports.
+
+    ``turned_ns`` is the time of the last transition of a rollout that became an epoch.
+    """
 
     epochs: list[str]
     label: str
@@ -51,6 +55,7 @@ class LivePlan(msgspec.Struct):
     learning: str = OFF
     clock_port: int = 0
     pages_port: int = 0
+    turned_ns: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
@@ -65,8 +70,20 @@ class LivePlan(msgspec.Struct):
                 setattr(self, field, free_port(host))
 
     def keep(self, home: Path) -> None:
-        """Write the plan."""
+        """Write the plan.
+
+        Raises
+        ------
+        SettingsError
+            If a rollout has made an epoch since this plan was read.
+        """
         path = home / "live.json"
+        there = self.of(home)
+        if there is not None and there.turned_ns > self.turned_ns:
+            raise SettingsError(
+                f"a rollout made epoch {len(there.epochs)} of {home.name} at this moment; give the "
+                "command again"
+            )
         partial = path.with_suffix(".partial")
         partial.write_bytes(msgspec.json.encode(self))
         partial.replace(path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import msgspec
+
 from agents.cli.live_plan import LivePlan
 from agents.cli.role_part import RolePart
 from agents.run import keeper
@@ -24,8 +26,14 @@ CLOCK_ID = "live"
 def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     """Return the plan with an epoch of these models and settings, a new one if anything changed.
 
-    It is for the caller to keep.
+    It is for the caller to keep. A rollout goes on with it.
+
+    Raises
+    ------
+    SettingsError
+        If the grid or an account would change, or a rollout of other models runs.
     """
+    plan = LivePlan.of(home)
     artifacts = Artifacts(home / "artifacts")
     metadata = artifacts.load_models(models).metadata
     instruments = instruments_of(settings, tuple(metadata["symbols"]))
@@ -45,13 +53,15 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         pipeline_digest=pipeline_digest(),
     )
     epochs = Epochs(artifacts)
+    if plan is not None:
+        before = epochs.load(plan.epochs[-1]).epoch
+        if before.layout() != epoch.layout():
+            raise SettingsError(
+                "these models or settings change the grid, the universe or an account that is "
+                "live; start them as a stack of their own with --name"
+            )
+        epoch = _with_rollout(epoch, before)
     digest = epochs.put(epoch)
-    plan = LivePlan.of(home)
-    if plan is not None and epochs.load(plan.epochs[-1]).epoch.layout() != epoch.layout():
-        raise SettingsError(
-            "these models or settings change the grid, the universe or an account that is live; "
-            "start them as a stack of their own with --name"
-        )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
         plan = LivePlan([], label, free_port(settings.web_host), free_port(settings.web_host))
@@ -59,6 +69,18 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
     return plan
+
+
+def _with_rollout(epoch: Epoch, before: Epoch) -> Epoch:
+    """Return the epoch with the rollout that runs; it is one of the models that decide."""
+    rollout = before.rollout
+    if rollout is not None and before.models != epoch.models:
+        raise SettingsError(
+            f"rollout {rollout.id} of models {rollout.challenger[:12]} against "
+            f"{before.models[:12]} runs; models {epoch.models[:12]} cannot decide before it is "
+            f"over: tradewind rollout rollback {rollout.id}"
+        )
+    return msgspec.structs.replace(epoch, rollout=rollout)
 
 
 def keeper_of(home: Path) -> RolePart:

@@ -72,9 +72,9 @@ def test_prepare_when_run_again_then_the_clock_announces_the_new_epoch(home: Pat
     """The key stays, so tokens stay good; the clock takes the last epoch of the plan."""
     say(f"--models={MODELS}")
     kid, _ = TokenKeys(home / "auth").signing_key()
-    assert clock._last(home) == (MODELS, 1)
+    assert clock._last(home) == (1, MODELS)
     say()
-    assert clock._last(home) == ("champion's digest", 2)
+    assert clock._last(home) == (2, "champion's digest")
     assert TokenKeys(home / "auth").signing_key()[0] == kid
 
 

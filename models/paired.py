@@ -90,5 +90,5 @@ def radius(
     wide = deviation * np.sqrt(
         2.0 * scaled / (count * count * squared) * np.log(np.sqrt(scaled) / level)
     )
-    found: Floats = np.where(count < 2, np.inf, wide)  # noqa: PLR2004  as above
+    found: Floats = np.where(count < 2, np.inf, wide)  # noqa: PLR2004  a deviation needs two
     return found

@@ -24,7 +24,6 @@ from streams.topics import ROLLOUT_STAGES
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 
-
 # Whatever the plan has last.
 _PLANS = Announced(1, "")
 

@@ -103,3 +103,37 @@ class FeatureFlag(
 
 
 StageRecord = RolloutState | FeatureFlag
+
+
+class StartRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Begin a rollout in shadow; ``challenger`` is the digest of a model set.
+
+    Without ``rollout_id`` it is named after day and challenger. ``dwell_seconds`` is how long each
+    stage lasts at least before it ends by itself; seven days if it is left out.
+    """
+
+    challenger: str
+    rollout_id: str = ""
+    dwell_seconds: float | None = None
+    reason: str = ""
+
+
+class ActOnRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a rollout is to go on, to stand or to go back."""
+
+    reason: str = ""
+
+
+class SetFlag(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a flag is to be on, and why."""
+
+    is_on: bool
+    reason: str = ""
+
+
+class RolloutsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All rollouts, the last one first; ``evidence`` is what the running stage has shown so far."""
+
+    rollouts: list[RolloutState]
+    flags: list[FeatureFlag]
+    evidence: Evidence | None

@@ -87,15 +87,26 @@ class Epochs:
                 name: decode_sessions(self._artifacts.load_json(kept))
                 for name, kept in sorted(epoch.calendars.items())
             }
-            models = self._artifacts.load_models(epoch.models)
-            _check_models(epoch, epoch.models, models)
-            challenger = None
-            if epoch.rollout is not None:
-                challenger = self._artifacts.load_models(epoch.rollout.challenger)
-                _check_models(epoch, epoch.rollout.challenger, challenger)
+            models = self.models_for(epoch, epoch.models)
+            rollout = epoch.rollout
+            challenger = None if rollout is None else self.models_for(epoch, rollout.challenger)
             loaded = LoadedEpoch(digest, epoch, models, sessions, challenger)
             self._loaded[digest] = loaded
         return loaded
+
+    def models_for(self, epoch: Epoch, digest: str) -> ModelSet:
+        """Return models that can decide in an epoch.
+
+        Raises
+        ------
+        ArtifactMissing
+            If they are not here.
+        SettingsError
+            If they were fitted on another feature pipeline.
+        """
+        models = self._artifacts.load_models(digest)
+        _check_models(epoch, digest, models)
+        return models
 
 
 def _check_pipeline(epoch: Epoch) -> None:

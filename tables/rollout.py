@@ -16,8 +16,19 @@ from streams.rollouts import (
     StageRecord,
 )
 from streams.timestamps import format_ns, parse_ns
+from tables.archive import RUN, Rows, RunKey, TableSpec, time_of
 
 _NS_PER_S = 10**9
+_FIGURES = (
+    *("n_bars", "n_decisions", "n_refused", "n_violations"),
+    *("p95_ms", "loss_nats", "earned_fraction"),
+)
+AB_RESULTS = TableSpec(
+    "ab_results",
+    (*RUN, "rollout_id", "transition", "arm"),
+    ("at", "kind", "stage", "state", "decided_by", "reason", "models", *_FIGURES, "evidence"),
+    by_time=False,
+)
 _RECORD = msgspec.json.Decoder(StageRecord)
 _STAGE_AT = {stage.name: place for place, stage in enumerate(STAGES)}
 
@@ -76,6 +87,36 @@ def rollout_of(said: RolloutState) -> Rollout:
             )
             for each in said.transitions
         ),
+    )
+
+
+def result_rows(of: RunKey, said: RolloutState) -> Rows:
+    """Return the transitions of a rollout, one row per arm; unknown numbers are null."""
+    arms = (("champion", said.champion), ("challenger", said.challenger))
+    return Rows(
+        AB_RESULTS,
+        [
+            (*of, said.rollout_id, number, arm, *_result(made, arm, models))
+            for number, made in enumerate(said.transitions)
+            for arm, models in arms
+        ],
+    )
+
+
+def _result(made: RolloutTransition, arm: str, models: str) -> tuple[Any, ...]:
+    evidence = made.evidence
+    step = (
+        time_of(parse_ns(made.timestamp)),
+        *(made.kind, made.stage, made.state, made.by, made.reason, models),
+    )
+    if evidence is None:
+        return (*step, *(None for _ in _FIGURES), None)
+    figures = evidence.champion if arm == "champion" else evidence.challenger
+    return (
+        *step,
+        *(evidence.n_bars, figures.n_decisions, figures.n_refused, figures.n_violations),
+        *(figures.p95_ms, figures.loss, figures.earned_fraction),
+        msgspec.json.encode(evidence).decode(),
     )
 
 

@@ -17,8 +17,9 @@ METRICS_PORTS = {
     "explain": "explain_port",
     "web": "pages_port",
     "learning": "learning_metrics_port",
+    "rollout": "rollout_metrics_port",
 }
-_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port")
+_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port", "rollout_port")
 
 # Ports of roles that something starts which must know them before: a container, a unit, a pod.
 # `tradewind up` takes free ones.
@@ -27,12 +28,14 @@ FIXED_PORTS = {
     "web_port": 8090,
     "api_port": 8091,
     "learning_port": 8092,
+    "rollout_port": 8093,
     "clock_port": 9101,
     "archive_port": 9102,
     "forensics_port": 9103,
     "explain_port": 9104,
     "pages_port": 9105,
     "learning_metrics_port": 9106,
+    "rollout_metrics_port": 9107,
 }
 
 
@@ -55,6 +58,9 @@ class LivePlan(msgspec.Struct):
     learning: str = OFF
     clock_port: int = 0
     pages_port: int = 0
+    rollout_port: int = 0
+    rollout_metrics_port: int = 0
+    rollouts: str = OFF
     turned_ns: int = 0
 
     @classmethod
@@ -62,6 +68,10 @@ class LivePlan(msgspec.Struct):
         """Return the stack's plan, None if nothing was ever started live."""
         path = home / "live.json"
         return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
+
+    def has(self, role: str) -> bool:
+        """Tell whether a role is wanted, where that is a setting."""
+        return {"learning": self.learning, "rollout": self.rollouts}.get(role) != OFF
 
     def complete(self, host: str) -> None:
         """Give a plan of before the ports of roles that have come since."""

@@ -55,7 +55,7 @@ def prepare(
             asyncio.run(declare_live(servers, settings))
             digest = champion(stack, models) if models.startswith(CHAMPION) else models
             plan = planned(home, digest, settings)
-            plan.learning = settings.learning
+            plan.learning, plan.rollouts = settings.learning, settings.rollouts
             for field, port in FIXED_PORTS.items():
                 setattr(plan, field, port)
             TokenKeys(auth_folder(home)).signing_key()

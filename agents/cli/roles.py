@@ -9,9 +9,16 @@ from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.parity import spread
-from agents.run.serving import LEARNING_HOST, pages_options, serving_options
+from agents.run.serving import (
+    LEARNING_HOST,
+    Others,
+    auth_folder,
+    pages_options,
+    serving_options,
+)
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
+from streams.brokers import stack_id
 from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
@@ -94,14 +101,17 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
     pages, api = (f"{settings.scheme}://{host}:{port}" for port in (plan.web_port, plan.api_port))
     artifacts = f"--artifacts={home / 'artifacts'}"
     servers = f"--bootstrap={bootstrap}"
-    learning_url = "" if plan.learning == OFF else f"http://{LEARNING_HOST}:{plan.learning_port}"
+    others = Others(
+        "" if plan.learning == OFF else f"http://{LEARNING_HOST}:{plan.learning_port}",
+        "" if plan.rollouts == OFF else f"{settings.scheme}://{host}:{plan.rollout_port}",
+    )
     worker = (
         "worker",
         servers,
         artifacts,
         f"--data={home / 'tables'}",
         f"--web-port={plan.worker_port}",
-        *serving_options(home, plan.api_port, pages, learning_url),
+        *serving_options(home, plan.api_port, pages, others),
     )
     clock = (
         "clock",
@@ -127,7 +137,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
         f"--metrics-port={plan.pages_port}",
-        *pages_options(home, api, learning_url),
+        *pages_options(home, api, others),
     )
     return [
         RolePart("worker", home, worker, plan.api_port, host, f"{api}/"),
@@ -135,6 +145,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
         _explainer(home, plan, servers, host),
         *([] if plan.learning == OFF else [_learner(home, plan, servers)]),
+        *([] if plan.rollouts == OFF else [_mover(home, plan, servers, host)]),
         RolePart("web", home, web, plan.web_port, host, f"{pages}/"),
     ]
 
@@ -156,6 +167,17 @@ def _learner(home: Path, plan: LivePlan, servers: str) -> RolePart:
         f"--metrics-port={plan.learning_metrics_port}",
     )
     return RolePart("learning", home, arguments, plan.learning_port, LEARNING_HOST)
+
+
+def _mover(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
+    """Return who measures rollouts and moves them."""
+    arguments = (
+        *("worker", "--role=rollout", servers, f"--artifacts={home / 'artifacts'}"),
+        *(f"--data={home / 'rollout'}", f"--web-port={plan.rollout_metrics_port}"),
+        *(f"--api-port={plan.rollout_port}", f"--auth={auth_folder(home)}"),
+        f"--stack={stack_id(home)}",
+    )
+    return RolePart("rollout", home, arguments, plan.rollout_port, host)
 
 
 def _of_sql(

@@ -112,19 +112,26 @@ def _start_roles(
     if history is not None:
         _warm_up(home, servers, plan, history)
     plan.complete(settings.web_host)
-    _set_learning(home, plan, settings.learning)
+    _set_roles(home, plan, settings)
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, settings)]
 
 
-def _set_learning(home: Path, plan: LivePlan, wanted: str) -> None:
-    """Take over whether models learn; a role that is wanted no more, or otherwise, is stopped."""
-    if plan.learning != wanted:
-        for role in _roles(home):
-            if role.name == "learning":
-                role.stop()
-        plan.learning = wanted
+def _set_roles(home: Path, plan: LivePlan, settings: Settings) -> None:
+    """Take over which roles are wanted; one that is no more, or is otherwise, is stopped."""
+    changed = {
+        name
+        for name, had, wanted in (
+            ("learning", plan.learning, settings.learning),
+            ("rollout", plan.rollouts, settings.rollouts),
+        )
+        if had != wanted
+    }
+    for role in _roles(home):
+        if role.name in changed:
+            role.stop()
+    plan.learning, plan.rollouts = settings.learning, settings.rollouts
 
 
 def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:

@@ -60,6 +60,6 @@ class Turning:
             digest = self._epochs.put(wanted)
             self._epochs.load(digest)
         except (ArtifactError, SettingsError) as error:
-            log.error("rollout %s stands, the epoch stays: %s", rollout.id, error)  # noqa: TRY400
+            log.error("rollout %s stands, the epoch stays: %s", rollout.id, error)  # noqa: TRY400  its text says all
             return None
         return digest

@@ -3,15 +3,29 @@
 from collections import deque
 from typing import NamedTuple
 
-MAX_P95_MS = 200.0
-"""Above this the challenger goes."""
 
-MIN_DECISIONS = 200
-MIN_SPAN_NS = 10 * 10**9
-"""The window is the shortest one behind now that has both: one burst of a bar is no window."""
+class LatencyRule(NamedTuple):
+    """What a window must hold, and what its 95th percentile may be.
+
+    Attributes
+    ----------
+    max_p95_ms : float
+        Above this the challenger goes.
+    min_decisions : int
+    min_span_ns : int
+        The window is the shortest one behind now that has both: one burst of a bar is none.
+    """
+
+    max_p95_ms: float = 200.0
+    min_decisions: int = 200
+    min_span_ns: int = 10 * 10**9
+
 
 MOST_DECISIONS = 20_000
 """Held at most; a window that would need more is cut to these."""
+
+
+_DEFAULT = LatencyRule()
 
 
 class Timed(NamedTuple):
@@ -24,6 +38,10 @@ class Timed(NamedTuple):
 class LatencyWindow:
     """The last decisions, as many as the rule needs.
 
+    Parameters
+    ----------
+    rule : LatencyRule
+
     Examples
     --------
     >>> window = LatencyWindow()
@@ -33,7 +51,8 @@ class LatencyWindow:
     (300.0, True)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rule: LatencyRule = _DEFAULT) -> None:
+        self._rule = rule
         self._held: deque[Timed] = deque(maxlen=MOST_DECISIONS)
 
     def add(self, decision: Timed) -> None:
@@ -43,9 +62,9 @@ class LatencyWindow:
             self._held.popleft()
 
     def _is_full(self, without: int = 0) -> bool:
-        if len(self._held) < MIN_DECISIONS + without:
+        if len(self._held) < self._rule.min_decisions + without:
             return False
-        return self._held[-1].sent_ns - self._held[without].sent_ns >= MIN_SPAN_NS
+        return self._held[-1].sent_ns - self._held[without].sent_ns >= self._rule.min_span_ns
 
     def p95_ms(self) -> float | None:
         """Return the 95th percentile (nearest rank); None while there are too few."""
@@ -58,4 +77,4 @@ class LatencyWindow:
     def is_broken(self) -> bool:
         """Whether decisions take longer than is borne."""
         found = self.p95_ms()
-        return found is not None and found > MAX_P95_MS
+        return found is not None and found > self._rule.max_p95_ms

@@ -8,7 +8,7 @@ from tables.stores.audit_reader import AuditReader
 
 
 class Behind(NamedTuple):
-    """A worker's API, the database of the run, the stack's folder, and who updates models.
+    """A worker's API, the database of the run, the stack's folder, who updates and moves models.
 
     Empty where none is; ``tls`` is how to check them.
     """
@@ -17,6 +17,7 @@ class Behind(NamedTuple):
     reader: AuditReader | None = None
     home: Path = Path()
     learning_url: str = ""
+    rollout_url: str = ""
     tls: ssl.SSLContext | None = None
 
 

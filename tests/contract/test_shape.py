@@ -31,6 +31,7 @@ WITHOUT_TEST = {
     "streams/rollouts.py": "records without logic: tests/unit/tables/test_rollout.py",
     "streams/topic_metadata.py": "tests/integration/test_transport.py",
     "streams/questions.py": "records without logic: tests/unit/tables/views/test_openapi.py",
+    "tables/stores/kept_stage.py": "tests/unit/tables/test_rollout_stage.py",
     "tables/stores/artifacts.py": "tests/unit/tables/test_artifacts.py",
     "tables/stores/audit_bundle.py": "tests/unit/tables/test_audit_verifier.py",
     "tables/stores/audit_reader.py": "tests/integration/test_forensics.py",

@@ -7,7 +7,16 @@ from models.rollout.stages import Act, Rollout, start, step
 from streams.epochs import Challenge
 from streams.errors import RecordError
 from streams.rollouts import FeatureFlag
-from tables.rollout import epoch_by, read_stage_record, rollout_of, state_event
+from tables.archive import run_key
+from tables.rollout import (
+    AB_RESULTS,
+    epoch_by,
+    read_stage_record,
+    result_rows,
+    rollout_of,
+    state_event,
+)
+from tables.stores.migrations import migrations
 from tests.builders import epoch
 
 OLD, NEW, OTHER = "0" * 64, "1" * 64, "2" * 64
@@ -94,3 +103,24 @@ def test_epoch_when_a_rollout_goes_on_then_follows_it() -> None:
 def test_epoch_when_others_decide_then_stays() -> None:
     """Who was put in charge by hand is not replaced by a rollout of others."""
     assert epoch_by(epoch(models=OTHER), begun()) is None
+
+
+def test_rows_when_a_rollout_went_on_then_each_arm_has_its_own() -> None:
+    """Two rows a transition; numbers of the evidence where there is one, else null."""
+    of = run_key("s-1", "")
+    table, values = result_rows(of, state_event(advanced(begun())))
+    assert (table, len(values)) == (AB_RESULTS, 4)
+    rows = [dict(zip(table.columns, row, strict=True)) for row in values]
+    assert [(r["transition"], r["arm"], r["models"]) for r in rows] == [
+        (0, "champion", OLD), (0, "challenger", NEW), (1, "champion", OLD), (1, "challenger", NEW),
+    ]  # fmt: skip
+    assert {r["n_bars"] for r in rows[:2]} == {None}
+    assert rows[3]["n_bars"] == 500
+    assert (rows[3]["loss_nats"], rows[3]["decided_by"], rows[3]["stage"]) == (
+        0.69,
+        "automatic",
+        "5%",
+    )
+    assert msgspec.json.decode(rows[3]["evidence"]) == EVIDENCE
+    made = "".join(step.up for step in migrations())
+    assert all(f"    {name} " in made for name in table.columns)

@@ -46,7 +46,9 @@ from tests.evidence.replay_identity import REPLAY_IDENTITY
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
+from tests.evidence.rollback_time import ROLLBACK_TIME
 from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
+from tests.evidence.shadow_correlation import SHADOW_CORRELATION
 from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.shap_rate import SHAP_RATE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
@@ -114,6 +116,8 @@ CATALOGUE = {
         AB_AA,
         AB_SPLIT,
         SHADOW_INERT,
+        SHADOW_CORRELATION,
+        ROLLBACK_TIME,
         ALERTS_PROOF,
         METRICS_DANGLING,
         DEPLOY_CHECK,

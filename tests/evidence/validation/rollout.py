@@ -38,8 +38,8 @@ _DEFINITIONS = """\
 - **Bounds**: asymptotic confidence sequence at {level} (Waudby-Smith et al. 2024, theorem 2.2),
   tightest at the length of the stage; it may be looked at after every bar.
 - **Goes on**: from {bars} bars on, if the loss is shown to be at most {tolerance} higher and is not
-  higher for certain, if less was not earned for certain, if something was decided, the arms have the
-  right sizes, no decision broke its limit, and latency is within its bound.
+  higher for certain, if less was not earned for certain, if something was decided, the arms have
+  the right sizes, no decision broke its limit, and latency is within its bound.
 - **Goes back**: P95 of the last {decisions} decisions, {span} s of them at least, above {p95} ms; a
   decision of the challenger approved for more than allowed; from {harm} bars on, a loss more than
   {worse} higher and higher for certain, or earnings lower by more than {worse} for certain.
@@ -53,12 +53,12 @@ _LIMITS = """\
   evidence says how many there are; the paired comparison of all rows goes on.
 - Arms share one book. What each would have earned by its own fills is not known; targets are
   compared, not fills.
-- The confidence sequence is asymptotic and takes the differences of neighbouring bars as if they did
-  not depend on each other.
+- The confidence sequence is asymptotic and takes the differences of neighbouring bars as if they
+  did not depend on each other.
 - Latency is of both arms together: they run in one stage. An outage can end a rollout.
 - The runs of `ab-aa` are drawn. Real differences have heavier tails.
-- `rollback-time` has role and clock in one process beside an embedded broker, on bars of a second; with
-  bars of a minute the next close is up to a minute away, and it is the first that the champion
+- `rollback-time` has role and clock in one process beside an embedded broker, on bars of a second;
+  with bars of a minute the next close is up to a minute away, and it is the first that the champion
   decides."""
 
 
@@ -101,8 +101,8 @@ def _stages() -> str:
 
 {table(["Stage", "Challenger decides"], rows)}
 
-A stage lasts {DWELL_NS // _DAY_NS} days before it ends by itself; a person may end it before, on the same
-evidence. What was replaced stays for {KEPT_NS // _DAY_NS} days at least."""
+A stage lasts {DWELL_NS // _DAY_NS} days before it ends by itself; a person may end it before, on the
+same evidence. What was replaced stays for {KEPT_NS // _DAY_NS} days at least."""
 
 
 def _alike(result: Result) -> str:
@@ -126,8 +126,8 @@ def _alike(result: Result) -> str:
 {N_RUNS:,} runs of {N_BARS:,} bars, looked at after every bar from the {MIN_BARS}th on, tightest at
 {TIGHTEST_AT:,.0f}: equal arms were called different in {result.value:.1f} % of runs at any look. A
 challenger at the edge, every loss 5 % higher, was let go on in
-{percent(parts["promoted_at_the_edge_fraction"])}. A mean with 1.96 standard errors, looked at as often,
-called {percent(parts["naive_fraction"])} different.
+{percent(parts["promoted_at_the_edge_fraction"])}. A mean with 1.96 standard errors, looked at as
+often, called {percent(parts["naive_fraction"])} different.
 
 {table(header, rows)}"""
 
@@ -163,8 +163,8 @@ def _inert(result: Result) -> str:
 {table(["Records", "Differ in shadow", "Differ in a canary of 25 %"], rows)}
 
 Of {result.n:,} records, byte by byte. The stage prediction took {alone["p50_ms"]:.2f} ms (P95
-{alone["p95_ms"]:.2f}) without a challenger and {beside["p50_ms"]:.2f} ms ({beside["p95_ms"]:.2f}) with one,
-for a slice of {parts["rows_a_slice"]:g} rows."""
+{alone["p95_ms"]:.2f}) without a challenger and {beside["p50_ms"]:.2f} ms ({beside["p95_ms"]:.2f}) with
+one, for a slice of {parts["rows_a_slice"]:g} rows."""
 
 
 def _correlation(result: Result) -> str:
@@ -206,8 +206,8 @@ def _back(result: Result) -> str:
 {table(["Trigger", "Median, s", "Worst, s", "n"], rows)}
 
 From the acknowledged record to the first close that the champion decides again. In
-{parts["clean_hours"]} clean hours of bars of a second {len(parts["ended_in_clean_hours"])} rollouts were
-ended."""
+{parts["clean_hours"]} clean hours of bars of a second {len(parts["ended_in_clean_hours"])} rollouts
+were ended."""
 
 
 if __name__ == "__main__":

@@ -101,8 +101,8 @@ def _stages() -> str:
 
 {table(["Stage", "Challenger decides"], rows)}
 
-A stage lasts {DWELL_NS // _DAY_NS} days before it ends by itself; a person may end it before, on the
-same evidence. What was replaced stays for {KEPT_NS // _DAY_NS} days at least."""
+A stage lasts {DWELL_NS // _DAY_NS} days before it ends by itself; a person may end it before,
+on the same evidence. What was replaced stays for {KEPT_NS // _DAY_NS} days at least."""
 
 
 def _alike(result: Result) -> str:
@@ -163,8 +163,8 @@ def _inert(result: Result) -> str:
 {table(["Records", "Differ in shadow", "Differ in a canary of 25 %"], rows)}
 
 Of {result.n:,} records, byte by byte. The stage prediction took {alone["p50_ms"]:.2f} ms (P95
-{alone["p95_ms"]:.2f}) without a challenger and {beside["p50_ms"]:.2f} ms ({beside["p95_ms"]:.2f}) with
-one, for a slice of {parts["rows_a_slice"]:g} rows."""
+{alone["p95_ms"]:.2f}) without a challenger and {beside["p50_ms"]:.2f} ms
+({beside["p95_ms"]:.2f}) with one, for a slice of {parts["rows_a_slice"]:g} rows."""
 
 
 def _correlation(result: Result) -> str:

@@ -88,7 +88,11 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     if auth is not None:
         stack = stack or stack_id(auth.parent)
         behind = _behind(home, stack, run)._replace(
-            worker_url=api_url, learning_url=learning_url, rollout_url=rollout_url
+            worker_url=api_url,
+            learning_url=learning_url,
+            rollout_url=rollout_url,
+            auth=auth,
+            stack=stack,
         )
         whose = Stack(auth, stack, behind._replace(tls=tls.client))
     _configure_logging()

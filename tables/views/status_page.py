@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from tables.stores.errors import StoreUnavailable
 from tables.views.guard import VIEWER
 from tables.views.health import Health, PartHealth
 from tables.views.pages import Pages
+from tables.views.rollout_section import AskedRollouts
 from tables.views.served_models import ServedModels
 from tables.views.sessions import sees_all
 
@@ -46,6 +47,7 @@ class StatusPage:
     """Serves the page."""
 
     pages: Pages
+    rollouts: AskedRollouts = field(default_factory=AskedRollouts)
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer ``/status``."""
@@ -53,9 +55,10 @@ class StatusPage:
         sets = [each for each in self.pages.memory.models.sets() if viewer.may_see(each.portfolio)]
         behind = self.pages.behind
         own = self._own()
-        worker, database, fitted = await asyncio.gather(
+        worker, database, rollout, fitted = await asyncio.gather(
             worker_parts(behind.worker_url, behind.tls),
             database_part(behind.reader),
+            self.rollouts.section(behind),
             asyncio.to_thread(_fitted, behind.home / "artifacts", sets),
         )
         parts = [*own, *worker, database]
@@ -67,6 +70,7 @@ class StatusPage:
             parts=parts if sees_all(viewer) else [own[0], database],
             sets=sets,
             fitted=fitted,
+            rollout=rollout,
         )
 
     def _own(self) -> list[PartHealth]:

@@ -166,7 +166,7 @@ def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: St
     artifacts = Artifacts(home / "artifacts")
     (first,) = plan_of(home).epochs
     champion = Epochs(artifacts).load(first).models
-    ensemble = champion.ensemble._replace(slope=0.9 * champion.ensemble.slope)
+    ensemble = champion.ensemble._replace(intercept=champion.ensemble.intercept + 0.01)
     challenger = artifacts.put_models(champion._replace(ensemble=ensemble))
     said = live.run("rollout", "start", challenger, "--id=r1", "--reason=a test")
     assert "Rollout r1: running, stage shadow" in said

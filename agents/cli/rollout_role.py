@@ -142,11 +142,11 @@ async def serve(place: Place) -> None:
     lock = FileLock.try_take(place.data / "rollout.lock")
     if lock is None:
         raise SettingsError(f"another process moves the rollouts of {home.name}; end it first")
-    epochs = Epochs(Artifacts(place.artifacts))
-    _serving(home, epochs)  # or say at once that there is nothing to roll out on
-    results = ResultRows(run_key(stack_id(home), place.run))
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(lock)
+        epochs = Epochs(Artifacts(place.artifacts))
+        _serving(home, epochs)  # or say at once that there is nothing to roll out on
+        results = ResultRows(run_key(stack_id(home), place.run))
         producer = AIOKafkaProducer(
             bootstrap_servers=place.bootstrap_servers, enable_idempotence=True
         )

@@ -11,7 +11,7 @@ import numpy as np
 from models.arrays import Floats, Indices
 from models.rollout import comparison
 from models.rollout.assignment import position
-from models.rollout.comparison import MIN_BARS, Bar, Compared, Findings
+from models.rollout.comparison import Bar, Compared, Findings
 from models.rollout.guards import LatencyRule, LatencyWindow, Timed
 from models.rollout.latency import N_BUCKETS, bucket, quantile_ms
 from models.rollout.sample_ratio import SampleRatio, sample_ratio
@@ -71,8 +71,6 @@ class StageFold:
         self._symbols = {symbol: at for at, symbol in enumerate(epoch.symbols())}
         self._portfolios = {each.id for each in epoch.portfolios}
         self._n_partitions = epoch.n_partitions
-        # Always the same within a stage, or the bounds could not be looked at again and again.
-        self._tightest_at = max(MIN_BARS, rollout.dwell_ns / epoch.timeframe_ns)
         self.window = LatencyWindow(rule)
         fresh = Shown(
             rollout.id,
@@ -170,7 +168,7 @@ class StageFold:
 
     def findings(self) -> Findings:
         """Return what the comparison says."""
-        return comparison.findings(self._shown.compared, tightest_at=self._tightest_at)
+        return comparison.findings(self._shown.compared)
 
     def split(self) -> SampleRatio:
         """Return the sizes of the arms."""

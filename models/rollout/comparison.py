@@ -22,6 +22,10 @@ MIN_BARS = 100
 MIN_BARS_OF_HARM = 20
 """Fewer bars end nothing either: a mean of a handful is chance."""
 
+TIGHTEST_AT = 1_000.0
+"""Bars at which the bounds are narrowest. Tuned to a week of seconds, they would be blind for hours
+to a model that is plainly worse; tuned to few, they cost little later."""
+
 TOLERANCE_FRACTION = 0.05
 """The challenger must be shown to lose at most this share more than the champion."""
 
@@ -245,14 +249,14 @@ class Findings(NamedTuple):
         }
 
 
-def findings(state: Compared, *, tightest_at: float) -> Findings:
+def findings(state: Compared, *, tightest_at: float = TIGHTEST_AT) -> Findings:
     """Say what a stage has shown; it may be asked after every bar.
 
     Parameters
     ----------
     state : Compared
     tightest_at : float
-        Bars at which the bounds are narrowest: the length of the stage, and always the same.
+        Bars at which the bounds are narrowest; always the same within a stage.
     """
     n = state.n_bars
     loss = state.loss / n if n else np.full(2, np.nan)

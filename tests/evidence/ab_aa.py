@@ -11,14 +11,13 @@ import numpy as np
 
 from models import paired
 from models.rollout import comparison
-from models.rollout.comparison import MIN_BARS, TOLERANCE_FRACTION, Bar
+from models.rollout.comparison import MIN_BARS, TIGHTEST_AT, TOLERANCE_FRACTION, Bar
 from tests.evidence.measurement import Measurement, Result
 
 N_RUNS, N_BARS, N_SYMBOLS = 1_000, 2_000, 5
 SEED = 4_100
 MOST_FALSE = 0.05
 N_POWER_RUNS = 300
-TIGHTEST_AT = 1_000.0
 NOISE = 0.08
 _NAIVE_Z = 1.96
 _N_FOLDED = 5
@@ -84,7 +83,7 @@ def check_fold(run: Run, seen: Seen) -> float:
         if at < N_BARS:
             close = close * (1.0 + run.returns[at])
         if at >= MIN_BARS:
-            found = comparison.findings(state, tightest_at=TIGHTEST_AT)
+            found = comparison.findings(state)
             place = at - MIN_BARS
             worst = max(
                 worst,

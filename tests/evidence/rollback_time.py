@@ -26,6 +26,7 @@ from agents.clock import Announced
 from agents.rollout import Rollouts
 from agents.run.drive import declare_live
 from agents.topology import Place
+from models.model_set import ModelSet
 from models.rollout.guards import LatencyRule, Timed
 from models.rollout.stages import Act, start
 from streams import topics
@@ -37,7 +38,9 @@ from streams.rollouts import RolloutState
 from streams.settings import Settings
 from tables.epochs import Epochs
 from tables.rollout_stage import StageFold
+from tables.stores.artifacts import Artifacts
 from tables.stores.kept_stage import KeptStage
+from tests.builders import models
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.rollout_worlds import SYMBOLS, Market, document
 
@@ -65,8 +68,7 @@ async def inject(stack: Stack, trigger: str, number: int) -> float:
     name = f"{trigger}-{number}"
     await stack.role.begin(name, stack.market.challenger, "evidence", "", 10**18)
     notice = await _announced(stack, lambda doc: doc is not None)
-    await TRIGGERS[trigger](stack, notice)
-    sent_ns = wall_ns()
+    sent_ns = await TRIGGERS[trigger](stack, notice)
     back = await _announced(stack, lambda doc: doc is None)
     first_ns = back.from_close_ns + stack.epochs.load(back.digest).epoch.timeframe_ns
     return (first_ns - sent_ns) / 1e9
@@ -84,25 +86,28 @@ async def _announced(stack: Stack, is_wanted: Callable[[Any], bool]) -> EpochNot
     raise TimeoutError
 
 
-async def _intents(stack: Stack, notice: EpochNotice, n_bars: int, market: Market) -> None:
-    """Tell bars of the stage, as prediction does."""
+async def _intents(stack: Stack, notice: EpochNotice, n_bars: int, market: Market) -> int:
+    """Tell bars of the stage, as prediction does; give when the last was acknowledged."""
     for bar in range(n_bars):
         slice_ = market.intents(bar, epoch=notice.epoch, epoch_digest=notice.digest, timeframe="1s")
         await stack.producer.send(topics.SHADOW_INTENTS.name, slice_.encode(), partition=0)
     await stack.producer.flush()
+    sent_ns = wall_ns()
     # Decisions count from the first of these bars on, and come by another topic.
     await asyncio.sleep(0.5)
+    return sent_ns
 
 
-async def _slow(stack: Stack, notice: EpochNotice) -> None:
+async def _slow(stack: Stack, notice: EpochNotice) -> int:
     await _intents(stack, notice, 2, stack.market)
     now_ms = wall_ns() // 1_000_000
     for number in range(200):
         sent_ms = now_ms - 60 * (199 - number)
         await _decide(stack, notice, sent_ms, latency_ms=300)
+    return wall_ns()
 
 
-async def _violated(stack: Stack, notice: EpochNotice) -> None:
+async def _violated(stack: Stack, notice: EpochNotice) -> int:
     await _intents(stack, notice, 2, stack.market)
     await _decide(
         stack,
@@ -114,10 +119,11 @@ async def _violated(stack: Stack, notice: EpochNotice) -> None:
         quantity=11,
         allowed_quantity=10,
     )
+    return wall_ns()
 
 
-async def _degraded(stack: Stack, notice: EpochNotice) -> None:
-    await _intents(stack, notice, _BARS_OF_HARM, stack.worse)
+async def _degraded(stack: Stack, notice: EpochNotice) -> int:
+    return await _intents(stack, notice, _BARS_OF_HARM, stack.worse)
 
 
 async def _decide(
@@ -139,11 +145,15 @@ async def _decide(
     )
 
 
-TRIGGERS: dict[str, Callable[[Stack, EpochNotice], Awaitable[None]]] = {
+TRIGGERS: dict[str, Callable[[Stack, EpochNotice], Awaitable[int]]] = {
     "latency": _slow,
     "violation": _violated,
     "degradation": _degraded,
 }
+
+
+def _of_seconds(made: ModelSet) -> ModelSet:
+    return made._replace(metadata={**made.metadata, "timeframe": "1s"})
 
 
 class Nowhere:
@@ -158,8 +168,14 @@ async def injected(home: Path, servers: str) -> dict[str, list[float]]:
     settings = Settings(partitions=1)
     await declare_live(servers, settings)
     market, worse = (Market(home / "artifacts", better) for better in (0.0, -0.35))
+    of_seconds = [
+        Artifacts(home / "artifacts").put_models(_of_seconds(models(seed))) for seed in (1, 2)
+    ]
+    for each in (market, worse):
+        each.champion, each.challenger = of_seconds
     fields = {**msgspec.structs.asdict(market.epochs.load(market.digests[0]).epoch)}
-    live = Epoch(**{**fields, "timeframe": "1s", "clock_id": "live", "lateness_ms": 200})
+    fields |= {"models": market.champion, "timeframe": "1s", "clock_id": "live"}
+    live = Epoch(**{**fields, "lateness_ms": 200})
     epochs = market.epochs
     first = epochs.put(live)
     LivePlan([first], "evidence", 1, 2).keep(home)

@@ -5,9 +5,10 @@ About twenty minutes, most of them waiting for closes.
 
 from models import paired
 from models.rollout import comparison, sample_ratio
+from models.rollout.comparison import MIN_BARS, TIGHTEST_AT
 from models.rollout.guards import LatencyRule
 from models.rollout.stages import DWELL_NS, KEPT_NS, STAGES
-from tests.evidence.ab_aa import AB_AA, MIN_BARS, N_BARS, N_RUNS, TIGHTEST_AT
+from tests.evidence.ab_aa import AB_AA, N_BARS, N_RUNS
 from tests.evidence.ab_split import AB_SPLIT
 from tests.evidence.measurement import Result
 from tests.evidence.rollback_time import ROLLBACK_TIME
@@ -36,7 +37,7 @@ _DEFINITIONS = """\
 - **Side**: what a book without a position would do: buy from a target of {side} of equity on, sell
   from as much below zero, else hold.
 - **Bounds**: asymptotic confidence sequence at {level} (Waudby-Smith et al. 2024, theorem 2.2),
-  tightest at the length of the stage; it may be looked at after every bar.
+  tightest at {tightest:,.0f} bars; it may be looked at after every bar.
 - **Goes on**: from {bars} bars on, if the loss is shown to be at most {tolerance} higher and is not
   higher for certain, if less was not earned for certain, if something was decided, the arms have
   the right sizes, no decision broke its limit, and latency is within its bound.
@@ -74,7 +75,8 @@ def main() -> None:
         _DEFINITIONS.format(
             side=percent(comparison.SIDE_FRACTION),
             level=percent(1.0 - paired.LEVEL, 0),
-            bars=comparison.MIN_BARS,
+            bars=MIN_BARS,
+            tightest=TIGHTEST_AT,
             tolerance=percent(comparison.TOLERANCE_FRACTION, 0),
             decisions=rule.min_decisions,
             span=rule.min_span_ns // 10**9,

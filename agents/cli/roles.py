@@ -78,6 +78,19 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     return plan
 
 
+def while_rolling_out(home: Path) -> Epoch | None:
+    """Return the epoch that decides while a rollout runs; None while none does.
+
+    Whoever asks for the registry's champion goes on with these models then: a stack that starts
+    again must not end a rollout, nor stay down because of one.
+    """
+    plan = LivePlan.of(home)
+    if plan is None:
+        return None
+    epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
+    return None if epoch.rollout is None else epoch
+
+
 def _with_rollout(epoch: Epoch, before: Epoch) -> Epoch:
     """Return the epoch with the rollout that runs; it is one of the models that decide."""
     rollout = before.rollout

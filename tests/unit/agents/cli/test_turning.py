@@ -6,7 +6,7 @@ import pytest
 
 from agents.cli.clock import _last
 from agents.cli.live_plan import LivePlan
-from agents.cli.roles import _with_rollout
+from agents.cli.roles import _with_rollout, while_rolling_out
 from agents.cli.turning import Turning
 from agents.clock import Announced
 from models.rollout.stages import Act, Rollout, start, step
@@ -123,3 +123,12 @@ def test_up_when_a_rollout_runs_then_goes_on_with_the_same_models_only(tmp_path:
     assert _with_rollout(wanted, stack.last()).rollout == stack.last().rollout
     with pytest.raises(SettingsError, match="tradewind rollout rollback r1"):
         _with_rollout(epoch(models=stack.new), stack.last())
+
+
+def test_rolling_out_when_asked_then_is_the_epoch_that_decides(tmp_path: Path) -> None:
+    """Without a rollout there is nothing to go on with, and without a plan as well."""
+    stack = Stack(tmp_path)
+    assert while_rolling_out(tmp_path) is None
+    assert while_rolling_out(tmp_path / "none") is None
+    stack.turning.turn(stack.begun())
+    assert while_rolling_out(tmp_path) == stack.last()

@@ -112,8 +112,8 @@ class ExplainFold:
                 models = self.artifacts.load_models(digest)
             except ArtifactMissing:
                 return None
-            # One epoch follows the other: those of the last one are asked for.
-            self.models = {digest: models}
+            # Those of the last epochs are asked for; in a rollout two decide at a time.
+            self.models = {**dict(list(self.models.items())[-1:]), digest: models}
         return models
 
     def due(self) -> bool:

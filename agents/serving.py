@@ -20,7 +20,7 @@ from tables.stores.cached_row import Whose
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import OF_LEARNING, OF_PAGES, api, elsewhere, worker_endpoints
+from tables.views.api import OF_LEARNING, OF_PAGES, OF_ROLLOUT, api, elsewhere, worker_endpoints
 from tables.views.auth import Callers
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
@@ -50,8 +50,8 @@ class ServingPlace:
         Where features and the counts of callers are shared; empty for this process alone.
     pages_url
         Where what was decided can be asked; empty if nobody answers it.
-    learning_url
-        Where updates of models are run; empty if nobody runs them.
+    learning_url, rollout_url
+        Where updates of models are run and rollouts moved; empty if nobody does.
     is_alone
         Whether no other worker of the run exists: then it may decide while the broker is away for
         as long as that takes.
@@ -68,6 +68,7 @@ class ServingPlace:
     redis_url: str = ""
     pages_url: str = ""
     learning_url: str = ""
+    rollout_url: str = ""
     is_alone: bool = False
     tls: Tls = PLAIN
 
@@ -124,6 +125,7 @@ class Serving(Service):
             *own,
             *elsewhere(OF_PAGES, self._place.pages_url, "the process of the pages"),
             *elsewhere(OF_LEARNING, self._place.learning_url, "the role learning"),
+            *elsewhere(OF_ROLLOUT, self._place.rollout_url, "the role rollout"),
         )
 
     def _answering(self) -> Endpoints:

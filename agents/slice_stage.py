@@ -138,7 +138,7 @@ class SliceFold(Generic[State]):
             return [], slice_
         before = chunk.state
         try:
-            chunk.state, columns = self.spec.step(loaded.models, before, slice_)
+            chunk.state, columns = self.stepped(loaded, before, slice_)
         except (RecordError, ModelError) as error:
             reason = getattr(error, "reason", type(error).__name__)
             letter = self._dead(record, RecordError(reason, str(error)))
@@ -147,6 +147,12 @@ class SliceFold(Generic[State]):
         if self.spec.observe is not None and result.n_rows:
             self.spec.observe(before, chunk.state, result)
         return [], result
+
+    def stepped(
+        self, loaded: LoadedEpoch, state: State, slice_: Slice
+    ) -> tuple[State, Mapping[str, FloatArray]]:
+        """Return the next state of a chunk, and the columns that its slice gets."""
+        return self.spec.step(loaded.models, state, slice_)
 
     def _is_repeated(self, chunk: _Chunk, slice_: Slice, value: bytes) -> bool:
         if chunk.last is None or slice_.key > chunk.last:
@@ -179,14 +185,29 @@ class SliceFold(Generic[State]):
         if stamped is None:
             return _Chunk(initial)
         kept = unpack_state(_Kept, stamped.state)
-        state = unpack_state(self.spec.state_type, kept.state)
+        state = self.unpacked(kept.state, len(chunks[number]))
+        return _Chunk(state, SliceKey(kept.close_ns, kept.rank, kept.chunk), kept.checksum)
+
+    def unpacked(self, packed: bytes, n_symbols: int) -> State:
+        """Return the state of a chunk's snapshot.
+
+        Raises
+        ------
+        StateError
+            If it is another version's.
+        """
+        state = unpack_state(self.spec.state_type, packed)
+        self.check_layout(state, self.spec.initial(n_symbols))
+        return state
+
+    def check_layout(self, state: object, initial: object) -> None:
+        """Refuse a state whose arrays have other types or shapes than a fresh one's."""
         if layout_of(state) != layout_of(initial):
             raise StateError(
-                f"the snapshot of stage {self.spec.name}, partition {self.partition}, chunk "
-                f"{number} is another version's: it holds {layout_of(state)}, expected "
-                f"{layout_of(initial)}; replay the run into fresh topics"
+                f"a snapshot of stage {self.spec.name}, partition {self.partition}, is another "
+                f"version's: it holds {layout_of(state)}, expected {layout_of(initial)}; replay "
+                "the run into fresh topics"
             )
-        return _Chunk(state, SliceKey(kept.close_ns, kept.rank, kept.chunk), kept.checksum)
 
     def _dead(self, record: Record, error: RecordError) -> DeadLetter:
         origin = Origin(record.topic, record.partition, record.offset, key=record.key)

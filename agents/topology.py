@@ -17,7 +17,7 @@ from agents.desk import Stages
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
 from agents.features import FEATURES, FeatureFold
-from agents.prediction import PREDICTION
+from agents.prediction import PREDICTION, PredictionFold
 from agents.regime import REGIME
 from agents.risk import RiskFold
 from agents.serving import ServingPlace, serve
@@ -44,6 +44,15 @@ SLICE_STAGES: tuple[tuple[TopicSpec, SliceSpec[Any]], ...] = (
     (topics.REGIME_PROBABILITIES, WEIGHTS),
     (topics.STRATEGY_WEIGHTS, PREDICTION),
 )
+
+
+def slice_fold(
+    spec: SliceSpec[Any], epochs: Epochs, partition: int, read: Reader
+) -> SliceFold[Any]:
+    """Return the fold of a slice stage; that of the features has longer bars beside in a worker."""
+    kind = PredictionFold if spec is PREDICTION else SliceFold
+    return kind(spec, epochs, partition, read)
+
 
 # Small databases: a state is one record, and there is one database per table and partition.
 _ROCKSDICT = {
@@ -173,7 +182,7 @@ def _add_slices(
     app: faust.App, place: Place, source: TopicSpec, spec: SliceSpec[Any], epochs: Epochs
 ) -> None:
     def new_fold(partition: int, read: Reader) -> Fold:
-        return SliceFold(spec, epochs, partition, read)
+        return slice_fold(spec, epochs, partition, read)
 
     _add(app, place, spec.name, source, new_fold)
 

@@ -53,6 +53,7 @@ _SENT: dict[str, tuple[str, ...]] = {
     topics.EXPLANATIONS.name: ("Explanation",),
     topics.AUDIT_HEADS.name: ("AuditHead",),
     topics.MODEL_UPDATES.name: ("ModelUpdate",),
+    topics.ROLLOUT_STAGES.name: ("RolloutState", "FeatureFlag"),
 }
 _HEADERS = {
     "Decision": {
@@ -131,7 +132,7 @@ def _messages(spec: TopicSpec) -> Iterable[_Said]:
         yield _Said(spec.name, name, is_received=True)
     for name in _SENT.get(spec.name, ()):
         yield _Said(spec.name, name, is_received=False)
-    if "slice" in spec.writers:
+    if not spec.writers.keys().isdisjoint({"slice", "shadow"}):
         yield _Said(spec.name, _SLICE[0], is_received=False, content_type=_SLICE[1])
     if spec.name in _BINARY:
         name, content_type, _ = _BINARY[spec.name]

@@ -182,10 +182,22 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return cash_e16
 
 
+class Challenge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Models that run beside the epoch's, and decide for a share of the portfolios' symbols.
+
+    ``id`` is the rollout's, ``challenger`` the digest of the model set. A share of 0 is shadow.
+    """
+
+    id: str
+    challenger: str
+    share: float = 0.0
+
+
 class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The document of an epoch; its digest is its identity.
 
     ``calendars`` gives the digest of the sessions of each calendar that an instrument names.
+    ``rollout`` is there while a rollout runs.
     """
 
     timeframe: str
@@ -200,6 +212,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pipeline_version: str
     pipeline_digest: str
     calendars: dict[str, str] = {}
+    rollout: Challenge | None = None
 
     @property
     def timeframe_ns(self) -> int:
@@ -220,7 +233,7 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Return what must not change while partitions hold state.
 
         That is the grid, the universe with its lots, and all of a portfolio that its account's
-        state is shaped by; limits, costs and models may change.
+        state is shaped by; limits, costs, models and their rollout may change.
         """
         return (
             self.timeframe,
@@ -244,9 +257,17 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             ),
         )
 
+    def model_sets(self) -> tuple[str, ...]:
+        """Return the digests of all models that may decide, those of the epoch first."""
+        if self.rollout is None or not self.rollout.share:
+            return (self.models,)
+        return (self.models, self.rollout.challenger)
+
     def document(self) -> dict[str, object]:
-        """Return the document as plain JSON values."""
+        """Return the document as plain JSON values; without a rollout it does not name any."""
         plain: dict[str, object] = msgspec.to_builtins(self)
+        if self.rollout is None:
+            del plain["rollout"]
         return plain
 
     def check(self) -> None:
@@ -279,6 +300,22 @@ class Epoch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         for portfolio in self.portfolios:
             _check_universe(portfolio, known)
             _check_numbers(portfolio)
+        _check_challenge(self.rollout, self.models)
+
+
+def _check_challenge(rollout: Challenge | None, models: str) -> None:
+    if rollout is None:
+        return
+    _check_ids("rollout.id", [rollout.id])
+    if rollout.challenger == models:
+        raise SettingsError(
+            f"rollout.challenger was {models[:12]}, the models of the epoch; expected others"
+        )
+    if not 0.0 <= rollout.share < 1.0:
+        raise SettingsError(
+            f"rollout.share was {rollout.share}; expected 0 to below 1: all is an epoch with these "
+            "models"
+        )
 
 
 def _scaled(text: str, scale: int) -> int | None:

@@ -56,6 +56,46 @@ PROGRESS_OFFSET = Gauge(
     "Next offset that the stage would read after a restart.",
     ("stage", "partition"),
 )
+CHALLENGER_ERRORS = Counter(
+    "tradewind_challenger_errors_total",
+    "Slices of which a challenger could say nothing because of an error of its own.",
+)
+ROLLOUT_TRANSITIONS = Counter(
+    "tradewind_rollout_transitions_total",
+    "Steps of rollouts, by kind and by who wanted them.",
+    ("kind", "by"),
+)
+ROLLOUT_RUNNING = Gauge("tradewind_rollout_running", "1 while a rollout is not over.")
+ROLLOUT_SHARE = Gauge("tradewind_rollout_share", "Share that the challenger decides for.")
+ROLLOUT_BARS = Gauge("tradewind_rollout_bars", "Bars of this stage whose outcome is known.")
+ROLLOUT_AGREEMENT = Gauge(
+    "tradewind_rollout_agreement_fraction", "Rows on which both arms wish the same side."
+)
+ROLLOUT_WEIGHT_DISTANCE = Gauge(
+    "tradewind_rollout_weight_distance", "Mean share of the specialists' weights that differs."
+)
+ROLLOUT_SPLIT_ALARM = Gauge(
+    "tradewind_rollout_split_alarm", "1 while the arms have not the sizes that were meant."
+)
+ROLLOUT_LOSS = Gauge(
+    "tradewind_rollout_loss_nats", "Mean log loss of an arm in this stage.", ("arm",)
+)
+ROLLOUT_EARNED = Gauge(
+    "tradewind_rollout_earned_fraction",
+    "Sum of the bars' returns of an arm's long targets, without costs.",
+    ("arm",),
+)
+ROLLOUT_DECISIONS = Gauge(
+    "tradewind_rollout_decisions", "Decisions of an arm in this stage.", ("arm",)
+)
+ROLLOUT_REFUSED = Gauge(
+    "tradewind_rollout_refused_decisions", "Refused decisions of an arm in this stage.", ("arm",)
+)
+ROLLOUT_P95_SECONDS = Gauge(
+    "tradewind_rollout_p95_seconds",
+    "95th percentile of an arm's latency from the due heartbeat on, in this stage.",
+    ("arm",),
+)
 MODEL_UPDATES = Counter(
     "tradewind_model_updates_total",
     "Updates of models by what became of them.",

@@ -54,6 +54,18 @@ class Settings(BaseSettings):
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"
     )
+    rollouts: Literal["off", "on"] = Field(
+        default="off", description="whether a role runs that measures and moves rollouts of models"
+    )
+    rollout_p95_ms: float = Field(
+        default=200.0, gt=0, description="P95 latency above which a rollout goes back"
+    )
+    rollout_window_decisions: int = Field(
+        default=200, ge=20, le=20_000, description="decisions that this P95 is taken over at least"
+    )
+    rollout_window_s: int = Field(
+        default=10, ge=1, le=3_600, description="seconds that these decisions span at least"
+    )
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
 

@@ -18,17 +18,20 @@ regime                  list<float64>[4]        regime: bull, bear, sideways, en
 scores weights          list<float64>[3]        weights: logits and simplex, in regime order
 confidence              float64, NaN            prediction, probability in [0.5, 1]
 target_fraction         float64, NaN            prediction, share of equity, signed
+probability_up          float64, NaN            prediction, on shadow-intents only
+challenger_...          as without it           prediction, on shadow-intents: the challenger's
 ======================= ======================= ============================================
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streams.errors import RecordError
 
@@ -169,6 +172,23 @@ class Slice:
         arrays = [*batch.columns, *(_arrow(values) for values in columns.values())]
         names = [*batch.schema.names, *columns]
         return type(self)(self.meta, pa.RecordBatch.from_arrays(arrays, names=names))
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Return the slice with these columns, in this order."""
+        return type(self)(self.meta, self.batch.select(list(names)))
+
+    def replaced(self, symbols: Iterable[str], columns: Mapping[str, str]) -> Self:
+        """Return the slice with columns' values taken from others in the rows of some symbols.
+
+        ``columns`` is name -> name of the column whose value is put there.
+        """
+        wanted = pa.array(sorted(symbols), pa.utf8())
+        mask = pc.is_in(self.batch.column("symbol"), value_set=wanted)
+        batch = self.batch
+        for name, source in columns.items():
+            values = pc.if_else(mask, batch.column(source), batch.column(name))
+            batch = batch.set_column(batch.schema.get_field_index(name), name, values)
+        return type(self)(self.meta, batch)
 
     def voided(self, reason: str) -> Self:
         """Return the slice of the same key without rows, so that nothing downstream waits."""

@@ -179,6 +179,25 @@ MODEL_UPDATES = TopicSpec(
     7 * 365 * _DAY_MS,
     {"model-update": "learning"},
 )
+# Twice a slice's weights and one record a bar, while a rollout runs: 150 bytes a row. Kept over a
+# weekend in which who compares them is away.
+SHADOW_INTENTS = TopicSpec(
+    "shadow-intents",
+    "partition",
+    "slice: what champion and challenger wish for each row",
+    _WEEKEND_MS,
+    {"shadow": "prediction"},
+)
+# A state by id: how each rollout stands, and the flags. The newest of each is kept for ever, so the
+# time says nothing; it is there because every topic has one.
+ROLLOUT_STAGES = TopicSpec(
+    "rollout-stages",
+    "id of the rollout, or `flag:` and its name",
+    "JSON: a rollout's stage with all its transitions and their evidence, or a flag",
+    7 * 365 * _DAY_MS,
+    {"rollout": "rollout", "flag": "rollout"},
+    {"cleanup.policy": "compact", "min.compaction.lag.ms": str(_DAY_MS)},
+)
 DEAD_LETTERS = TopicSpec(
     "dead-letters",
     "origin as topic:partition:offset:index",
@@ -202,6 +221,8 @@ CATALOGUE = (
     EXPLANATIONS,
     AUDIT_HEADS,
     MODEL_UPDATES,
+    SHADOW_INTENTS,
+    ROLLOUT_STAGES,
     DEAD_LETTERS,
 )
 

@@ -42,7 +42,10 @@ _NOTHING_OK = RiskChecks(position_limit_ok=False, concentration_ok=False, correl
 
 
 class Slot(NamedTuple):
-    """What all decisions of one portfolio and bar share."""
+    """What all decisions of one portfolio and bar share.
+
+    ``challenged`` are the symbols for which the models ``challenger`` decide.
+    """
 
     portfolio: Portfolio
     timeframe: str
@@ -50,6 +53,14 @@ class Slot(NamedTuple):
     epoch: int
     digests: Digests
     lot_sizes: dict[str, int]
+    challenger: str = ""
+    challenged: frozenset[str] = frozenset()
+
+    def digests_of(self, symbol: str) -> Digests:
+        """Return the digests of a symbol's decision, with the models that decided for it."""
+        if symbol not in self.challenged:
+            return self.digests
+        return msgspec.structs.replace(self.digests, models=self.challenger)
 
     def quantity(self, symbol: str, lots: int) -> int | float:
         """Return lots as units of the instrument: whole where they are, else with 8 decimals."""
@@ -116,7 +127,7 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         risk_checks=_checks(verdict),
         note=verdict.note,
         epoch=slot.epoch,
-        digests=slot.digests,
+        digests=slot.digests_of(row.symbol),
     )
 
 
@@ -220,7 +231,7 @@ def void_event(slot: Slot, symbol: str, reason: str) -> Decision:
         risk_checks=_NOTHING_OK,
         note="INPUT_VOID",
         epoch=slot.epoch,
-        digests=slot.digests,
+        digests=slot.digests_of(symbol),
     )
 
 

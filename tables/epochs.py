@@ -10,6 +10,7 @@ import msgspec
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from models.model_set import ModelSet
 from models.risk.sessions import Sessions
+from models.rollout.assignment import challenged
 from streams.epochs import Epoch
 from streams.errors import RecordError, SettingsError
 from tables.calendars import decode_sessions
@@ -19,12 +20,29 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class LoadedEpoch(NamedTuple):
-    """An epoch ready to decide with; ``sessions`` are by name of the calendar."""
+    """An epoch ready to decide with; ``sessions`` are by name of the calendar.
+
+    ``challenger`` are the models that a rollout runs beside the epoch's; None without one.
+    """
 
     digest: str
     epoch: Epoch
     models: ModelSet
     sessions: Mapping[str, Sessions] = MappingProxyType({})
+    challenger: ModelSet | None = None
+
+    def challenged(self, portfolio: str) -> frozenset[str]:
+        """Return the symbols of a portfolio for which the challenger decides."""
+        rollout = self.epoch.rollout
+        if rollout is None or not rollout.share:
+            return frozenset()
+        return challenged(rollout.id, portfolio, self.epoch.symbols(), rollout.share)
+
+    def models_of(self, portfolio: str, symbol: str) -> ModelSet:
+        """Return the models that decide for a symbol of a portfolio."""
+        if self.challenger is not None and symbol in self.challenged(portfolio):
+            return self.challenger
+        return self.models
 
 
 class Epochs:
@@ -69,11 +87,26 @@ class Epochs:
                 name: decode_sessions(self._artifacts.load_json(kept))
                 for name, kept in sorted(epoch.calendars.items())
             }
-            models = self._artifacts.load_models(epoch.models)
-            _check_models(epoch, models)
-            loaded = LoadedEpoch(digest, epoch, models, sessions)
+            models = self.models_for(epoch, epoch.models)
+            rollout = epoch.rollout
+            challenger = None if rollout is None else self.models_for(epoch, rollout.challenger)
+            loaded = LoadedEpoch(digest, epoch, models, sessions, challenger)
             self._loaded[digest] = loaded
         return loaded
+
+    def models_for(self, epoch: Epoch, digest: str) -> ModelSet:
+        """Return models that can decide in an epoch.
+
+        Raises
+        ------
+        ArtifactMissing
+            If they are not here.
+        SettingsError
+            If they were fitted on another feature pipeline.
+        """
+        models = self._artifacts.load_models(digest)
+        _check_models(epoch, digest, models)
+        return models
 
 
 def _check_pipeline(epoch: Epoch) -> None:
@@ -87,11 +120,11 @@ def _check_pipeline(epoch: Epoch) -> None:
         )
 
 
-def _check_models(epoch: Epoch, models: ModelSet) -> None:
+def _check_models(epoch: Epoch, digest: str, models: ModelSet) -> None:
     found = str(models.metadata.get("pipeline_digest"))
     if found != epoch.pipeline_digest:
         raise SettingsError(
-            f"models {epoch.models[:12]} were fitted on features of pipeline {found[:12]}; this "
+            f"models {digest[:12]} were fitted on features of pipeline {found[:12]}; this "
             f"program computes {epoch.pipeline_digest[:12]}: train again, or deploy the version "
             "that fits"
         )

@@ -78,7 +78,9 @@ def _slot(loaded: LoadedEpoch, portfolio: Portfolio, limits: RiskLimits) -> Slot
         universe=hashlib.sha256(_JSON.encode(epoch.symbols())).hexdigest(),
     )
     lot_sizes = {instrument.id: instrument.lot_size_e8() for instrument in epoch.instruments}
-    return Slot(portfolio, epoch.timeframe, 0, 0, digests, lot_sizes)
+    challenged = loaded.challenged(portfolio.id)
+    challenger = epoch.rollout.challenger if epoch.rollout and challenged else ""
+    return Slot(portfolio, epoch.timeframe, 0, 0, digests, lot_sizes, challenger, challenged)
 
 
 def limits_digest(limits: RiskLimits) -> str:

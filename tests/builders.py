@@ -128,14 +128,25 @@ def epoch(symbols: Iterable[str] = ("AAA", "BBB"), **changes: Any) -> Epoch:  # 
     return Epoch(**(fields | changes))
 
 
-def epochs_in(root: Path, *documents: Epoch) -> tuple[Epochs, tuple[str, ...]]:
-    """Keep epochs and the models they name; return them with their digests."""
+def epochs_in(
+    root: Path, *documents: Epoch, challenger: ModelSet | None = None
+) -> tuple[Epochs, tuple[str, ...]]:
+    """Keep epochs and the models they name; return them with their digests.
+
+    A rollout's challenger is the one that is given, by default another draw of models.
+    """
     artifacts = Artifacts(root)
     epochs = Epochs(artifacts)
     digest = artifacts.put_models(models())
-    return epochs, tuple(
-        epochs.put(Epoch(**{**_fields(document), "models": digest})) for document in documents
-    )
+    other = artifacts.put_models(models(2) if challenger is None else challenger)
+
+    def named(document: Epoch) -> Epoch:
+        rollout = document.rollout
+        if rollout is not None:
+            rollout = msgspec.structs.replace(rollout, challenger=other)
+        return Epoch(**{**_fields(document), "models": digest, "rollout": rollout})
+
+    return epochs, tuple(epochs.put(named(document)) for document in documents)
 
 
 def _fields(document: Epoch) -> dict[str, Any]:

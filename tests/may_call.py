@@ -45,6 +45,13 @@ MAY: dict[Deed, frozenset[str]] = {
     Deed("POST", "/api/v1/models/online-update"): _ADMIN,
     Deed("GET", "/api/v1/models/online-update/{job_id}"): _ADMIN,
     Deed("POST", "/api/v1/models/online-update/{job_id}/cancel"): _ADMIN,
+    Deed("GET", "/api/v1/rollouts"): _KNOWN,
+    Deed("POST", "/api/v1/rollouts"): _ADMIN,
+    Deed("POST", "/api/v1/rollouts/{rollout_id}/advance"): _ADMIN,
+    Deed("POST", "/api/v1/rollouts/{rollout_id}/hold"): _ADMIN,
+    Deed("POST", "/api/v1/rollouts/{rollout_id}/resume"): _ADMIN,
+    Deed("POST", "/api/v1/rollouts/{rollout_id}/rollback"): _ADMIN,
+    Deed("POST", "/api/v1/rollouts/flags/{flag}"): _ADMIN,
 }
 
 REFUSED = frozenset({401, 403})

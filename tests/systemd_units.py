@@ -67,7 +67,7 @@ def unit_faults(folder: Path = UNITS) -> list[str]:
     missing = set(METRICS_PORTS) - set(found)
     faults += [f"unit {name}: there is none" for name in sorted(missing)]
     target = " ".join(read(folder / "tradewind.target")["Wants"]).split()
-    for name in sorted(set(METRICS_PORTS) - {"learning"}):
+    for name in sorted(set(METRICS_PORTS) - {"learning", "rollout"}):
         if f"tradewind-{name}.service" not in target:
             faults.append(f"unit {name}: the target does not want it")
     return faults

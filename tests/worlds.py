@@ -9,8 +9,9 @@ from agents.features import FEATURES
 from agents.prediction import PREDICTION
 from agents.regime import REGIME
 from agents.risk import RiskFold
-from agents.slice_stage import SliceFold, SliceSpec
+from agents.slice_stage import SliceSpec
 from agents.stage import Fold, Output, Reader
+from agents.topology import slice_fold
 from agents.weights import WEIGHTS
 from streams.dead_letters import DeadLetter
 from streams.epochs import Epoch
@@ -96,10 +97,12 @@ class Chain:
         Directory of the artefacts.
     document
         The epoch.
+    later
+        Epochs that can be announced after it; ``later`` has their digests.
     """
 
-    def __init__(self, root: Path, document: Epoch) -> None:
-        self.epochs, (self.digest,) = epochs_in(root, document)
+    def __init__(self, root: Path, document: Epoch, *later: Epoch) -> None:
+        self.epochs, (self.digest, *self.later) = epochs_in(root, document, *later)
         self.n_partitions = document.n_partitions
         self.letters: list[DeadLetter] = []
         self.published: list[Output] = []
@@ -117,7 +120,7 @@ class Chain:
 
     def _slices(self) -> Iterator[Any]:
         for spec in SPECS:
-            yield lambda partition, read, spec=spec: SliceFold(spec, self.epochs, partition, read)
+            yield lambda partition, read, spec=spec: slice_fold(spec, self.epochs, partition, read)
 
     def _risk(self, _partition: int, read: Reader) -> Fold:
         return RiskFold(self.epochs, read)

@@ -24,6 +24,7 @@ MODULES = (
     "archive",
     "forensics",
     "learning",
+    "rollout",
     "audit",
     "web",
     "risk",

@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import start_http_server
 
 from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
-from agents.clock import run_clock
+from agents.cli.turning import Turning
+from agents.clock import Announced, follow, run_clock
 from agents.topology import prefix_of
 from streams.brokers.locks import FileLock
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.replay import Clock, ticks_topic
+from streams.topics import ROLLOUT_STAGES
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
+
+# Whatever the plan has last.
+_PLANS = Announced(1, "")
 
 
 def register(app: typer.Typer) -> None:
@@ -41,10 +46,12 @@ def clock(
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Move the time of a run along with the wall clock until told to stop."""
+    home = artifacts.parent
     with spoken_errors():
         host = Settings.read().web_host
-        if not epoch:
-            epoch, number = _last(artifacts.parent)
+        begun = Announced(number, epoch)
+        if not run:
+            begun = _last(home, begun)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
     lock = FileLock.try_take(artifacts / f"clock-{run or 'live'}.lock")
@@ -58,36 +65,65 @@ def clock(
     with lock, contextlib.suppress(asyncio.CancelledError):
         if metrics_port:
             start_http_server(metrics_port, host)
-        asyncio.run(_main(bootstrap, Epochs(Artifacts(artifacts)), epoch, number, run))
+        turning = None if run else Turning(home, Epochs(Artifacts(artifacts)))
+        asyncio.run(_main(bootstrap, Epochs(Artifacts(artifacts)), begun, run, turning))
 
 
-def _last(home: Path) -> tuple[str, int]:
-    """Return the epoch that the stack goes live with, and its number.
+def _last(home: Path, asked: Announced = _PLANS) -> Announced:
+    """Return the epoch that a stack decides by: its plan's, unless a later one is asked for.
+
+    A rollout may have gone on since the process that asks was set up.
 
     Raises
     ------
     SettingsError
-        If the stack was never made ready to go live.
+        If none is given and the stack was never made ready to go live.
     """
     plan = LivePlan.of(home)
     if plan is None:
+        if asked.digest:
+            return asked
         raise SettingsError(
             f"no --epoch was given, and {home} has no plan of a live stack; make one: "
             "tradewind prepare --models DIGEST"
         )
-    return plan.epochs[-1], len(plan.epochs)
+    if asked.digest and asked.number >= len(plan.epochs):
+        return asked
+    return Announced(len(plan.epochs), plan.epochs[-1])
 
 
-async def _main(bootstrap: str, epochs: Epochs, digest: str, number: int, run: str) -> None:
+async def _main(
+    bootstrap: str, epochs: Epochs, begun: Announced, run: str, turning: Turning | None
+) -> None:
     loop = asyncio.get_running_loop()
     me = asyncio.current_task()
     if me is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)
-    epoch = epochs.load(digest).epoch
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
-    await producer.start()
-    try:
+    epoch = epochs.load(begun.digest).epoch
+    async with contextlib.AsyncExitStack() as stack:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
         source = Clock(producer, ticks_topic(prefix_of(run)), epoch.n_partitions, epoch.clock_id)
-        await run_clock(source, epoch, number=number, digest=digest)
-    finally:
-        await producer.stop()
+        changes: asyncio.Queue[Announced] = asyncio.Queue()
+        async with asyncio.TaskGroup() as tasks:
+            if turning is not None:
+                consumer = await _stages(bootstrap, stack)
+                tasks.create_task(follow(consumer, turning.turn, changes))
+            beating = run_clock(
+                source, epoch, number=begun.number, digest=begun.digest, changes=changes
+            )
+            tasks.create_task(beating)
+
+
+async def _stages(bootstrap: str, stack: contextlib.AsyncExitStack) -> AIOKafkaConsumer:
+    """Read ``rollout-stages`` from its beginning: it is compacted, and what was done is known."""
+    consumer = AIOKafkaConsumer(
+        ROLLOUT_STAGES.name,
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    stack.push_async_callback(consumer.stop)
+    return consumer

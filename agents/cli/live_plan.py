@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from agents.run.workers import free_port
+from streams.errors import SettingsError
 from streams.settings import OFF
 
 # Role -> the field of the plan with the port at which its /metrics is.
@@ -16,8 +17,9 @@ METRICS_PORTS = {
     "explain": "explain_port",
     "web": "pages_port",
     "learning": "learning_metrics_port",
+    "rollout": "rollout_metrics_port",
 }
-_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port")
+_LATER_PORTS = (*METRICS_PORTS.values(), "api_port", "learning_port", "rollout_port")
 
 # Ports of roles that something starts which must know them before: a container, a unit, a pod.
 # `tradewind up` takes free ones.
@@ -26,17 +28,22 @@ FIXED_PORTS = {
     "web_port": 8090,
     "api_port": 8091,
     "learning_port": 8092,
+    "rollout_port": 8093,
     "clock_port": 9101,
     "archive_port": 9102,
     "forensics_port": 9103,
     "explain_port": 9104,
     "pages_port": 9105,
     "learning_metrics_port": 9106,
+    "rollout_metrics_port": 9107,
 }
 
 
 class LivePlan(msgspec.Struct):
-    """What a stack runs live: its epochs in order of announcement, and its ports."""
+    """What a stack runs live: its epochs in order of announcement, and its ports.
+
+    ``turned_ns`` is the time of the last transition of a rollout that became an epoch.
+    """
 
     epochs: list[str]
     label: str
@@ -51,12 +58,20 @@ class LivePlan(msgspec.Struct):
     learning: str = OFF
     clock_port: int = 0
     pages_port: int = 0
+    rollout_port: int = 0
+    rollout_metrics_port: int = 0
+    rollouts: str = OFF
+    turned_ns: int = 0
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":
         """Return the stack's plan, None if nothing was ever started live."""
         path = home / "live.json"
         return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
+
+    def has(self, role: str) -> bool:
+        """Tell whether a role is wanted, where that is a setting."""
+        return {"learning": self.learning, "rollout": self.rollouts}.get(role) != OFF
 
     def complete(self, host: str) -> None:
         """Give a plan of before the ports of roles that have come since."""
@@ -65,8 +80,20 @@ class LivePlan(msgspec.Struct):
                 setattr(self, field, free_port(host))
 
     def keep(self, home: Path) -> None:
-        """Write the plan."""
+        """Write the plan.
+
+        Raises
+        ------
+        SettingsError
+            If a rollout has made an epoch since this plan was read.
+        """
         path = home / "live.json"
+        there = self.of(home)
+        if there is not None and there.turned_ns > self.turned_ns:
+            raise SettingsError(
+                f"a rollout made epoch {len(there.epochs)} of {home.name} at this moment; give the "
+                "command again"
+            )
         partial = path.with_suffix(".partial")
         partial.write_bytes(msgspec.json.encode(self))
         partial.replace(path)

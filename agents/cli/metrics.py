@@ -11,7 +11,7 @@ from agents.cli.live_plan import METRICS_PORTS, LivePlan
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
-from streams.settings import OFF, Settings
+from streams.settings import Settings
 from tables.stores.servers.postgres import is_usable
 
 _Write = Annotated[
@@ -62,5 +62,5 @@ def _targets(home: Path, plan: LivePlan, host: str) -> list[dict[str, object]]:
             "labels": {"job": "tradewind", "role": role, "stack": stack_id(home)},
         }
         for role, field in METRICS_PORTS.items()
-        if (has_sql or role not in _OF_SQL) and (role != "learning" or plan.learning != OFF)
+        if (has_sql or role not in _OF_SQL) and plan.has(role)
     ]

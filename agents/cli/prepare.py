@@ -13,7 +13,7 @@ from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, servers_of
 from agents.cli.live_plan import FIXED_PORTS
 from agents.cli.models import champion
-from agents.cli.roles import planned
+from agents.cli.roles import planned, while_rolling_out
 from agents.cli.spoken import spoken_errors
 from agents.run.drive import declare_live
 from agents.run.parity import remarks
@@ -53,9 +53,13 @@ def prepare(
             if is_usable(home):
                 asyncio.run(bring_up_to_date(server_of(home)))
             asyncio.run(declare_live(servers, settings))
-            digest = champion(stack, models) if models.startswith(CHAMPION) else models
+            rolling = while_rolling_out(home) if models.startswith(CHAMPION) else None
+            if rolling is not None:
+                digest = rolling.models
+            else:
+                digest = champion(stack, models) if models.startswith(CHAMPION) else models
             plan = planned(home, digest, settings)
-            plan.learning = settings.learning
+            plan.learning, plan.rollouts = settings.learning, settings.rollouts
             for field, port in FIXED_PORTS.items():
                 setattr(plan, field, port)
             TokenKeys(auth_folder(home)).signing_key()

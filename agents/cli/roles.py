@@ -2,14 +2,23 @@
 
 from pathlib import Path
 
+import msgspec
+
 from agents.cli.live_plan import LivePlan
 from agents.cli.role_part import RolePart
 from agents.run import keeper
 from agents.run.calendars import calendars_of, live_stretch
 from agents.run.parity import spread
-from agents.run.serving import LEARNING_HOST, pages_options, serving_options
+from agents.run.serving import (
+    LEARNING_HOST,
+    Others,
+    auth_folder,
+    pages_options,
+    serving_options,
+)
 from agents.run.workers import free_port
 from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
+from streams.brokers import stack_id
 from streams.clock import wall_ns
 from streams.epochs import Epoch
 from streams.errors import SettingsError
@@ -24,8 +33,14 @@ CLOCK_ID = "live"
 def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     """Return the plan with an epoch of these models and settings, a new one if anything changed.
 
-    It is for the caller to keep.
+    It is for the caller to keep. A rollout goes on with it.
+
+    Raises
+    ------
+    SettingsError
+        If the grid or an account would change, or a rollout of other models runs.
     """
+    plan = LivePlan.of(home)
     artifacts = Artifacts(home / "artifacts")
     metadata = artifacts.load_models(models).metadata
     instruments = instruments_of(settings, tuple(metadata["symbols"]))
@@ -45,13 +60,15 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
         pipeline_digest=pipeline_digest(),
     )
     epochs = Epochs(artifacts)
+    if plan is not None:
+        before = epochs.load(plan.epochs[-1]).epoch
+        if before.layout() != epoch.layout():
+            raise SettingsError(
+                "these models or settings change the grid, the universe or an account that is "
+                "live; start them as a stack of their own with --name"
+            )
+        epoch = _with_rollout(epoch, before)
     digest = epochs.put(epoch)
-    plan = LivePlan.of(home)
-    if plan is not None and epochs.load(plan.epochs[-1]).epoch.layout() != epoch.layout():
-        raise SettingsError(
-            "these models or settings change the grid, the universe or an account that is live; "
-            "start them as a stack of their own with --name"
-        )
     if plan is None:
         label = f"live, bars of {epoch.timeframe}"
         plan = LivePlan([], label, free_port(settings.web_host), free_port(settings.web_host))
@@ -59,6 +76,31 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     if digest not in plan.epochs[-1:]:
         plan.epochs.append(digest)
     return plan
+
+
+def while_rolling_out(home: Path) -> Epoch | None:
+    """Return the epoch that decides while a rollout runs; None while none does.
+
+    Whoever asks for the registry's champion goes on with these models then: a stack that starts
+    again must not end a rollout, nor stay down because of one.
+    """
+    plan = LivePlan.of(home)
+    if plan is None:
+        return None
+    epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
+    return None if epoch.rollout is None else epoch
+
+
+def _with_rollout(epoch: Epoch, before: Epoch) -> Epoch:
+    """Return the epoch with the rollout that runs; it is one of the models that decide."""
+    rollout = before.rollout
+    if rollout is not None and before.models != epoch.models:
+        raise SettingsError(
+            f"rollout {rollout.id} of models {rollout.challenger[:12]} against "
+            f"{before.models[:12]} runs; models {epoch.models[:12]} cannot decide before it is "
+            f"over: tradewind rollout rollback {rollout.id}"
+        )
+    return msgspec.structs.replace(epoch, rollout=rollout)
 
 
 def keeper_of(home: Path) -> RolePart:
@@ -72,14 +114,17 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
     pages, api = (f"{settings.scheme}://{host}:{port}" for port in (plan.web_port, plan.api_port))
     artifacts = f"--artifacts={home / 'artifacts'}"
     servers = f"--bootstrap={bootstrap}"
-    learning_url = "" if plan.learning == OFF else f"http://{LEARNING_HOST}:{plan.learning_port}"
+    others = Others(
+        "" if plan.learning == OFF else f"http://{LEARNING_HOST}:{plan.learning_port}",
+        "" if plan.rollouts == OFF else f"{settings.scheme}://{host}:{plan.rollout_port}",
+    )
     worker = (
         "worker",
         servers,
         artifacts,
         f"--data={home / 'tables'}",
         f"--web-port={plan.worker_port}",
-        *serving_options(home, plan.api_port, pages, learning_url),
+        *serving_options(home, plan.api_port, pages, others),
     )
     clock = (
         "clock",
@@ -105,7 +150,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         f"--stats-url=http://{host}:{plan.worker_port}/",
         f"--host={host}",
         f"--metrics-port={plan.pages_port}",
-        *pages_options(home, api, learning_url),
+        *pages_options(home, api, others),
     )
     return [
         RolePart("worker", home, worker, plan.api_port, host, f"{api}/"),
@@ -113,6 +158,7 @@ def roles_of(home: Path, plan: LivePlan, bootstrap: str, settings: Settings) -> 
         *(_of_sql(home, plan, host, archive, forensics) if is_usable(home) else []),
         _explainer(home, plan, servers, host),
         *([] if plan.learning == OFF else [_learner(home, plan, servers)]),
+        *([] if plan.rollouts == OFF else [_mover(home, plan, servers, host)]),
         RolePart("web", home, web, plan.web_port, host, f"{pages}/"),
     ]
 
@@ -134,6 +180,17 @@ def _learner(home: Path, plan: LivePlan, servers: str) -> RolePart:
         f"--metrics-port={plan.learning_metrics_port}",
     )
     return RolePart("learning", home, arguments, plan.learning_port, LEARNING_HOST)
+
+
+def _mover(home: Path, plan: LivePlan, servers: str, host: str) -> RolePart:
+    """Return who measures rollouts and moves them."""
+    arguments = (
+        *("worker", "--role=rollout", servers, f"--artifacts={home / 'artifacts'}"),
+        *(f"--data={home / 'rollout'}", f"--web-port={plan.rollout_metrics_port}"),
+        *(f"--api-port={plan.rollout_port}", f"--auth={auth_folder(home)}"),
+        f"--stack={stack_id(home)}",
+    )
+    return RolePart("rollout", home, arguments, plan.rollout_port, host)
 
 
 def _of_sql(

@@ -18,7 +18,7 @@ from agents.cli.live_plan import LivePlan
 from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
-from agents.cli.roles import keeper_of, planned, roles_of
+from agents.cli.roles import keeper_of, planned, roles_of, while_rolling_out
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
@@ -114,7 +114,7 @@ def _start_roles(
     if history is not None and (before is not None or models is None):
         raise SettingsError(_NO_HISTORY)
     if models is not None:
-        digest = _champion_or_last(name, models, plan) if models.startswith(CHAMPION) else models
+        digest = _digest_of(name, models, plan) if models.startswith(CHAMPION) else models
         plan = planned(home, digest, Settings.read())
         for told in remarks(_epoch_of(home, plan)):
             typer.secho(told, fg=typer.colors.YELLOW)
@@ -126,19 +126,39 @@ def _start_roles(
     if history is not None:
         _warm_up(home, servers, plan, history)
     plan.complete(settings.web_host)
-    _set_learning(home, plan, settings.learning)
+    _set_roles(home, plan, settings)
     # Only now: until its history is sent whole, a stack has not been live.
     plan.keep(home)
     return [role.start() for role in roles_of(home, plan, servers, settings)]
 
 
-def _set_learning(home: Path, plan: LivePlan, wanted: str) -> None:
-    """Take over whether models learn; a role that is wanted no more, or otherwise, is stopped."""
-    if plan.learning != wanted:
-        for role in _roles(home):
-            if role.name == "learning":
-                role.stop()
-        plan.learning = wanted
+def _set_roles(home: Path, plan: LivePlan, settings: Settings) -> None:
+    """Take over which roles are wanted; one that is no more, or is otherwise, is stopped."""
+    changed = {
+        name
+        for name, had, wanted in (
+            ("learning", plan.learning, settings.learning),
+            ("rollout", plan.rollouts, settings.rollouts),
+        )
+        if had != wanted
+    }
+    for role in _roles(home):
+        if role.name in changed:
+            role.stop()
+    plan.learning, plan.rollouts = settings.learning, settings.rollouts
+
+
+def _digest_of(name: str, asked: str, plan: LivePlan | None) -> str:
+    """Return the champion; while a rollout runs, the models that decide go on."""
+    rolling = while_rolling_out(stack_home(name))
+    if rolling is None:
+        return _champion_or_last(name, asked, plan)
+    typer.secho(
+        f"A rollout runs, so models {rolling.models[:12]} go on to decide; `tradewind rollout "
+        "status` says how far it is.",
+        fg=typer.colors.YELLOW,
+    )
+    return rolling.models
 
 
 def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:

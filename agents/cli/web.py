@@ -68,10 +68,14 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
         Path | None, typer.Option(help="The stack's folder: its database and its models.")
     ] = None,
     learning_url: Annotated[str, typer.Option(help="Where updates of models are run.")] = "",
+    rollout_url: Annotated[str, typer.Option(help="Where rollouts of models are moved.")] = "",
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Serve the decisions page until told to stop."""
-    for name, url in (("stats", stats_url), ("API", api_url), ("learning", learning_url)):
+    for name, url in (
+        *(("stats", stats_url), ("API", api_url)),
+        *(("learning", learning_url), ("rollout", rollout_url)),
+    ):
         if url and not url.startswith(_URL_SCHEMES):
             raise typer.BadParameter(f"{name} URL was {url!r}; expected http:// or https://")
     if auth is None and not _is_loopback(host):
@@ -83,7 +87,13 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
     whose = None
     if auth is not None:
         stack = stack or stack_id(auth.parent)
-        behind = _behind(home, stack, run)._replace(worker_url=api_url, learning_url=learning_url)
+        behind = _behind(home, stack, run)._replace(
+            worker_url=api_url,
+            learning_url=learning_url,
+            rollout_url=rollout_url,
+            auth=auth,
+            stack=stack,
+        )
         whose = Stack(auth, stack, behind._replace(tls=tls.client))
     _configure_logging()
     try:

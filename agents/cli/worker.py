@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 import uvloop
 from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
 
+from agents.cli.role_process import run_role
 from agents.cli.spoken import spoken_errors
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
@@ -27,6 +29,8 @@ _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
 _SWITCH_INTERVAL_S = 0.0005
 
 ROLES = {"trading": trading_app, "forensics": explain_app}
+# Of processes that are no Faust app.
+ROLLOUT = "rollout"
 
 # Explanations are made of what time trading leaves.
 _NICE = 5
@@ -42,7 +46,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     data: Annotated[Path, typer.Option(help="Directory of this worker's local tables.")],
     artifacts: Annotated[Path, typer.Option(help="Directory of models and epochs.")],
     run: Annotated[str, typer.Option(help="Run whose topics are used; empty: live.")] = "",
-    role: Annotated[str, typer.Option(help=f"One of {', '.join(ROLES)}.")] = "trading",
+    role: Annotated[str, typer.Option(help=f"One of {', '.join((*ROLES, ROLLOUT))}.")] = "trading",
     web_port: Annotated[int, typer.Option(help="Port of the stats page.")] = 6066,
     instance: Annotated[str, typer.Option(help="Name of this worker within the run.")] = "0",
     api_port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
@@ -55,14 +59,16 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     ] = "",
     pages_url: Annotated[str, typer.Option(help="Where the pages are, which know decisions.")] = "",
     learning_url: Annotated[str, typer.Option(help="Where updates of models are run.")] = "",
+    rollout_url: Annotated[str, typer.Option(help="Where rollouts of models are moved.")] = "",
     *,
     alone: Annotated[
         bool, typer.Option("--alone", help="No other worker exists: decide through an outage.")
     ] = False,
 ) -> None:
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
-    if role not in ROLES:
-        raise typer.BadParameter(f"role was {role!r}; expected one of {', '.join(ROLES)}")
+    if role not in {*ROLES, ROLLOUT}:
+        expected = ", ".join((*ROLES, ROLLOUT))
+        raise typer.BadParameter(f"role was {role!r}; expected one of {expected}")
     with spoken_errors():
         settings = Settings.read()
         tls = tls_of(settings)
@@ -89,9 +95,15 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
             redis_url=redis,
             pages_url=pages_url,
             learning_url=learning_url,
+            rollout_url=rollout_url,
             is_alone=alone,
         ),
     )
+    if role == ROLLOUT:
+        # Only then: a worker needs none of it, and starts again after a crash.
+        rollout_role = import_module("agents.cli.rollout_role")
+        run_role(lambda: rollout_role.serve(place), web_port)
+        return
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)

@@ -35,7 +35,7 @@ def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certi
         last_ns=range_.last_ns,
         asked=list(test.asked),
         epochs=digests,
-        models=sorted({epoch.models for epoch in epochs}),
+        models=sorted({digest for epoch in epochs for digest in epoch.model_sets()}),
         config=config_digest([epoch.document() for epoch in epochs]),
         total=decided.total(),
         portfolios=decided.digests(),

@@ -158,8 +158,9 @@ async def earliest_stage(
             if mine is None:
                 continue
             if topic == PORTFOLIO_EVENTS.name:
-                portfolios = test.epochs.load(mine.meta.epoch_digest).epoch.portfolios
-                mine = rows_of(mine, next(p for p in portfolios if p.id == slot.portfolio))
+                loaded = test.epochs.load(mine.meta.epoch_digest)
+                portfolios = loaded.epoch.portfolios
+                mine = rows_of(loaded, mine, next(p for p in portfolios if p.id == slot.portfolio))
             if not same_bytes(mine, slice_):
                 return stage
             n_compared += 1

@@ -15,7 +15,7 @@ from agents.bars import BarFold
 from agents.prediction import rows_of
 from agents.risk import RiskFold
 from agents.slice_stage import SliceFold
-from agents.topology import SLICE_STAGES
+from agents.topology import SLICE_STAGES, slice_fold
 from streams.dead_letters import DeadLetter
 from streams.partitions import partition_of
 from streams.records import EpochNotice, Heartbeat, Tick
@@ -56,8 +56,9 @@ class Books:
 
     def split(self, slice_: Slice) -> Iterator[tuple[str, Slice]]:
         """Yield the rows that each portfolio trades."""
-        for portfolio in self._epochs.load(slice_.meta.epoch_digest).epoch.portfolios:
-            yield portfolio.id, rows_of(slice_, portfolio)
+        loaded = self._epochs.load(slice_.meta.epoch_digest)
+        for portfolio in loaded.epoch.portfolios:
+            yield portfolio.id, rows_of(loaded, slice_, portfolio)
 
     def give(self, name: str, slice_: Slice) -> Iterator[Said]:
         """Let one portfolio take a slice."""
@@ -92,7 +93,7 @@ class InProcess:
     ) -> None:
         self._bars = [BarFold(epochs, p, _nothing) for p in range(n_partitions)]
         self._stages: list[list[SliceFold[Any]]] = [
-            [SliceFold(spec, epochs, p, _nothing) for _, spec in SLICE_STAGES]
+            [slice_fold(spec, epochs, p, _nothing) for _, spec in SLICE_STAGES]
             for p in range(n_partitions)
         ]
         self._take = take

@@ -20,14 +20,29 @@ def auth_folder(home: Path) -> Path:
     return home / "auth"
 
 
-def pages_options(home: Path, api_url: str, learning_url: str = "") -> tuple[str, ...]:
+class Others(NamedTuple):
+    """Where the roles listen that answer what workers and pages pass on; empty where none does."""
+
+    learning_url: str = ""
+    rollout_url: str = ""
+
+    def options(self) -> tuple[str, ...]:
+        """Return the options of those that pass on."""
+        urls = zip(self._fields, self, strict=True)
+        return tuple(f"--{name.replace('_', '-')}={url}" for name, url in urls if url)
+
+
+NOBODY = Others()
+
+
+def pages_options(home: Path, api_url: str, others: Others = NOBODY) -> tuple[str, ...]:
     """Return the options of the pages that answer programs too."""
     return (
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--api-url={api_url}",
         f"--home={home}",
-        *([f"--learning-url={learning_url}"] if learning_url else []),
+        *others.options(),
     )
 
 
@@ -47,7 +62,7 @@ def demo_access(home: Path) -> DemoAccess:
 
 
 def serving_options(
-    home: Path, port: int, pages_url: str, learning_url: str = ""
+    home: Path, port: int, pages_url: str, others: Others = NOBODY
 ) -> tuple[str, ...]:
     """Return the options of the one worker of a stack, whose API listens at a port.
 
@@ -61,7 +76,7 @@ def serving_options(
         f"--auth={auth_folder(home)}",
         f"--stack={stack_id(home)}",
         f"--pages-url={pages_url}",
-        *([f"--learning-url={learning_url}"] if learning_url else []),
+        *others.options(),
         "--alone",
         *([f"--redis={server.url}"] if own else []),
     )

@@ -116,12 +116,14 @@ def epoch_of(
 def changed(epoch: Epoch, changes: Changes, models: str | None) -> Epoch:
     """Return an epoch as a person wants it otherwise.
 
-    Weights of risk parity stay those of the epoch, whatever models it has.
+    Weights of risk parity stay those of the epoch, whatever models it has. Other models decide
+    alone, also where a rollout ran.
     """
     portfolios = tuple(changes.of(portfolio) for portfolio in epoch.portfolios)
     return msgspec.structs.replace(
         epoch,
         portfolios=portfolios,
         models=models or epoch.models,
+        rollout=None if models else epoch.rollout,
         n_partitions=changes.n_partitions or epoch.n_partitions,
     )

@@ -118,8 +118,8 @@ class TopicBacktest:
 
     def fitted(self, _progress: Progress) -> str:
         """Return the digests of the models that decide."""
-        used = {self.epochs.load(digest).epoch.models for digest in self.digests.values()}
-        return ", ".join(sorted(used))
+        epochs = [self.epochs.load(digest).epoch for digest in self.digests.values()]
+        return ", ".join(sorted({used for epoch in epochs for used in epoch.model_sets()}))
 
     def run(self, folder: BacktestFolder, span: Span, progress: Progress) -> Result:
         """Fold the range and measure what came of it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from of_ground import ground
-from of_roles import LEARNING, ROLES, job, of_role, shelve
+from of_roles import LEARNING, ROLES, ROLLOUT, job, of_role, shelve
 from of_strimzi import kafka, topics, users
 from parts import NAMESPACE, OURS, Manifest, named
 
@@ -25,6 +25,7 @@ def files() -> dict[str, list[Manifest]]:
         "jobs.yaml": [job("prepare", ("prepare", "--models=champion")), shelve()],
         "roles.yaml": [each for role in ROLES for each in of_role(role)],
         "learning.yaml": of_role(LEARNING),
+        "rollout.yaml": of_role(ROLLOUT),
         "monitoring.yaml": [_pod_monitor()],
     }
 

@@ -21,6 +21,7 @@ def ground() -> list[Manifest]:
         "DATABASE_URL_FILE": "/run/secrets/tradewind/database_url",
         "REDIS_URL_FILE": "/run/secrets/tradewind/redis_url",
         "LEARNING_URL": "",
+        "ROLLOUT_URL": "",
     }
     account = {
         **named("v1", "ServiceAccount", "tradewind"),

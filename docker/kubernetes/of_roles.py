@@ -48,6 +48,7 @@ ROLES = (
             *(f"--web-port={_PORT['worker_port']}", f"--api-port={_PORT['api_port']}"),
             *(f"--auth={STACK}/auth", f"--pages-url=http://web:{_PORT['web_port']}"),
             "--learning-url=$(LEARNING_URL)",
+            "--rollout-url=$(ROLLOUT_URL)",
         ),
         Needs("500m", "2", "1Gi", "2Gi"),
         _metrics_of("worker"),
@@ -96,6 +97,7 @@ ROLES = (
             *(f"--stats-url=http://127.0.0.1:{_PORT['worker_port']}/", f"--home={STACK}"),
             f"--api-url=http://worker:{_PORT['api_port']}",
             "--learning-url=$(LEARNING_URL)",
+            "--rollout-url=$(ROLLOUT_URL)",
         ),
         Needs("100m", "1", "256Mi", "512Mi"),
         _metrics_of("web"),
@@ -117,6 +119,20 @@ LEARNING = Role(
     image="fitting",
     hostname="learning",
     ports=("learning_port",),
+)
+
+ROLLOUT = Role(
+    "rollout",
+    (
+        *("worker", "--role=rollout", _BOOTSTRAP, _ARTIFACTS, f"--data={STACK}/rollout"),
+        *(f"--web-port={_PORT['rollout_metrics_port']}", f"--api-port={_PORT['rollout_port']}"),
+        f"--auth={STACK}/auth",
+    ),
+    Needs("100m", "1", "256Mi", "512Mi"),
+    _metrics_of("rollout"),
+    _metrics_of("rollout"),
+    hostname="rollout",
+    ports=("rollout_port",),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models import chain
 from models.errors import HistoryTooShort
 from models.features import catalogue
 from models.history import next_returns
@@ -17,14 +18,11 @@ from models.learning.settings import LEARNING_VERSION, Settings
 from models.learning.stability import Said, Stability
 from models.learning.update import Base, Update, information, update
 from models.model_set import ModelSet
-from models.prediction import ensemble
 from models.prepared import Prepared
 from models.regime import posterior
-from models.specialists import serving, window
 from models.specialists.fitting import Lessons, Scaled
 from models.specialists.serving import Specialists
 from models.specialists.split import LABEL_BARS
-from models.weights import controller
 
 _NS_PER_DAY = 86_400 * 10**9
 _DAYS_PER_YEAR = 365.25
@@ -183,20 +181,11 @@ def said(models: ModelSet, prepared: Prepared) -> Said:
     history, features = prepared
     n_bars, n_symbols = history.close.shape
     up, target = np.full((n_bars, n_symbols), np.nan), np.full((n_bars, n_symbols), np.nan)
-    regimes = posterior.initial_state(n_symbols)
-    bars = window.initial_state(n_symbols)
-    weighing = controller.initial_state(n_symbols)
+    state = chain.initial_state(n_symbols)
     for bar in range(n_bars):
         rows = np.flatnonzero(np.isfinite(history.close[bar]))
-        given = features[bar, rows]
-        regimes, regime = posterior.step(models.regime, regimes, rows, given)
-        bars, scores = serving.step(models.specialists, bars, rows, given)
-        weighing, weights = controller.step(
-            models.controller, weighing, rows, regime, scores, history.close[bar, rows]
-        )
-        _, up[bar, rows], target[bar, rows] = ensemble.predict(
-            models.ensemble, given, scores, weights
-        )
+        state, wish = chain.step(models, state, rows, features[bar, rows], history.close[bar, rows])
+        up[bar, rows], target[bar, rows] = wish.probability_up, wish.target_fraction
     return Said(up, target)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models import measures
+from models import measures, paired
 from models.arrays import Floats
 from models.errors import ShapeError
 
@@ -20,17 +20,11 @@ MAX_DEGRADATION_FRACTION = 0.30
 TOLERANCE_FRACTION = 0.05
 """The candidate must be shown to lose at most this share more than the champion."""
 
-LEVEL = 0.05
-"""Error probability of the confidence sequence, over all bars together."""
-
 MIN_BARS = 10
 """Fewer bars say nothing; no data never promotes."""
 
 SMALLEST_SHARPE = 1.0
 """A fall is measured against at least this ratio: near zero every fall would be infinite."""
-
-MOST_CERTAIN = 1e-3
-"""Probabilities are held this far from 0 and 1, so that one bar's loss has a bound."""
 
 
 class Said(NamedTuple):
@@ -139,9 +133,15 @@ def judge(
     for said in (champion, candidate):
         known = known & np.isfinite(said.probability_up)
     bars = known.any(axis=1)
-    before, after = (_losses(said, next_returns, known)[bars] for said in (champion, candidate))
+    before, after = (
+        paired.losses(said.probability_up, next_returns, known)[bars]
+        for said in (champion, candidate)
+    )
     pre, post = (
-        measures.sharpe(_earned(said, next_returns, known)[bars], bars_per_year=bars_per_year)
+        measures.sharpe(
+            paired.earned(said.target_fraction, next_returns, known)[bars],
+            bars_per_year=bars_per_year,
+        )
         for said in (champion, candidate)
     )
     lower, upper = bounds(after - before)
@@ -161,18 +161,13 @@ def judge(
     return found._replace(reasons=_reasons(found))
 
 
-def bounds(differences: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """Bound the mean of differences, at every number of them together.
-
-    The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024),
-    theorem 2.2, tightest at the number of differences given.
+def bounds(differences: Floats) -> tuple[float, float]:
+    """Bound the mean of differences, by the confidence sequence that is tightest at their number.
 
     Parameters
     ----------
     differences : (n,)
         In the order of time; finite.
-    level : float
-        Error probability.
 
     Returns
     -------
@@ -188,14 +183,9 @@ def bounds(differences: Floats, level: float = LEVEL) -> tuple[float, float]:
     n = len(differences)
     if n < 2:  # noqa: PLR2004  a deviation needs two
         return -math.inf, math.inf
-    spread = -2.0 * math.log(level)
-    squared = (spread + math.log(spread) + 1.0) / n
-    scaled = n * squared + 1.0
-    radius = float(differences.std()) * math.sqrt(
-        2.0 * scaled / (n * n * squared) * math.log(math.sqrt(scaled) / level)
-    )
+    wide = float(paired.radius(n, float(differences.std()), tightest_at=n))
     mean = float(differences.mean())
-    return mean - radius, mean + radius
+    return mean - wide, mean + wide
 
 
 def _reasons(found: Stability) -> tuple[str, ...]:
@@ -208,22 +198,6 @@ def _reasons(found: Stability) -> tuple[str, ...]:
         "SHARPE_DEGRADED": found.sharpe_degradation_fraction > MAX_DEGRADATION_FRACTION,
     }
     return tuple(code for code, is_broken in broken.items() if is_broken)
-
-
-def _losses(said: Said, next_returns: Floats, known: np.ndarray) -> Floats:
-    """Mean log loss of each bar's known symbols; zero without one."""
-    up = np.clip(np.where(known, said.probability_up, 0.5), MOST_CERTAIN, 1.0 - MOST_CERTAIN)
-    happened = 0.5 + 0.5 * np.sign(np.where(known, next_returns, 0.0))
-    losses = -(happened * np.log(up) + (1.0 - happened) * np.log1p(-up))
-    mean: Floats = np.where(known, losses, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return mean
-
-
-def _earned(said: Said, next_returns: Floats, known: np.ndarray) -> Floats:
-    """Return of each bar's book of long targets."""
-    held = np.where(known, np.maximum(np.nan_to_num(said.target_fraction), 0.0), 0.0)
-    earned: Floats = (held * np.where(known, next_returns, 0.0)).sum(axis=1)
-    return earned
 
 
 def _mean(values: Floats) -> float:

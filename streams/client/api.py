@@ -34,6 +34,14 @@ from streams.questions import (
     RiskCheck,
 )
 from streams.records import Decision
+from streams.rollouts import (
+    ActOnRollout,
+    FeatureFlag,
+    RolloutsAnswer,
+    RolloutState,
+    SetFlag,
+    StartRollout,
+)
 
 Answer = TypeVar("Answer")
 
@@ -144,6 +152,27 @@ class Api:
     async def decision(self, decision_id: str) -> Decision:
         """Return a decision as it is on Kafka. Errors as :meth:`predict`."""
         return await self._ask("GET", f"/api/v1/decisions/{quote(decision_id, safe='')}", Decision)
+
+    async def rollouts(self) -> RolloutsAnswer:
+        """Return all rollouts with their evidence. Errors as :meth:`predict`."""
+        return await self._ask("GET", "/api/v1/rollouts", RolloutsAnswer)
+
+    async def start_rollout(self, asked: StartRollout) -> RolloutState:
+        """Begin a rollout in shadow. Errors as :meth:`predict`."""
+        return await self._ask("POST", "/api/v1/rollouts", RolloutState, asked)
+
+    async def act_on_rollout(self, rollout_id: str, kind: str, reason: str = "") -> RolloutState:
+        """Let a rollout ``advance``, ``hold``, ``resume`` or ``rollback``.
+
+        Errors as :meth:`predict`; 409 says what stands against it.
+        """
+        path = f"/api/v1/rollouts/{quote(rollout_id, safe='')}/{kind}"
+        return await self._ask("POST", path, RolloutState, ActOnRollout(reason=reason))
+
+    async def set_flag(self, name: str, asked: SetFlag) -> FeatureFlag:
+        """Set a flag of the rollouts. Errors as :meth:`predict`."""
+        path = f"/api/v1/rollouts/flags/{quote(name, safe='')}"
+        return await self._ask("POST", path, FeatureFlag, asked)
 
     async def _ask(
         self,

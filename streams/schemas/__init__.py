@@ -34,6 +34,7 @@ from streams.records import (
     PortfolioSnapshot,
     Tick,
 )
+from streams.rollouts import FeatureFlag, RolloutState
 
 FOLDER = Path(__file__).parent
 
@@ -60,6 +61,8 @@ WRITTEN = (
     AuditHead,
     Explanation,
     ModelUpdate,
+    RolloutState,
+    FeatureFlag,
 )
 
 Schema = dict[str, Any]

@@ -23,6 +23,7 @@ from tables.views.problems import not_ready
 from tables.views.regime import REGIME, regime_endpoints
 from tables.views.request_log import logged
 from tables.views.risk import CHECK, PORTFOLIO, risk_endpoints
+from tables.views.rollouts import ACTS, FLAG, ROLLOUTS, START
 from tables.views.routes import Bound, Call, Reply, Route
 from tables.views.try_page import add_try_page
 
@@ -32,7 +33,9 @@ OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
 OF_PAGES = (DECISIONS, DECISION, FORENSICS)
 # Answered by the role learning, which runs what is asked for.
 OF_LEARNING = (UPDATE, STATUS, CANCEL)
-ROUTES = (*OF_WORKERS, *OF_PAGES, *OF_LEARNING)
+# Answered by the role rollout, the only one that moves them.
+OF_ROLLOUT = (ROLLOUTS, START, *ACTS.values(), FLAG)
+ROUTES = (*OF_WORKERS, *OF_PAGES, *OF_LEARNING, *OF_ROLLOUT)
 
 
 def worker_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:

@@ -64,7 +64,7 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         _check_same(decision, said)
         why = None
         if asked.explain:
-            models = desk.epoch(row.epoch_digest).models
+            models = desk.epoch(row.epoch_digest).models_of(name, row.symbol)
             rows = book.recent.rows(row.symbol, row.close_ns)
             # Ten milliseconds of arithmetic, for which no bar should wait.
             why = await asyncio.to_thread(explained, decision, models, rows)
@@ -108,7 +108,8 @@ class FirstAsked:
 
 def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) -> TargetIntent:
     """Return the record that a request becomes: a function of the bar, the models and its key."""
-    ensemble = desk.epoch(row.epoch_digest).models.ensemble
+    name = book.slot.portfolio.id
+    ensemble = desk.epoch(row.epoch_digest).models_of(name, row.symbol).ensemble
     weights = row.weights
     if asked.strategy_override is not None:
         weights = np.zeros(3)
@@ -119,7 +120,7 @@ def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) ->
     # of a tape can be ahead of every clock.
     latest_ns = kept.bar_ns + book.account.rules.bar_ns
     return TargetIntent(
-        portfolio=book.slot.portfolio.id,
+        portfolio=name,
         ts_event=min(max(clock.wall_ns(), kept.bar_ns + 1), latest_ns),
         intent_id=key,
         symbol=row.symbol,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from tables.stores.entry_codes import EntryCodes
-from tables.views.api import OF_LEARNING, OF_WORKERS, add_api, elsewhere
+from tables.views.api import OF_LEARNING, OF_ROLLOUT, OF_WORKERS, add_api, elsewhere
 from tables.views.bodies import MOST_BYTES
 from tables.views.decisions import decision_endpoints
 from tables.views.endpoint import Endpoints
@@ -69,6 +69,7 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
         others = (
             *elsewhere(OF_WORKERS, behind.worker_url, "a worker"),
             *elsewhere(OF_LEARNING, behind.learning_url, "the role learning"),
+            *elsewhere(OF_ROLLOUT, behind.rollout_url, "the role rollout"),
         )
         add_api(app, (*own, *why, *others), served.endpoints)
     return app

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from tables.views.database_away import told_of
 from tables.views.health import Health, PartHealth
 from tables.views.pages import Pages
 from tables.views.request_log import VIEWER
+from tables.views.rollout_section import AskedRollouts
 from tables.views.served_models import ServedModels
 from tables.views.sessions import sees_all
 
@@ -47,6 +48,7 @@ class StatusPage:
     """Serves the page."""
 
     pages: Pages
+    rollouts: AskedRollouts = field(default_factory=AskedRollouts)
 
     async def status(self, request: web.Request) -> web.Response:
         """Answer ``/status``."""
@@ -54,9 +56,10 @@ class StatusPage:
         sets = [each for each in self.pages.memory.models.sets() if viewer.may_see(each.portfolio)]
         behind = self.pages.behind
         own = self._own()
-        worker, database, fitted = await asyncio.gather(
+        worker, database, rollout, fitted = await asyncio.gather(
             worker_parts(behind.worker_url, behind.tls),
             database_part(behind.reader),
+            self.rollouts.section(behind),
             asyncio.to_thread(_fitted, behind.home / "artifacts", sets),
         )
         parts = [*own, *worker, database]
@@ -68,6 +71,7 @@ class StatusPage:
             parts=parts if sees_all(viewer) else [own[0], database],
             sets=sets,
             fitted=fitted,
+            rollout=rollout,
         )
 
     def _own(self) -> list[PartHealth]:

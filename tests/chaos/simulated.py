@@ -22,9 +22,8 @@ from faust.types import TP
 from agents.bars import BarFold
 from agents.features import FEATURES, FeatureFold
 from agents.risk import RiskFold
-from agents.slice_stage import SliceFold
 from agents.stage import Fold, FoldFactory, Reader, Stage
-from agents.topology import SLICE_STAGES
+from agents.topology import SLICE_STAGES, slice_fold
 from streams import topics
 from streams.partitions import partition_of
 from streams.sources.replay import Clock, Stretch, replay
@@ -241,7 +240,7 @@ def _stages(epochs: Epochs) -> Iterator[tuple[str, str, FoldFactory]]:
     for source, spec in SLICE_STAGES:
 
         def slices(partition: int, read: Reader, spec: Any = spec) -> Fold:  # noqa: ANN401  any state
-            return SliceFold(spec, epochs, partition, read)
+            return slice_fold(spec, epochs, partition, read)
 
         yield spec.name, source.name, features if spec is FEATURES else slices
     yield "risk", topics.PORTFOLIO_EVENTS.name, risk

@@ -147,7 +147,7 @@ def test_roles_when_started_by_up_then_are_told_the_same(
 ) -> None:
     """An option that `tradewind up` gives a role from now on is missed here."""
     monkeypatch.setattr("agents.cli.roles.is_usable", lambda _home: True)
-    plan = LivePlan(["e" * 64], "live", 1, 2, learning="safe")
+    plan = LivePlan(["e" * 64], "live", 1, 2, learning="safe", rollouts="on")
     plan.complete("127.0.0.1")
     services = composed("dev")["services"]
     started = {role.name: role.arguments for role in roles_of(tmp_path, plan, "b:1", Settings())}

@@ -28,8 +28,10 @@ WITHOUT_TEST = {
     "models/model_set.py": "a record without logic",
     "streams/client/errors.py": "names of errors",
     "streams/explanation.py": "a record without logic",
+    "streams/rollouts.py": "records without logic: tests/unit/tables/test_rollout.py",
     "streams/topic_metadata.py": "tests/integration/test_transport.py",
     "streams/questions.py": "records without logic: tests/unit/tables/views/test_openapi.py",
+    "tables/stores/kept_stage.py": "tests/unit/tables/test_rollout_stage.py",
     "tables/stores/artifacts.py": "tests/unit/tables/test_artifacts.py",
     "tables/stores/audit_bundle.py": "tests/unit/tables/test_audit_verifier.py",
     "tables/stores/audit_reader.py": "tests/integration/test_forensics.py",
@@ -58,7 +60,6 @@ WITHOUT_TEST = {
 TESTED_TOGETHER = {
     "agents/run/": "wiring of processes: tests/e2e",
     "agents/cli/": "wiring of commands: tests/unit/agents/cli and tests/e2e",
-    "agents/clock.py": "wiring of the clock: tests/e2e",
     "tables/views/": "parts of the page: tests/unit/tables/views/test_site.py",
 }
 

@@ -1,6 +1,7 @@
 """Laws of every stage: the same input gives the same bits, whatever stands beside or behind it."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -153,9 +154,17 @@ def test_chain_when_warm_then_every_row_has_a_target(inputs: dict[str, list[Slic
     assert np.isfinite(last.floats("confidence")).any()
 
 
-def run(root: Path, document: Epoch) -> Chain:
-    """Trade three symbols for 300 minutes, one of them with gaps, through the whole chain."""
-    chain = Chain(root, document)
+def run(
+    root: Path,
+    document: Epoch,
+    *later: Epoch,
+    before: Callable[[Chain, int], None] = lambda _chain, _minute: None,
+) -> Chain:
+    """Trade three symbols for 300 minutes, one of them with gaps, through the whole chain.
+
+    ``before`` is called before each minute's heartbeat.
+    """
+    chain = Chain(root, document, *later)
     draw = np.random.default_rng(4)
     closes = 100 * np.exp(np.cumsum(draw.normal(0, 0.01, (N_BARS, len(SYMBOLS))), axis=0))
     chain.say(notice(chain.digest, 0), beat(0, MIDNIGHT + 2 * SECOND, 0))
@@ -165,6 +174,7 @@ def run(root: Path, document: Epoch) -> Chain:
             if (minute + number) % 17:
                 chain.trade(symbol, end_ns - 40 * SECOND, price, 100.0)
                 chain.trade(symbol, end_ns - 20 * SECOND, round(price * 1.001, 2), 50.0)
+        before(chain, minute)
         chain.say(beat(minute, end_ns + 2 * SECOND, 0))
     return chain
 

@@ -22,8 +22,11 @@ from agents.run.warm import HISTORY_BARS
 from streams.brokers.processes import birth_of
 from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
+from streams.epochs import Challenge
 from streams.sources.synthetic import SyntheticTape
 from streams.timestamps import NS_PER_SECOND, format_ns
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 
@@ -32,6 +35,7 @@ _BARS = 810
 _SYMBOLS = 3
 
 _N_HISTORY = HISTORY_BARS * _SYMBOLS
+_N_RESULTS = "SELECT count(*) FROM tradewind.ab_results WHERE rollout_id = 'r1'"
 _N_LIVE_ROWS = "SELECT count(*) FROM tradewind.regime_history WHERE run = 'live'"
 
 
@@ -45,7 +49,12 @@ class Stack:
         """Run a command and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "agents", *arguments],
-            env={**os.environ, "TRADEWIND_HOME": str(self.home), "COLUMNS": "200"},
+            env={
+                **os.environ,
+                "TRADEWIND_HOME": str(self.home),
+                "TRADEWIND_ROLLOUTS": "on",
+                "COLUMNS": "200",
+            },
             capture_output=True,
             text=True,
             timeout=240,
@@ -126,7 +135,17 @@ def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: S
     """The first live bars are decided warm; a killed worker goes on where it was, byte for byte."""
     parts = live.parts()
     stores = ("broker", "postgres", "mlflow")
-    roles = (*stores, "worker", "clock", "archive", "forensics", "explain", "web", "keeper")
+    roles = (
+        *stores,
+        "worker",
+        "clock",
+        "archive",
+        "forensics",
+        "explain",
+        "rollout",
+        "web",
+        "keeper",
+    )
     assert all(parts[name]["running"] for name in roles)
     servers = str(parts["broker"]["address"])
     decisions: dict[str, set[bytes]] = {}
@@ -139,6 +158,51 @@ def test_live_when_warmed_up_then_decides_bar_by_bar_and_survives_a_kill(live: S
     warm = [one for one in said if one["note"] == ""]
     assert len({one["timestamp"] for one in warm}) >= 5
     assert {one["portfolio"] for one in said} == {"main"}
+
+
+def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: Stack) -> None:
+    """Shadow from the next close on, measured, refused without evidence, and taken back."""
+    home = live.home / "default"
+    artifacts = Artifacts(home / "artifacts")
+    (first,) = plan_of(home).epochs
+    champion = Epochs(artifacts).load(first).models
+    ensemble = champion.ensemble._replace(intercept=champion.ensemble.intercept + 0.01)
+    challenger = artifacts.put_models(champion._replace(ensemble=ensemble))
+    said = live.run("rollout", "start", challenger, "--id=r1", "--reason=a test")
+    assert "Rollout r1: running, stage shadow" in said
+    decisions: dict[str, set[bytes]] = {}
+    asyncio.run(trade(str(live.parts()["broker"]["address"]), 8, decisions))
+    told = json.loads(live.run("rollout", "status", "--json"))
+    assert told["evidence"]["n_bars"] >= 2
+    assert told["evidence"]["champion"]["n_decisions"] > 0
+    assert told["evidence"]["agreement_pct"] is not None
+    assert "TOO_FEW_BARS" in live.run("rollout", "advance", status=1)
+    live.run("rollout", "hold")
+    assert "rolled_back" in live.run("rollout", "rollback", "r1", "--reason=seen")
+    assert wait_for(lambda: len(plan_of(home).epochs) == 3, timeout_s=20, poll_s=0.2)
+    _, shadow, last = plan_of(home).epochs
+    assert last == first
+    rollout = Epochs(artifacts).load(shadow).epoch.rollout
+    assert rollout == Challenge(id="r1", challenger=challenger)
+    assert "there is no rollout" not in live.run("rollout", "status").lower()
+    address = str(live.parts()["postgres"]["address"])
+    assert wait_for(lambda: asyncio.run(count(address, _N_RESULTS)) == 6, timeout_s=30, poll_s=0.5)
+
+
+def plan_of(home: Path) -> LivePlan:
+    """Return the plan of a live stack."""
+    plan = LivePlan.of(home)
+    assert plan is not None
+    return plan
+
+
+async def count(address: str, sql: str) -> int:
+    """Ask the database for a number."""
+    connection = await asyncpg.connect(address)
+    try:
+        return int(await connection.fetchval(sql))
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("name", ["archive", "clock", "postgres"])

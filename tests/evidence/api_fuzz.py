@@ -238,7 +238,12 @@ async def _attacked(api: Served) -> Found:
 async def _let_in(api: Served, session: aiohttp.ClientSession, deed: Deed) -> list[str]:
     """Return the roles that are neither unknown nor forbidden at an endpoint."""
     path = deed.path.format(
-        symbol=TAPE.symbols[0], timeframe=TAPE.timeframe, decision_id="0", job_id="0"
+        symbol=TAPE.symbols[0],
+        timeframe=TAPE.timeframe,
+        decision_id="0",
+        job_id="0",
+        rollout_id="0",
+        flag="auto-advance",
     )
     # The pages pass on what workers answer, and a worker what the learner does.
     url = api.url(path) if deed.path.startswith(_OF_LEARNING) else api.url(path, "web")

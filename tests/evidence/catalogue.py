@@ -1,5 +1,7 @@
 """All measurements by name."""
 
+from tests.evidence.ab_aa import AB_AA
+from tests.evidence.ab_split import AB_SPLIT
 from tests.evidence.alerts_proof import ALERTS_PROOF
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
@@ -44,7 +46,10 @@ from tests.evidence.replay_identity import REPLAY_IDENTITY
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
+from tests.evidence.rollback_time import ROLLBACK_TIME
 from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
+from tests.evidence.shadow_correlation import SHADOW_CORRELATION
+from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.shap_rate import SHAP_RATE
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.spill_drain import SPILL_DRAIN
@@ -108,6 +113,11 @@ CATALOGUE = {
         MODEL_REBUILD,
         MLFLOW_MIGRATE,
         MLFLOW_WRITERS,
+        AB_AA,
+        AB_SPLIT,
+        SHADOW_INERT,
+        SHADOW_CORRELATION,
+        ROLLBACK_TIME,
         ALERTS_PROOF,
         METRICS_DANGLING,
         DEPLOY_CHECK,

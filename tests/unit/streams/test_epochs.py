@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams import epochs
-from streams.epochs import Costs, Epoch, Instrument, Limits, Portfolio
+from streams.epochs import Challenge, Costs, Epoch, Instrument, Limits, Portfolio
 from streams.errors import SettingsError
 from streams.partitions import symbols_of
 from tests.builders import epoch, homes
@@ -173,3 +173,28 @@ def test_document_when_converted_back_then_is_the_same_epoch() -> None:
     plain = msgspec.json.decode(msgspec.json.encode(found.document()))
     assert msgspec.convert(plain, Epoch) == found
     assert found.timeframe_ns == 60 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("rollout", "said"),
+    [
+        (Challenge(id="r1", challenger="0" * 64), "rollout.challenger"),
+        (Challenge(id="r1", challenger="1" * 64, share=1.0), "rollout.share"),
+        (Challenge(id="r1", challenger="1" * 64, share=-0.1), "rollout.share"),
+        (Challenge(id="r1", challenger="1" * 64, share=float("nan")), "rollout.share"),
+        (Challenge(id="", challenger="1" * 64), "rollout.id"),
+    ],
+)
+def test_check_when_a_rollout_cannot_be_then_is_refused(rollout: Challenge, said: str) -> None:
+    """Models against themselves, a share that is none, and a name that is no key."""
+    with pytest.raises(SettingsError, match=said):
+        epoch(rollout=rollout).check()
+
+
+def test_model_sets_when_a_rollout_runs_then_are_those_that_may_decide() -> None:
+    """A shadow decides nothing; a challenger with a share does."""
+    first, second = "0" * 64, "1" * 64
+    assert epoch().model_sets() == (first,)
+    assert epoch(rollout=Challenge(id="r", challenger=second)).model_sets() == (first,)
+    shared = Challenge(id="r", challenger=second, share=0.05)
+    assert epoch(rollout=shared).model_sets() == (first, second)

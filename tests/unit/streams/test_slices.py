@@ -302,3 +302,18 @@ def test_decode_when_any_byte_of_a_header_is_another_then_only_a_record_error_co
         for other in (0x00, 0x7F, 0xFF):
             with contextlib.suppress(RecordError):
                 Slice.decode(data[:at] + bytes([other]) + data[at + 1 :])
+
+
+def test_replaced_when_symbols_are_named_then_only_their_rows_change() -> None:
+    """Numbers and lists are taken from the other column in these rows, and nowhere else."""
+    fresh = bars(meta(), {"AAA": 1.0, "BBB": 2.0}, ("AAA", "BBB")).with_columns(
+        {
+            "weights": np.array([[1.0, 2.0], [3.0, 4.0]]),
+            "other_weights": np.array([[5.0, 6.0], [7.0, np.nan]]),
+        }
+    )
+    found = fresh.replaced({"BBB", "ZZZ"}, {"weights": "other_weights", "open": "close"})
+    np.testing.assert_array_equal(found.matrix("weights"), [[1.0, 2.0], [7.0, np.nan]])
+    assert found.batch.schema.names == fresh.batch.schema.names
+    assert found.only(["symbol", "open"]).batch.schema.names == ["symbol", "open"]
+    assert fresh.matrix("weights").tolist() == [[1.0, 2.0], [3.0, 4.0]]

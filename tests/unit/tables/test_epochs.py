@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streams.epochs import Challenge
 from streams.errors import SettingsError
 from tables.epochs import Epochs
 from tables.stores.artifacts import ArtifactMissing, Artifacts
@@ -58,3 +59,24 @@ def test_load_when_the_digest_is_unknown_then_stops(tmp_path: Path) -> None:
     epochs, _ = epochs_in(tmp_path)
     with pytest.raises(ArtifactMissing):
         epochs.load("f" * 64)
+
+
+def test_models_of_when_a_rollout_runs_then_are_those_that_decide_for_the_symbol(
+    tmp_path: Path,
+) -> None:
+    """By the hash, in a canary; in shadow and without a rollout the epoch's."""
+    symbols = tuple(f"S{number}" for number in range(12))
+    shadow, half = Challenge(id="r1", challenger=""), Challenge(id="r1", challenger="", share=0.5)
+    epochs, digests = epochs_in(
+        tmp_path, *(epoch(symbols, rollout=each) for each in (None, shadow, half))
+    )
+    plain, beside, canary = (epochs.load(digest) for digest in digests)
+    assert plain.challenger is None
+    assert plain.challenged("main") == beside.challenged("main") == frozenset()
+    assigned = canary.challenged("main")
+    assert 0 < len(assigned) < len(symbols)
+    for symbol in symbols:
+        assert plain.models_of("main", symbol) is plain.models
+        assert beside.models_of("main", symbol) is beside.models
+        wanted = canary.challenger if symbol in assigned else canary.models
+        assert canary.models_of("main", symbol) is wanted

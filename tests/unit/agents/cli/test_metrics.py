@@ -16,6 +16,7 @@ from streams.settings import Settings
 PLAN = LivePlan(
     ["e" * 64], "live", 1, 2, archive_port=3, api_port=4, forensics_port=5, explain_port=6,
     clock_port=7, pages_port=8, learning_port=9, learning_metrics_port=10, learning="safe",
+    rollout_port=11, rollout_metrics_port=12, rollouts="on",
 )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def test_targets_when_a_stack_is_live_then_has_every_role() -> None:
         "explain": ["127.0.0.1:6"],
         "web": ["127.0.0.1:8"],
         "learning": ["127.0.0.1:10"],
+        "rollout": ["127.0.0.1:12"],
     }
 
 
@@ -71,13 +73,14 @@ def test_targets_when_there_is_no_database_then_leaves_its_roles_out(
     """What is not started would be down for ever."""
     monkeypatch.setattr(commands, "is_usable", lambda _home: False)
     roles = {one["labels"]["role"] for one in json.loads(say().stdout)}
-    assert roles == {"worker", "clock", "explain", "web", "learning"}
+    assert roles == {"worker", "clock", "explain", "web", "learning", "rollout"}
 
 
 def test_targets_when_models_do_not_learn_then_leaves_that_role_out(home: Path) -> None:
-    """Off is the default, and nothing is started then."""
-    msgspec.structs.replace(PLAN, learning="off").keep(home)
+    """Off is the default, and nothing is started then; so with rollouts."""
+    msgspec.structs.replace(PLAN, learning="off", rollouts="off").keep(home)
     assert "learning" not in say().stdout
+    assert "rollout" not in say().stdout
 
 
 def test_targets_when_written_then_the_file_is_whole(home: Path) -> None:

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from streams.client import Api, ApiAwayError, ApiError
 from streams.questions import FeatureAnswer, OfDecisions, Predict, Problem, RiskCheck, Wrong
+from streams.rollouts import FeatureFlag, RolloutsAnswer, RolloutState, SetFlag, StartRollout
 
 FEATURES = FeatureAnswer(
     symbol="A/B", timeframe="1min", version="v1.0.0", bar_close="x", features={}, warming_up=[]
@@ -168,3 +169,28 @@ async def test_api_when_nobody_answers_then_tries_as_long_as_it_is_patient(scrip
             await api.features("A", "1min")
     with pytest.raises(RuntimeError, match="async with"):
         await Api(server.url, "t").features("A", "1min")
+
+
+async def test_rollouts_when_moved_then_each_wish_has_its_address(script: Script) -> None:
+    """A name is a part of the address, so it is quoted; bodies are what the API takes."""
+    state = RolloutState(
+        rollout_id="a b", champion="a", challenger="b", dwell_seconds=1.0, stage="shadow",
+        share=0.0, state="running", entered="x", transitions=[],
+    )  # fmt: skip
+    flag = FeatureFlag(timestamp="x", name="auto-advance", is_on=False, by="me", reason="")
+    answers = (RolloutsAnswer(rollouts=[state], flags=[flag], evidence=None), state, state, flag)
+    server = await script(
+        *(lambda said=said: web.Response(body=msgspec.json.encode(said)) for said in answers)
+    )
+    async with Api(server.url, "t0k3n") as api:
+        assert await api.rollouts() == answers[0]
+        assert await api.start_rollout(StartRollout(challenger="b")) == state
+        assert await api.act_on_rollout("a b", "hold", "so") == state
+        assert await api.set_flag("auto-advance", SetFlag(is_on=False)) == flag
+    assert [(each.method, each.raw_path) for each in server.asked] == [
+        ("GET", "/api/v1/rollouts"),
+        ("POST", "/api/v1/rollouts"),
+        ("POST", "/api/v1/rollouts/a%20b/hold"),
+        ("POST", "/api/v1/rollouts/flags/auto-advance"),
+    ]
+    assert msgspec.json.decode(server.bodies[2]) == {"reason": "so"}

@@ -12,7 +12,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from streams.instructions import Role
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import OF_LEARNING, OF_PAGES, api, elsewhere, worker_endpoints
+from tables.views.api import (
+    OF_LEARNING,
+    OF_PAGES,
+    OF_ROLLOUT,
+    api,
+    elsewhere,
+    worker_endpoints,
+)
 from tables.views.auth import Callers, issue
 from tables.views.call_limits import CallLimits
 from tables.views.endpoint import Endpoints
@@ -71,7 +78,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         endpoints = Endpoints(Callers(keys, STACK), CallLimits(), forwarder)
         bound = (
             *worker_endpoints(desk, FeatureCache()),
-            *elsewhere((*OF_PAGES, *OF_LEARNING), "", "another"),
+            *elsewhere((*OF_PAGES, *OF_LEARNING, *OF_ROLLOUT), "", "another"),
         )
         client: TestClient[Any, Any] = TestClient(TestServer(api(bound, endpoints)))
         await client.start_server()

@@ -145,11 +145,17 @@ async def test_routes_when_anybody_calls_then_those_who_are_meant_to_get_in(
     document = await (await asking.client.get("/api/v1/openapi.json")).json()
     deeds = deeds_of(document)
     assert {Deed(one.method, one.path) for one in MAY} == {one for one in deeds if not one.body}
+    parts = {
+        "symbol": SYMBOLS[0],
+        "timeframe": "1min",
+        "decision_id": str(UUID(int=1)),
+        "job_id": "j",
+        "rollout_id": "r",
+        "flag": "auto-advance",
+    }
     wrong = []
     for deed in deeds:
-        path = deed.path.format(
-            symbol=SYMBOLS[0], timeframe="1min", decision_id=str(UUID(int=1)), job_id="j"
-        )
+        path = deed.path.format(**parts)
         given = BODIES.get(path, {}) | dict(deed.body) if deed.method == "POST" else None
         for role in ROLES:
             headers = {"Authorization": ""} if role == NOBODY else {}

@@ -1,0 +1,250 @@
+"""The process of the role ``rollout``: its clients, its API, its rows and its acts."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agents.cli.live_plan import LivePlan
+from agents.rollout import DECISIONS, INTENTS, Rollouts
+from agents.run.topic_log import partitions, reading, records
+from agents.serving import ServingPlace
+from agents.topology import Place
+from models.rollout.guards import LatencyRule
+from models.rollout.stages import DWELL_NS, Kind
+from streams.brokers import stack_id
+from streams.brokers.locks import FileLock
+from streams.epochs import Epoch
+from streams.errors import SettingsError
+from streams.rollouts import FeatureFlag, FlagName, RolloutsAnswer, RolloutState
+from streams.settings import Settings
+from streams.topics import ROLLOUT_STAGES
+from tables.archive import RunKey, run_key
+from tables.epochs import Epochs
+from tables.rollout import result_rows
+from tables.stores.admin_log import AdminLog, Deed
+from tables.stores.artifacts import Artifacts
+from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.kept_stage import KeptStage
+from tables.stores.row_store import RowStore
+from tables.stores.servers.postgres import is_usable, server_of
+from tables.stores.token_keys import TokenKeys
+from tables.views.api import api
+from tables.views.auth import Callers
+from tables.views.call_limits import CallLimits
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
+from tables.views.rollouts import RolloutDesk, rollout_endpoints
+
+log = logging.getLogger("tradewind.rollout")
+
+_NS_PER_MS = 1_000_000
+_NS_PER_S = 10**9
+_POLL_MS = 200
+_MOST_RECORDS = 500
+_KEEP_S = 5.0
+_RETRY_S = 10.0
+_SHUTDOWN_S = 2.0
+
+Made = TypeVar("Made")
+
+
+class ResultRows:
+    """Transitions on their way into SQL: the newest of each rollout waits while it is away."""
+
+    def __init__(self, of: RunKey) -> None:
+        self._of = of
+        self._waiting: dict[str, RolloutState] = {}
+        self._asked = asyncio.Event()
+
+    def put(self, said: RolloutState) -> None:
+        """Keep all of a rollout's transitions, those that are there already as they are."""
+        self._waiting[said.rollout_id] = said
+        self._asked.set()
+
+    async def work(self, store: RowStore) -> None:
+        """Write what waits, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            waiting, self._waiting = self._waiting, {}
+            try:
+                await store.put([result_rows(self._of, said) for said in waiting.values()])
+            except StoreUnavailable as error:
+                log.warning("the results of rollouts wait: %s", error)
+                self._waiting = waiting | self._waiting
+                await asyncio.sleep(_RETRY_S)
+                self._asked.set()
+            except StoreConflict as error:
+                # They stay in the topic; the same rows would be refused again.
+                log.error("the results of rollouts were refused: %s", error)  # noqa: TRY400  its text says all
+
+
+class Deeds:
+    """Rollouts as people move them: every act is in the log of acts before it happens."""
+
+    def __init__(self, rollouts: Rollouts, home: Path) -> None:
+        self._rollouts = rollouts
+        self._log = AdminLog(home)
+
+    def told(self) -> RolloutsAnswer:
+        """Return how all rollouts stand."""
+        return self._rollouts.told()
+
+    async def begin(
+        self, name: str, challenger: str, by: str, reason: str, dwell_ns: int = DWELL_NS
+    ) -> RolloutState:
+        """Begin a rollout in shadow."""
+        deed = Deed(what="rollout start", on=challenger, by=by, role="admin", reason=reason)
+        return await self._done(
+            deed, lambda: self._rollouts.begin(name, challenger, by, reason, dwell_ns)
+        )
+
+    async def act(self, kind: Kind, name: str, by: str, reason: str) -> RolloutState:
+        """Let a rollout go on, stand or go back."""
+        deed = Deed(what=f"rollout {kind}", on=name, by=by, role="admin", reason=reason)
+        return await self._done(deed, lambda: self._rollouts.act(kind, name, by, reason))
+
+    async def set_flag(self, name: FlagName, by: str, reason: str, *, is_on: bool) -> FeatureFlag:
+        """Set a flag."""
+        on = f"{name} {'on' if is_on else 'off'}"
+        deed = Deed(what="rollout flag", on=on, by=by, role="admin", reason=reason)
+        return await self._done(
+            deed, lambda: self._rollouts.set_flag(name, by, reason, is_on=is_on)
+        )
+
+    async def _done(self, deed: Deed, work: Callable[[], Awaitable[Made]]) -> Made:
+        act = await asyncio.to_thread(self._log.begin, deed)
+        try:
+            made = await work()
+        except BaseException as error:
+            await asyncio.to_thread(self._log.end, act, "failed", str(error)[:500])
+            raise
+        await asyncio.to_thread(self._log.end, act, "done", "")
+        return made
+
+
+async def serve(place: Place) -> None:
+    """Run the role until cancelled.
+
+    Raises
+    ------
+    SettingsError
+        If another process does, or the stack was never made ready to go live.
+    """
+    home = place.artifacts.parent
+    place.data.mkdir(parents=True, exist_ok=True)
+    lock = FileLock.try_take(place.data / "rollout.lock")
+    if lock is None:
+        raise SettingsError(f"another process moves the rollouts of {home.name}; end it first")
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(lock)
+        epochs = Epochs(Artifacts(place.artifacts))
+        _serving(home, epochs)  # or say at once that there is nothing to roll out on
+        results = ResultRows(run_key(stack_id(home), place.run))
+        producer = AIOKafkaProducer(
+            bootstrap_servers=place.bootstrap_servers, enable_idempotence=True
+        )
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        rollouts = Rollouts(
+            producer,
+            place.prefix,
+            epochs,
+            lambda: _serving(home, epochs),
+            KeptStage(place.data / "stage.bin"),
+            results,
+            _rule(),
+        )
+        rollouts.learn(await _said(place))
+        consumer = await _consumer(place, rollouts, stack)
+        if place.serving is not None:
+            await _listen(stack, Deeds(rollouts, home), place.serving)
+        async with asyncio.TaskGroup() as tasks:
+            if is_usable(home):
+                store = await stack.enter_async_context(RowStore(server_of(home)))
+                tasks.create_task(results.work(store))
+            tasks.create_task(_work(rollouts, consumer))
+
+
+def _serving(home: Path, epochs: Epochs) -> Epoch:
+    plan = LivePlan.of(home)
+    if plan is None:
+        raise SettingsError(
+            f"{home} has no plan of a live stack; make one: tradewind up --models DIGEST"
+        )
+    return epochs.load(plan.epochs[-1]).epoch
+
+
+def _rule() -> LatencyRule:
+    settings = Settings.read()
+    return LatencyRule(
+        settings.rollout_p95_ms,
+        settings.rollout_window_decisions,
+        settings.rollout_window_s * _NS_PER_S,
+    )
+
+
+async def _said(place: Place) -> list[bytes]:
+    topic = place.prefix + ROLLOUT_STAGES.name
+    found: list[bytes] = []
+    async with reading(place.bootstrap_servers) as consumer:
+        for each in await partitions(place.bootstrap_servers, topic):
+            found += [record.value async for record in records(consumer, each) if record.value]
+    return found
+
+
+async def _consumer(
+    place: Place, rollouts: Rollouts, stack: contextlib.AsyncExitStack
+) -> AIOKafkaConsumer:
+    """Read on where the stage was kept, else from its begin; without a stage from now on."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=place.bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
+    stack.push_async_callback(consumer.stop)
+    places: list[TopicPartition] = []
+    for name in (INTENTS, DECISIONS):
+        places += await partitions(place.bootstrap_servers, place.prefix + name)
+    consumer.assign(places)
+    known, running = rollouts.offsets, rollouts.running
+    ends = await consumer.end_offsets(places)
+    begins: dict[TopicPartition, int] = dict(ends)
+    if running is not None:
+        since_ms = running.entered_ns // _NS_PER_MS
+        found = await consumer.offsets_for_times(dict.fromkeys(places, since_ms))
+        begins |= {at: said.offset for at, said in found.items() if said is not None}
+    for at in places:
+        consumer.seek(at, known.get(f"{at.topic}:{at.partition}", begins[at]))
+    return consumer
+
+
+async def _work(rollouts: Rollouts, consumer: AIOKafkaConsumer) -> None:
+    """Measure and move, until cancelled; what was read is kept now and then, and at the end."""
+    loop = asyncio.get_running_loop()
+    kept_s = loop.time()
+    try:
+        while True:
+            fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+            rollouts.take(fetched)
+            await rollouts.look()
+            if loop.time() - kept_s >= _KEEP_S:
+                await asyncio.to_thread(rollouts.keep)
+                kept_s = loop.time()
+    finally:
+        rollouts.keep()
+
+
+async def _listen(stack: contextlib.AsyncExitStack, desk: RolloutDesk, at: ServingPlace) -> None:
+    forwarder = Forwarder()
+    stack.push_async_callback(forwarder.close)
+    callers = Callers(TokenKeys(at.auth), at.stack)
+    app = api(rollout_endpoints(desk), Endpoints(callers, CallLimits(), forwarder))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server)
+    await site.start()

@@ -1,0 +1,258 @@
+"""What a stage of a rollout has shown so far: a fold of shadow intents and one of decisions.
+
+Each is folded by itself, in its own order, so it does not matter how the two come interleaved: what
+is compared is in the intents, what was decided and how fast in the decisions.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from models.arrays import Floats, Indices
+from models.rollout import comparison
+from models.rollout.assignment import position
+from models.rollout.comparison import Bar, Compared, Findings
+from models.rollout.guards import LatencyRule, LatencyWindow, Timed
+from models.rollout.latency import N_BUCKETS, bucket, quantile_ms
+from models.rollout.sample_ratio import SampleRatio, sample_ratio
+from models.rollout.stages import Rollout
+from streams.epochs import Epoch
+from streams.records import Decision
+from streams.rollouts import ArmFigures, Evidence
+from streams.slices import Slice, SliceKey
+
+# Bars that may wait for a partition; behind that the oldest is judged as it is.
+_MOST_WAITING = 64
+
+# A unit is a symbol of a portfolio; a name has no NUL.
+_UNIT = "\0"
+
+_CHAMPION, _CHALLENGER, _MISPLACED = 0, 1, 2
+
+
+class Shown(NamedTuple):
+    """What is kept of a stage, with the offsets behind which it goes on.
+
+    ``decided`` counts (arm, all refused violations); ``latencies`` are counts by arm and bucket;
+    ``units`` says which arm decided for each; ``numbers`` are those of the stage's epochs.
+    """
+
+    rollout: str
+    stage: int
+    entered_ns: int
+    compared: Compared
+    decided: Indices
+    latencies: Indices
+    units: dict[str, int]
+    numbers: list[int]
+    last: dict[str, list[int]]
+    offsets: dict[str, int]
+
+
+class StageFold:
+    """The fold of one stage.
+
+    Parameters
+    ----------
+    rollout
+        As it stands in this stage.
+    epoch
+        Whose universe and portfolios are compared.
+    rule
+        What latency is borne.
+    shown
+        What was kept before a restart; None to begin.
+    """
+
+    def __init__(
+        self, rollout: Rollout, epoch: Epoch, rule: LatencyRule, shown: Shown | None = None
+    ) -> None:
+        self.rollout = rollout
+        self._symbols = {symbol: at for at, symbol in enumerate(epoch.symbols())}
+        self._portfolios = {each.id for each in epoch.portfolios}
+        self._n_partitions = epoch.n_partitions
+        self.window = LatencyWindow(rule)
+        fresh = Shown(
+            rollout.id,
+            rollout.stage,
+            rollout.entered_ns,
+            comparison.initial_state(len(self._symbols)),
+            np.zeros((2, 3), np.int64),
+            np.zeros((2, N_BUCKETS), np.int64),
+            {},
+            [],
+            {},
+            {},
+        )
+        fits = shown is not None and (
+            shown[:3] == fresh[:3] and len(shown.compared.close) == len(self._symbols)
+        )
+        self._shown = shown if shown is not None and fits else fresh
+        self._waiting: dict[int, dict[tuple[int, int], Slice]] = {}
+        self._complete: dict[int, set[int]] = {}
+        self._violation = ""
+
+    def belongs(self, epoch: Epoch) -> bool:
+        """Tell whether what an epoch decided is of this stage."""
+        of = epoch.rollout
+        return of is not None and (of.id, of.share) == (self.rollout.id, self.rollout.share)
+
+    def take_intents(self, slice_: Slice) -> None:
+        """Compare a slice's rows once all of its bar are there; one that comes again is nothing."""
+        meta = slice_.meta
+        last = self._shown.last.get(str(meta.partition))
+        if last is not None and slice_.key <= SliceKey(*last):
+            return
+        self._shown.last[str(meta.partition)] = list(slice_.key)
+        if meta.epoch not in self._shown.numbers:
+            self._shown.numbers.append(meta.epoch)
+        bar = self._waiting.setdefault(meta.close_ns, {})
+        bar[meta.partition, meta.chunk] = slice_
+        if meta.chunk == meta.n_chunks - 1:
+            self._complete.setdefault(meta.close_ns, set()).add(meta.partition)
+        for close_ns in sorted(self._waiting):
+            is_whole = len(self._complete.get(close_ns, ())) == self._n_partitions
+            if not is_whole and len(self._waiting) <= _MOST_WAITING:
+                return
+            self._judge(close_ns)
+
+    def _judge(self, close_ns: int) -> None:
+        slices = self._waiting.pop(close_ns)
+        self._complete.pop(close_ns, None)
+        n = len(self._symbols)
+        bar = Bar(
+            np.full(n, np.nan),
+            np.full((2, n), np.nan),
+            np.full((2, n), np.nan),
+            np.full((2, n, 3), np.nan),
+        )
+        for slice_ in slices.values():
+            if slice_.n_rows:
+                _lay(bar, slice_, [self._symbols[symbol] for symbol in slice_.symbols()])
+        self._shown = self._shown._replace(compared=comparison.step(self._shown.compared, bar))
+
+    def take_decision(self, decision: Decision, timed: Timed | None) -> None:
+        """Count a decision of a bar of this stage; one of another epoch or wish is not its own."""
+        if decision.intent_id or decision.epoch not in self._shown.numbers:
+            return
+        known = {self.rollout.champion: _CHAMPION, self.rollout.challenger: _CHALLENGER}
+        arm = known.get(decision.digests.models)
+        if arm is None or decision.portfolio not in self._portfolios:
+            return
+        is_violation = decision.approved and decision.quantity > decision.allowed_quantity
+        self._shown.decided[arm] += (1, not decision.approved, is_violation)
+        if is_violation and arm == _CHALLENGER:
+            self._violation = decision.decision_id
+        place = position(self.rollout.id, decision.portfolio, decision.symbol)
+        is_right = (place < self.rollout.share) == (arm == _CHALLENGER)
+        unit = f"{decision.portfolio}{_UNIT}{decision.symbol}"
+        if not is_right or unit not in self._shown.units:
+            self._shown.units[unit] = arm if is_right else _MISPLACED
+        if timed is not None:
+            self._shown.latencies[arm, bucket(timed.latency_ms)] += 1
+            self.window.add(timed)
+
+    @property
+    def is_between_bars(self) -> bool:
+        """Whether no slice waits: only then is what is shown all that was read."""
+        return not self._waiting
+
+    def shown(self, offsets: dict[str, int]) -> Shown:
+        """Return what to keep, with the offsets that were read."""
+        return self._shown._replace(offsets=offsets)
+
+    @property
+    def offsets(self) -> dict[str, int]:
+        """The offsets behind what was kept."""
+        return self._shown.offsets
+
+    def findings(self) -> Findings:
+        """Return what the comparison says."""
+        return comparison.findings(self._shown.compared)
+
+    def split(self) -> SampleRatio:
+        """Return the sizes of the arms."""
+        counts = [list(self._shown.units.values()).count(arm) for arm in (0, 1, 2)]
+        return sample_ratio(counts[0], counts[1], self.rollout.share, counts[2])
+
+    def reasons_against(self) -> list[str]:
+        """Say why the next stage is not carried; nothing if it is."""
+        reasons = list(self.findings().reasons)
+        decided = self._shown.decided
+        if not decided[:, 0].sum():
+            reasons.append("NO_DECISIONS")
+        if self.split().is_alarming:
+            reasons.append("SAMPLE_RATIO")
+        if decided[_CHALLENGER, 2]:
+            reasons.append("RISK_VIOLATION")
+        if self.window.is_broken:
+            reasons.append("LATENCY")
+        return reasons
+
+    def harm(self) -> str:
+        """Say what must end the rollout now; empty if nothing."""
+        if self._shown.decided[_CHALLENGER, 2]:
+            named = self._violation or "before a restart"
+            return f"decision {named} of the challenger was approved for more than allowed"
+        if self.window.is_broken:
+            return f"95 % of the last decisions took up to {self.window.p95_ms():.0f} ms"
+        found = self.findings()
+        if found.is_degraded:
+            return (
+                f"the challenger is worse by more than 30 %: loss "
+                f"{100 * found.loss_degradation_fraction:+.1f} %, earned "
+                f"{found.earned_challenger:.4f} against {found.earned_champion:.4f}"
+            )
+        return ""
+
+    def evidence(self) -> Evidence:
+        """Return all that is known."""
+        found, split = self.findings().record(), self.split()
+        degradation, agreement = (
+            None if found[name] is None else 100.0 * found[name]
+            for name in ("loss_degradation_fraction", "agreement_fraction")
+        )
+        return Evidence(
+            n_bars=found["n_bars"],
+            n_rows=found["n_rows"],
+            reasons_against=self.reasons_against(),
+            champion=self._arm(_CHAMPION, found["loss_champion"], found["earned_champion"]),
+            challenger=self._arm(_CHALLENGER, found["loss_challenger"], found["earned_challenger"]),
+            loss_lower=found["loss_lower"],
+            loss_upper=found["loss_upper"],
+            loss_degradation_pct=degradation,
+            earned_lower=found["earned_lower"],
+            earned_upper=found["earned_upper"],
+            agreement_pct=agreement,
+            weight_distance=found["weight_distance"],
+            target_correlation=found["target_correlation"],
+            largest_target_difference=found["largest_target_difference"],
+            window_p95_ms=self.window.p95_ms(),
+            n_champion_units=split.n_champion,
+            n_challenger_units=split.n_challenger,
+            n_misplaced_units=split.n_misplaced,
+            sample_ratio_p_value=split.p_value,
+        )
+
+    def _arm(self, arm: int, loss: float | None, earned: float | None) -> ArmFigures:
+        n_decisions, n_refused, n_violations = self._shown.decided[arm].tolist()
+        counts = self._shown.latencies[arm]
+        return ArmFigures(
+            n_decisions=n_decisions,
+            n_refused=n_refused,
+            n_violations=n_violations,
+            p50_ms=quantile_ms(counts, 0.5),
+            p95_ms=quantile_ms(counts, 0.95),
+            loss=loss,
+            earned_fraction=earned,
+        )
+
+
+def _lay(bar: Bar, slice_: Slice, at: list[int]) -> None:
+    """Put a slice's rows where their symbols are."""
+    bar.close[at] = slice_.floats("close")
+    for arm, prefix in enumerate(("", "challenger_")):
+        up: Floats = bar.up[arm]
+        up[at] = slice_.floats(f"{prefix}probability_up")
+        bar.target[arm, at] = slice_.floats(f"{prefix}target_fraction")
+        bar.weights[arm, at] = slice_.matrix(f"{prefix}weights")

@@ -1,0 +1,160 @@
+"""``ab-aa``: two arms that are alike, looked at after every bar; and how fast a difference shows.
+
+Each run draws a market whose rises have a known probability, and two arms that both know it up to
+noise of their own. No arm is better, so whoever calls one better or worse is wrong. Beside it the
+test that most dashboards use, a mean with 1.96 standard errors, on the same runs.
+"""
+
+import math
+
+import numpy as np
+
+from models import paired
+from models.rollout import comparison
+from models.rollout.comparison import MIN_BARS, TIGHTEST_AT, TOLERANCE_FRACTION, Bar
+from tests.evidence.measurement import Measurement, Result
+
+N_RUNS, N_BARS, N_SYMBOLS = 1_000, 2_000, 5
+SEED = 4_100
+MOST_FALSE = 0.05
+N_POWER_RUNS = 300
+NOISE = 0.08
+_NAIVE_Z = 1.96
+_N_FOLDED = 5
+# How much less noise the challenger has than the champion; below zero it has more.
+GAINS = (-1.0, -0.5, 0.0, 0.25, 0.5, 1.0)
+
+
+class Run:
+    """One market and what both arms say of it."""
+
+    def __init__(self, seed: int, gain: float = 0.0) -> None:
+        draw = np.random.default_rng(seed)
+        truth = draw.uniform(0.3, 0.7, (N_BARS, N_SYMBOLS))
+        signs = np.where(draw.random(truth.shape) < truth, 1.0, -1.0)
+        self.returns = signs * np.abs(draw.normal(0.0, 0.01, truth.shape)) + 0.0
+        noise = draw.normal(0.0, NOISE, (2, *truth.shape))
+        noise[1] *= 1.0 - gain
+        self.up = np.clip(truth + noise, 0.02, 0.98)
+        known = np.ones(truth.shape, np.bool_)
+        self.lost = np.array([paired.losses(up, self.returns, known) for up in self.up])
+
+
+class Seen:
+    """What is seen after every bar from ``MIN_BARS`` on."""
+
+    def __init__(self, lost: np.ndarray) -> None:
+        count = np.arange(1.0, N_BARS + 1.0)
+        difference = lost[1] - lost[0]
+        mean = np.cumsum(difference) / count
+        square = np.cumsum(difference**2) / count
+        deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
+        wide = paired.radius(count, deviation, tightest_at=TIGHTEST_AT)
+        from_bar = slice(MIN_BARS - 1, None)
+        self.lower, self.upper = (mean - wide)[from_bar], (mean + wide)[from_bar]
+        self.tolerated = TOLERANCE_FRACTION * (np.cumsum(lost[0]) / count)[from_bar]
+        self.z = (np.abs(mean) * np.sqrt(count))[from_bar] / deviation[from_bar]
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the challenger is called better at any bar."""
+        return bool((self.upper < 0.0).any())
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it is called worse at any bar."""
+        return bool((self.lower > 0.0).any())
+
+    def first_harmless(self) -> float:
+        """Return the bar at which it is shown to be harmless first; infinite if at none."""
+        shown = np.flatnonzero((self.upper <= self.tolerated) & ~(self.lower > 0.0))
+        return float(shown[0] + MIN_BARS) if len(shown) else math.inf
+
+
+def check_fold(run: Run, seen: Seen) -> float:
+    """Fold a run as the product does; give the largest distance from the bounds used here."""
+    state = comparison.initial_state(N_SYMBOLS)
+    close = np.ones(N_SYMBOLS)
+    weights = np.full((2, N_SYMBOLS, 3), 1.0 / 3.0)
+    worst = 0.0
+    for at in range(N_BARS + 1):
+        up = run.up[:, min(at, N_BARS - 1)]
+        state = comparison.step(state, Bar(close, up, 0.2 * (up - 0.5), weights))
+        if at < N_BARS:
+            close = close * (1.0 + run.returns[at])
+        if at >= MIN_BARS:
+            found = comparison.findings(state)
+            place = at - MIN_BARS
+            worst = max(
+                worst,
+                abs(found.loss_lower - seen.lower[place]),
+                abs(found.loss_upper - seen.upper[place]),
+            )
+    return worst
+
+
+def power() -> list[dict[str, float | None]]:
+    """Say for each difference how often it is called so, and after how many bars."""
+    rows: list[dict[str, float | None]] = []
+    for number, gain in enumerate(GAINS):
+        runs = [Run(SEED + 10_000 * (number + 1) + k, gain) for k in range(N_POWER_RUNS)]
+        seen = [Seen(run.lost) for run in runs]
+        firsts = sorted(each.first_harmless() for each in seen)
+        median = firsts[len(firsts) // 2]
+        rows.append(
+            {
+                "gain": gain,
+                "loss_difference": float(np.mean([r.lost[1] - r.lost[0] for r in runs])),
+                "called_better": _share(each.is_better for each in seen),
+                "called_worse": _share(each.is_worse for each in seen),
+                "shown_harmless": _share(math.isfinite(first) for first in firsts),
+                "median_bars_to_harmless": median if math.isfinite(median) else None,
+            }
+        )
+    return rows
+
+
+def measure() -> Result:
+    """Count what is called a difference where there is none."""
+    runs = [Run(SEED + k) for k in range(N_RUNS)]
+    seen = [Seen(run.lost) for run in runs]
+    # At the edge of what is borne: every loss of the challenger 5 % higher.
+    edge = [Seen(run.lost * np.array([[1.0], [1.0 + TOLERANCE_FRACTION]])) for run in runs]
+    better, worse = _share(s.is_better for s in seen), _share(s.is_worse for s in seen)
+    false = _share(s.is_better or s.is_worse for s in seen)
+    at_edge = _share(math.isfinite(s.first_harmless()) for s in edge)
+    naive = _share(bool((s.z > _NAIVE_Z).any()) for s in seen)
+    apart = max(check_fold(run, one) for run, one in zip(runs[:_N_FOLDED], seen, strict=False))
+    return Result(
+        value=100.0 * false,
+        holds=max(false, at_edge) <= MOST_FALSE and apart < 1e-9,
+        n=N_RUNS,
+        parts={
+            "called_better_fraction": better,
+            "called_worse_fraction": worse,
+            "promoted_at_the_edge_fraction": at_edge,
+            "naive_fraction": naive,
+            "bars": N_BARS,
+            "looks_a_run": N_BARS - MIN_BARS + 1,
+            "folded_runs": _N_FOLDED,
+            "largest_distance_from_the_fold": float(apart),
+            "power": power(),
+        },
+        peer="a mean with 1.96 standard errors, looked at as often",
+        ratio=naive / max(false, 1.0 / N_RUNS),
+    )
+
+
+def _share(flags: object) -> float:
+    found = list(flags)  # type: ignore[call-overload]
+    return float(np.mean(found))
+
+
+AB_AA = Measurement(
+    "ab-aa",
+    "% of runs in which equal arms are called different",
+    f"<= {MOST_FALSE:.0%} of {N_RUNS:,} runs, looked at after every bar; as few promotions of one "
+    "that is 5 % worse",
+    2,
+    measure,
+)

@@ -1,0 +1,202 @@
+"""What a stage has shown: bars that are whole, decisions of its own, arms of the right size."""
+
+from pathlib import Path
+
+import pytest
+
+from models.rollout import comparison
+from models.rollout.comparison import findings
+from models.rollout.guards import LatencyRule, Timed
+from models.rollout.stages import Act, Rollout, start, step
+from streams.codec import pack_state, unpack_state
+from tables.rollout_stage import Shown, StageFold
+from tables.stores.kept_stage import KeptStage
+from tests.builders import MIDNIGHT
+from tests.rollout_worlds import SHARE, SYMBOLS, Market, document
+
+SECOND = 10**9
+RULE = LatencyRule()
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Market:
+    """Return a market in which no arm is better."""
+    return Market(tmp_path_factory.mktemp("market"))
+
+
+def rollout(market: Market, n_advances: int = 0) -> Rollout:
+    """Return a rollout in a stage."""
+    made = start("r1", market.champion, market.challenger, Act("start", MIDNIGHT, "me"))
+    for _ in range(n_advances):
+        made = step(made, Act("advance", MIDNIGHT, "me", reasons_against=()))
+    return made
+
+
+def fold(market: Market, n_advances: int = 0, shown: Shown | None = None) -> StageFold:
+    """Return the fold of a stage."""
+    return StageFold(rollout(market, n_advances), document(), RULE, shown)
+
+
+def test_intents_when_bars_follow_then_are_those_of_the_comparison(market: Market) -> None:
+    """All bars but the last have an outcome; what comes again is nothing."""
+    stage = fold(market)
+    for bar in range(150):
+        for _ in range(2):
+            stage.take_intents(market.intents(bar))
+    found = stage.evidence()
+    assert found.n_bars == 149
+    assert found.n_rows == 150 * len(SYMBOLS)
+    assert found.agreement_pct == 100.0
+    assert found.target_correlation == pytest.approx(1.0)
+    assert found.champion.loss == found.challenger.loss
+    assert found.reasons_against == ["NO_DECISIONS"]
+
+
+def test_intents_when_partitions_lag_then_a_bar_waits_for_all(market: Market) -> None:
+    """A bar is judged when every partition has told it, in the order of bars."""
+    both = [
+        (market.intents(bar, partition=p, n_partitions=2), bar, p)
+        for bar in range(5)
+        for p in (0, 1)
+    ]
+    stage = StageFold(rollout(market), document(n_partitions=2), RULE)
+    for slice_, _, partition in both:
+        if partition == 0:
+            stage.take_intents(slice_)
+    assert stage.evidence().n_rows == 0
+    assert not stage.is_between_bars
+    for slice_, _, partition in both:
+        if partition == 1:
+            stage.take_intents(slice_)
+    assert stage.evidence().n_bars == 4
+    assert stage.is_between_bars
+
+
+def test_intents_when_a_partition_is_gone_then_wait_within_a_bound(market: Market) -> None:
+    """Memory has a bound: behind 64 bars the oldest is judged as it is."""
+    stage = StageFold(rollout(market), document(n_partitions=2), RULE)
+    for bar in range(70):
+        stage.take_intents(market.intents(bar, n_partitions=2))
+    assert stage.evidence().n_rows == (70 - 64) * len(SYMBOLS)
+
+
+def test_decisions_when_counted_then_are_those_of_this_stage(market: Market) -> None:
+    """Of another epoch, other models, another portfolio or a person's wish nothing is counted."""
+    stage = fold(market)
+    stage.take_intents(market.intents(0))
+    for changed in (
+        {"epoch": 1},
+        {"portfolio": "other"},
+        {"intent_id": "a wish"},
+        {"arm": "f" * 64},
+    ):
+        stage.take_decision(market.decision(0, "S0", **changed), None)
+    assert stage.evidence().champion.n_decisions == 0
+    stage.take_decision(market.decision(0, "S0"), None)
+    stage.take_decision(market.decision(0, "S1", approved=False), Timed(SECOND, 50.0))
+    found = stage.evidence()
+    assert (found.champion.n_decisions, found.champion.n_refused) == (2, 1)
+    assert found.challenger.n_decisions == 0
+    assert 50.0 <= (found.champion.p95_ms or 0.0) <= 55.0
+    assert (found.n_champion_units, found.n_challenger_units) == (2, 0)
+
+
+def test_decisions_when_the_wrong_arm_decides_then_alarms(market: Market) -> None:
+    """The assignment is a function: one unit elsewhere stops the rollout from going on."""
+    stage = fold(market, n_advances=2)
+    for bar in range(150):
+        stage.take_intents(market.intents(bar, SHARE))
+        for symbol in SYMBOLS:
+            stage.take_decision(market.decision(bar, symbol, SHARE), None)
+    assert stage.reasons_against() == []
+    split = stage.split()
+    assert split.n_champion + split.n_challenger == len(SYMBOLS)
+    assert split.n_challenger > 0
+    decided = market.decision(149, SYMBOLS[0], SHARE).digests.models
+    other = {market.champion, market.challenger} - {decided}
+    stage.take_decision(market.decision(149, SYMBOLS[0], SHARE, arm=other.pop()), None)
+    assert stage.reasons_against() == ["SAMPLE_RATIO"]
+
+
+def test_harm_when_the_challenger_breaks_a_limit_then_names_the_decision(market: Market) -> None:
+    """More than allowed was approved: of the challenger it ends, of the champion it is not its."""
+    stage = fold(market, n_advances=2)
+    stage.take_intents(market.intents(0, SHARE))
+    too_much = {"approved": True, "quantity": 11, "allowed_quantity": 10}
+    units = {symbol: market.decision(0, symbol, SHARE, **too_much) for symbol in SYMBOLS}
+    of = {
+        name: [d for d in units.values() if d.digests.models == name]
+        for name in (market.champion, market.challenger)
+    }
+    stage.take_decision(of[market.champion][0], None)
+    assert stage.harm() == ""
+    bad = of[market.challenger][0]
+    stage.take_decision(bad, None)
+    assert bad.decision_id in stage.harm()
+    assert "RISK_VIOLATION" in stage.reasons_against()
+    again = fold(market, 2, stage.shown({}))
+    assert again.harm() != ""
+
+
+def test_harm_when_decisions_are_slow_then_says_how_slow(market: Market) -> None:
+    """The window of the last decisions is over its bound."""
+    stage = fold(market)
+    stage.take_intents(market.intents(0))
+    for number in range(200):
+        stage.take_decision(market.decision(0, "S0"), Timed(number * SECOND, 300.0))
+    assert "300 ms" in stage.harm()
+    assert "LATENCY" in stage.reasons_against()
+
+
+def test_harm_when_the_challenger_is_much_worse_then_says_so(tmp_path: Path) -> None:
+    """An arm that leans against what happens, by far and for certain."""
+    bad = Market(tmp_path, better=-0.35)
+    stage = fold(bad)
+    for bar in range(60):
+        stage.take_intents(bad.intents(bar))
+    assert "worse by more than 30 %" in stage.harm()
+
+
+def test_shown_when_kept_then_goes_on_as_if_nothing_had_been(
+    market: Market, tmp_path: Path
+) -> None:
+    """A restart counts nothing twice and forgets nothing; another stage begins anew."""
+    whole, first = fold(market), fold(market)
+    for bar in range(120):
+        for stage in (whole, first) if bar < 60 else (whole,):
+            stage.take_intents(market.intents(bar))
+            stage.take_decision(market.decision(bar, "S0"), Timed(bar * SECOND, 20.0))
+    kept = KeptStage(tmp_path / "rollout" / "stage.bin")
+    assert kept.read() is None
+    kept.keep(first.shown({"trading-decisions:0": 60}))
+    again = fold(market, shown=kept.read())
+    assert again.offsets == {"trading-decisions:0": 60}
+    for bar in range(50, 120):
+        again.take_intents(market.intents(bar))
+        if bar >= 60:
+            again.take_decision(market.decision(bar, "S0"), Timed(bar * SECOND, 20.0))
+    assert pack_state(again.shown({})) == pack_state(whole.shown({}))
+    assert fold(market, n_advances=1, shown=kept.read()).evidence().n_bars == 0
+
+
+def test_kept_when_it_is_of_another_version_then_is_measured_anew(tmp_path: Path) -> None:
+    """What cannot be read is said and left."""
+    path = tmp_path / "stage.bin"
+    path.write_bytes(b"something else")
+    assert KeptStage(path).read() is None
+
+
+def test_belongs_when_epochs_are_compared_then_are_by_rollout_and_share(market: Market) -> None:
+    """The epoch of a slice says to which stage it is."""
+    stage = fold(market)
+    epochs = [market.epochs.load(digest).epoch for digest in market.digests]
+    assert [stage.belongs(each) for each in epochs] == [False, True, False, False]
+
+
+def test_shown_when_packed_then_has_every_field() -> None:
+    """The state goes through bytes whole."""
+    assert set(Shown._fields) >= {"compared", "decided", "latencies", "units", "offsets"}
+    state = comparison.initial_state(2)
+    assert (
+        findings(unpack_state(comparison.Compared, pack_state(state)), tightest_at=5.0).n_bars == 0
+    )

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 
 from models.errors import Refused
 from models.rollout import stages
-from models.rollout.guards import LatencyRule, Timed
+from models.rollout.guards import Rules, Timed
 from models.rollout.stages import Act, Kind, Rollout
 from streams import metrics, topics
 from streams.clock import wall_ns
@@ -78,8 +78,8 @@ class Rollouts:
         What a stage has shown, over restarts.
     results
         Where transitions go besides the topic.
-    rule
-        What latency is borne.
+    rules
+        What a rollout keeps to.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  its parts
@@ -90,7 +90,7 @@ class Rollouts:
         serving: Callable[[], Epoch],
         kept: KeptStage,
         results: Results,
-        rule: LatencyRule,
+        rules: Rules,
     ) -> None:
         self._producer = producer
         self._prefix = prefix
@@ -98,7 +98,7 @@ class Rollouts:
         self._serving = serving
         self._kept = kept
         self._results = results
-        self._rule = rule
+        self._rules = rules
         self._all: dict[str, Rollout] = {}
         self._flags: dict[str, FeatureFlag] = {}
         self._fold: StageFold | None = None
@@ -249,7 +249,7 @@ class Rollouts:
         self._fold = None
         if rollout is not None:
             shown = self._kept.read() if restored else None
-            self._fold = StageFold(rollout, self._serving(), self._rule, shown)
+            self._fold = StageFold(rollout, self._serving(), self._rules, shown)
         self._show()
 
     def take(self, fetched: Mapping[Any, Sequence[Any]]) -> None:

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     rollout_window_s: int = Field(
         default=10, ge=1, le=3_600, description="seconds that these decisions span at least"
     )
+    rollout_least_correlation: float = Field(
+        default=0.95,
+        ge=0,
+        lt=1,
+        description="what the correlation of targets must exceed to leave the shadow; 0 asks none",
+    )
     instruments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     portfolios: dict[str, dict[str, Any]] = Field(default_factory=_one_portfolio)
 

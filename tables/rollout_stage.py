@@ -12,7 +12,7 @@ from models.arrays import Floats, Indices
 from models.rollout import comparison
 from models.rollout.assignment import position
 from models.rollout.comparison import Bar, Compared, Findings
-from models.rollout.guards import LatencyRule, LatencyWindow, Timed
+from models.rollout.guards import LatencyWindow, Rules, Timed
 from models.rollout.latency import N_BUCKETS, bucket, quantile_ms
 from models.rollout.sample_ratio import SampleRatio, sample_ratio
 from models.rollout.stages import Rollout
@@ -58,20 +58,21 @@ class StageFold:
         As it stands in this stage.
     epoch
         Whose universe and portfolios are compared.
-    rule
-        What latency is borne.
+    rules
+        What it keeps to.
     shown
         What was kept before a restart; None to begin.
     """
 
     def __init__(
-        self, rollout: Rollout, epoch: Epoch, rule: LatencyRule, shown: Shown | None = None
+        self, rollout: Rollout, epoch: Epoch, rules: Rules, shown: Shown | None = None
     ) -> None:
         self.rollout = rollout
         self._symbols = {symbol: at for at, symbol in enumerate(epoch.symbols())}
         self._portfolios = {each.id for each in epoch.portfolios}
         self._n_partitions = epoch.n_partitions
-        self.window = LatencyWindow(rule)
+        self._least_correlation = rules.least_correlation
+        self.window = LatencyWindow(rules.latency)
         fresh = Shown(
             rollout.id,
             rollout.stage,
@@ -177,7 +178,10 @@ class StageFold:
 
     def reasons_against(self) -> list[str]:
         """Say why the next stage is not carried; nothing if it is."""
-        reasons = list(self.findings().reasons)
+        found = self.findings()
+        reasons = list(found.reasons)
+        if self._is_unlike(found):
+            reasons.append("UNLIKE_CHAMPION")
         decided = self._shown.decided
         if not decided[:, 0].sum():
             reasons.append("NO_DECISIONS")
@@ -188,6 +192,16 @@ class StageFold:
         if self.window.is_broken:
             reasons.append("LATENCY")
         return reasons
+
+    def _is_unlike(self, found: Findings) -> bool:
+        """Tell whether a shadow has shown that it wishes something else.
+
+        NaN, where a target never moved, is no likeness.
+        """
+        least = self._least_correlation
+        if self.rollout.stage > 0 or found.n_bars < comparison.MIN_BARS or not least:
+            return False
+        return not found.target_correlation > least
 
     def harm(self) -> str:
         """Say what must end the rollout now; empty if nothing."""

@@ -42,7 +42,8 @@ FIXED_PORTS = {
 class LivePlan(msgspec.Struct):
     """What a stack runs live: its epochs in order of announcement, and its ports.
 
-    ``turned_ns`` is the time of the last transition of a rollout that became an epoch.
+    ``turned_ns`` is the time of the last transition of a rollout that became an epoch, and
+    ``taken_back`` are the models whose rollout went back, and that went through none since.
     """
 
     epochs: list[str]
@@ -62,6 +63,7 @@ class LivePlan(msgspec.Struct):
     rollout_metrics_port: int = 0
     rollouts: str = OFF
     turned_ns: int = 0
+    taken_back: list[str] = []
 
     @classmethod
     def of(cls, home: Path) -> "LivePlan | None":

@@ -13,7 +13,7 @@ from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, servers_of
 from agents.cli.live_plan import FIXED_PORTS
 from agents.cli.models import champion
-from agents.cli.roles import planned, while_rolling_out
+from agents.cli.roles import planned, standing, while_rolling_out
 from agents.cli.spoken import spoken_errors
 from agents.run.drive import declare_live
 from agents.run.parity import remarks
@@ -56,8 +56,10 @@ def prepare(
             rolling = while_rolling_out(home) if models.startswith(CHAMPION) else None
             if rolling is not None:
                 digest = rolling.models
+            elif models.startswith(CHAMPION):
+                digest = standing(home, champion(stack, models))
             else:
-                digest = champion(stack, models) if models.startswith(CHAMPION) else models
+                digest = models
             plan = planned(home, digest, settings)
             plan.learning, plan.rollouts = settings.learning, settings.rollouts
             for field, port in FIXED_PORTS.items():

@@ -91,6 +91,24 @@ def while_rolling_out(home: Path) -> Epoch | None:
     return None if epoch.rollout is None else epoch
 
 
+def standing(home: Path, champion: str) -> str:
+    """Return the registry's champion; a rollout may have taken it back since it became that.
+
+    Raises
+    ------
+    SettingsError
+        If one has: by its name nobody goes live with it.
+    """
+    plan = LivePlan.of(home)
+    if plan is not None and champion in plan.taken_back:
+        raise SettingsError(
+            f"the champion {champion[:12]} was taken back by a rollout; expected models that "
+            "stand. `tradewind models register DIGEST` makes others champion, `--models "
+            f"{champion}` goes live with these all the same"
+        )
+    return champion
+
+
 def _with_rollout(epoch: Epoch, before: Epoch) -> Epoch:
     """Return the epoch with the rollout that runs; it is one of the models that decide."""
     rollout = before.rollout

@@ -15,7 +15,7 @@ from agents.rollout import DECISIONS, INTENTS, Rollouts
 from agents.run.topic_log import partitions, reading, records
 from agents.serving import ServingPlace
 from agents.topology import Place
-from models.rollout.guards import LatencyRule
+from models.rollout.guards import LatencyRule, Rules
 from models.rollout.stages import DWELL_NS, Kind
 from streams.brokers import stack_id
 from streams.brokers.locks import FileLock
@@ -159,7 +159,7 @@ async def serve(place: Place) -> None:
             lambda: _serving(home, epochs),
             KeptStage(place.data / "stage.bin"),
             results,
-            _rule(),
+            _rules(),
         )
         rollouts.learn(await _said(place))
         consumer = await _consumer(place, rollouts, stack)
@@ -181,13 +181,14 @@ def _serving(home: Path, epochs: Epochs) -> Epoch:
     return epochs.load(plan.epochs[-1]).epoch
 
 
-def _rule() -> LatencyRule:
+def _rules() -> Rules:
     settings = Settings.read()
-    return LatencyRule(
+    latency = LatencyRule(
         settings.rollout_p95_ms,
         settings.rollout_window_decisions,
         settings.rollout_window_s * _NS_PER_S,
     )
+    return Rules(latency, settings.rollout_least_correlation)
 
 
 async def _said(place: Place) -> list[bytes]:

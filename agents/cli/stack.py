@@ -18,7 +18,7 @@ from agents.cli.live_plan import LivePlan
 from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
-from agents.cli.roles import keeper_of, planned, roles_of, while_rolling_out
+from agents.cli.roles import keeper_of, planned, roles_of, standing, while_rolling_out
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
@@ -164,7 +164,7 @@ def _digest_of(name: str, asked: str, plan: LivePlan | None) -> str:
 def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:
     """Return the champion; while nobody can say who that is, the models that ran last go on."""
     try:
-        return champion(name, asked)
+        return standing(stack_home(name), champion(name, asked))
     except StoreUnavailable as error:
         last = None if plan is None else _epoch_of(stack_home(name), plan)
         if last is None or asked not in {CHAMPION, f"{CHAMPION}:{last.timeframe}"}:

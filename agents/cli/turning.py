@@ -47,6 +47,7 @@ class Turning:
                 *(rollout.id, rollout.champion[:12], rollout.challenger[:12], before.models[:12]),
             )
         plan.turned_ns = at_ns
+        _remember(plan, rollout)
         digest = None if wanted is None else self._kept(rollout, wanted)
         is_other = digest is not None and digest != plan.epochs[-1]
         if digest is not None and is_other:
@@ -63,3 +64,12 @@ class Turning:
             log.error("rollout %s stands, the epoch stays: %s", rollout.id, error)  # noqa: TRY400  its text says all
             return None
         return digest
+
+
+def _remember(plan: LivePlan, rollout: Rollout) -> None:
+    """Write down whose rollout went back; the registry may go on to call them champion."""
+    taken_back = {*plan.taken_back} - {rollout.challenger}
+    if rollout.state == "rolled_back":
+        taken_back.add(rollout.challenger)
+    if rollout.is_over:
+        plan.taken_back = sorted(taken_back)

@@ -1,4 +1,4 @@
-"""The latency that ends a rollout: a window of the last decisions, not a single slow one."""
+"""What a rollout keeps to; latency is judged by a window, not by a single slow decision."""
 
 from collections import deque
 from typing import NamedTuple
@@ -26,6 +26,24 @@ MOST_DECISIONS = 20_000
 
 
 _DEFAULT = LatencyRule()
+
+LEAST_CORRELATION = 0.95
+"""The customer's: a challenger whose wishes differ more is no successor, but another strategy."""
+
+
+class Rules(NamedTuple):
+    """What a rollout keeps to.
+
+    Attributes
+    ----------
+    latency : LatencyRule
+        What is slower ends it.
+    least_correlation : float
+        Of both arms' targets, which a shadow must exceed to be left; 0 asks for none.
+    """
+
+    latency: LatencyRule = _DEFAULT
+    least_correlation: float = LEAST_CORRELATION
 
 
 class Timed(NamedTuple):

@@ -27,7 +27,7 @@ from agents.rollout import Rollouts
 from agents.run.drive import declare_live
 from agents.topology import Place
 from models.model_set import ModelSet
-from models.rollout.guards import LatencyRule, Timed
+from models.rollout.guards import Rules, Timed
 from models.rollout.stages import Act, start
 from streams import topics
 from streams.brokers.embedded import open_embedded
@@ -196,7 +196,7 @@ async def injected(home: Path, servers: str) -> dict[str, list[float]]:
             lambda: rollout_role._serving(home, epochs),
             KeptStage(home / "rollout" / "stage.bin"),
             Nowhere(),
-            LatencyRule(),
+            Rules(),
         )
         consumer = await rollout_role._consumer(place, role, opened)
         turning = Turning(home, epochs)
@@ -225,7 +225,7 @@ def clean_hour(root: Path, seed: int) -> str:
     draw = np.random.default_rng(seed)
     market.up[1] = draw.uniform(0.4, 0.6, market.up[1].shape)
     rollout = start("r1", market.champion, market.challenger, Act("start", 1, "evidence"))
-    fold = StageFold(rollout, document(), LatencyRule())
+    fold = StageFold(rollout, document(), Rules())
     for bar in range(BARS_AN_HOUR):
         fold.take_intents(market.intents(bar))
         for symbol in SYMBOLS:

@@ -20,6 +20,7 @@ from models.model_set import ModelSet
 from models.prepared import Prepared
 from models.rollout import comparison
 from models.rollout.comparison import Bar, Findings
+from models.rollout.guards import LEAST_CORRELATION
 from models.specialists.window import LENGTH_BARS
 from streams.sources.bridge import BridgeTape
 from streams.sources.replay import Stretch
@@ -28,7 +29,6 @@ from tests.evidence.measurement import Measurement, Result
 from tests.evidence.model_rebuild import FITTED_BARS, KNOWN_BARS
 
 N_DAYS = 500
-LEAST_CORRELATION = 0.95
 
 
 def _ignore(_step: str, _share: float) -> None:

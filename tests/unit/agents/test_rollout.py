@@ -9,7 +9,7 @@ import pytest
 from agents import rollout as role
 from agents.rollout import DECISIONS, INTENTS, Rollouts
 from models.errors import Refused
-from models.rollout.guards import LatencyRule
+from models.rollout.guards import Rules
 from streams.rollouts import FeatureFlag, RolloutState
 from tables.rollout import read_stage_record
 from tables.stores.artifacts import Artifacts
@@ -42,7 +42,7 @@ class World:
             lambda: self.market.epochs.load(self.market.digests[0]).epoch,
             KeptStage(self.root / "stage.bin"),
             self,
-            LatencyRule(),
+            Rules(),
         )
 
     async def send_and_wait(self, topic: str, value: bytes, *, key: bytes, partition: int) -> None:

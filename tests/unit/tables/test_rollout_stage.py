@@ -6,7 +6,7 @@ import pytest
 
 from models.rollout import comparison
 from models.rollout.comparison import findings
-from models.rollout.guards import LatencyRule, Timed
+from models.rollout.guards import Rules, Timed
 from models.rollout.stages import Act, Rollout, start, step
 from streams.codec import pack_state, unpack_state
 from tables.rollout_stage import Shown, StageFold
@@ -15,7 +15,7 @@ from tests.builders import MIDNIGHT
 from tests.rollout_worlds import SHARE, SYMBOLS, Market, document
 
 SECOND = 10**9
-RULE = LatencyRule()
+RULES = Rules()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def rollout(market: Market, n_advances: int = 0) -> Rollout:
 
 def fold(market: Market, n_advances: int = 0, shown: Shown | None = None) -> StageFold:
     """Return the fold of a stage."""
-    return StageFold(rollout(market, n_advances), document(), RULE, shown)
+    return StageFold(rollout(market, n_advances), document(), RULES, shown)
 
 
 def test_intents_when_bars_follow_then_are_those_of_the_comparison(market: Market) -> None:
@@ -52,6 +52,21 @@ def test_intents_when_bars_follow_then_are_those_of_the_comparison(market: Marke
     assert found.reasons_against == ["NO_DECISIONS"]
 
 
+def test_shadow_when_it_wishes_something_else_then_is_not_left(tmp_path: Path) -> None:
+    """A challenger at odds with the champion is held in shadow; people can ask for no likeness."""
+    odd = Market(tmp_path)
+    odd.up[1, :, 0] = 1.0 - odd.up[0, :, 0]  # one symbol's targets, turned round
+    unlike = StageFold(rollout(odd), document(), RULES)
+    free = StageFold(rollout(odd), document(), Rules(least_correlation=0.0))
+    later = fold(odd, n_advances=1)
+    for bar in range(150):
+        for stage, share in ((unlike, 0.0), (free, 0.0), (later, 0.05)):
+            stage.take_intents(odd.intents(bar, share))
+    assert unlike.findings().target_correlation < 0.95
+    assert "UNLIKE_CHAMPION" in unlike.reasons_against()
+    assert "UNLIKE_CHAMPION" not in free.reasons_against() + later.reasons_against()
+
+
 def test_intents_when_partitions_lag_then_a_bar_waits_for_all(market: Market) -> None:
     """A bar is judged when every partition has told it, in the order of bars."""
     both = [
@@ -59,7 +74,7 @@ def test_intents_when_partitions_lag_then_a_bar_waits_for_all(market: Market) ->
         for bar in range(5)
         for p in (0, 1)
     ]
-    stage = StageFold(rollout(market), document(n_partitions=2), RULE)
+    stage = StageFold(rollout(market), document(n_partitions=2), RULES)
     for slice_, _, partition in both:
         if partition == 0:
             stage.take_intents(slice_)
@@ -74,7 +89,7 @@ def test_intents_when_partitions_lag_then_a_bar_waits_for_all(market: Market) ->
 
 def test_intents_when_a_partition_is_gone_then_wait_within_a_bound(market: Market) -> None:
     """Memory has a bound: behind 64 bars the oldest is judged as it is."""
-    stage = StageFold(rollout(market), document(n_partitions=2), RULE)
+    stage = StageFold(rollout(market), document(n_partitions=2), RULES)
     for bar in range(70):
         stage.take_intents(market.intents(bar, n_partitions=2))
     assert stage.evidence().n_rows == (70 - 64) * len(SYMBOLS)

@@ -8,7 +8,9 @@ from typing import Any
 
 import aiohttp
 
+from agents.run.serving import auth_folder
 from agents.run.workers import free_port
+from streams.brokers import stack_id
 from streams.instructions import Role
 from streams.sources.synthetic import SyntheticTape
 from tables.stores.token_keys import TokenKeys
@@ -26,10 +28,11 @@ class Served:
     keys: TokenKeys
     session: aiohttp.ClientSession
     ports: dict[str, int]
+    stack: str = STACK
 
     def token(self, role: Role = "trader", portfolios: Iterable[str] = ("*",)) -> str:
         """Issue a token."""
-        return issue(self.keys, STACK, f"{role} of a test", role, list(portfolios), 1)[0]
+        return issue(self.keys, self.stack, f"{role} of a test", role, list(portfolios), 1)[0]
 
     def headers(self, role: Role = "trader", **more: str) -> dict[str, str]:
         """Give the headers of a role's request, with a token of its own."""
@@ -62,7 +65,7 @@ class Served:
         options = (
             f"--api-port={port}",
             f"--auth={self.keys.folder}",
-            f"--stack={STACK}",
+            f"--stack={self.stack}",
             f"--redis={redis_url}",
             *more,
         )
@@ -90,14 +93,14 @@ async def served(
     redis_url: str = "",
     tape: SyntheticTape = TAPE,
 ) -> AsyncIterator[Served]:
-    """Play a tape through one worker with an API, and yield it."""
-    keys = TokenKeys(home / f"auth-{name}")
+    """Play a tape through one worker with an API that takes the stack's tokens, and yield it."""
+    keys = TokenKeys(auth_folder(home))
     keys.rotate()
     async with (
         trial(servers, home, models, name, tape=tape) as run,
         aiohttp.ClientSession() as session,
     ):
-        serving = Served(run, keys, session, {})
+        serving = Served(run, keys, session, {}, stack_id(home))
         serving.start("0", redis_url)
         await run.feed()
         await serving.ready()

@@ -128,7 +128,7 @@ async def pages(api: Served) -> None:
             f"--run={run.name}",
             f"--port={port}",
             f"--auth={api.keys.folder}",
-            "--stack=test-0a1b2c3d",
+            f"--stack={api.stack}",
             f"--api-url=http://127.0.0.1:{api.ports['0']}",
         )
     n = len(TAPE.symbols) * len(TAPE.closes_ns())

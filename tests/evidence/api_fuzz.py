@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,13 +24,16 @@ from schemathesis import GenerationMode
 from schemathesis.checks import positive_data_acceptance
 from schemathesis.core.failures import FailureGroup
 
+from agents.cli.live_plan import LivePlan
 from agents.run.stores import database
 from agents.run.workers import free_port
 from streams.clock import monotonic_s, run_stamp, wall_ns
 from streams.instructions import Role
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 from tables.views.endpoint import DEADLINE_HEADER
 from tests.attacks import Forge
-from tests.e2e.serving import STACK, Served, served
+from tests.e2e.serving import Served, served
 from tests.evidence.bench import models, stack
 from tests.evidence.measurement import Measurement, Result
 from tests.evidence.serving import TAPE
@@ -44,6 +48,8 @@ _EXCLUDED = [positive_data_acceptance]
 # What aiohttp reads of a header, in bytes.
 _LONGEST_HEADER = 8_190
 _OF_LEARNING = "/api/v1/models/online-update"
+# What answers when a part is up.
+_READY = {"learning": "/api/v1/openapi.json", "rollout": "/api/v1/rollouts", "web": "/health"}
 # Of a deadline that is none.
 _DIGITS = 6
 
@@ -52,29 +58,40 @@ Found = dict[str, Any]
 
 
 async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> Found:
-    async with served(servers, home, models(home), f"fuzz-{run_stamp()}", "", TAPE) as api:
-        port = free_port("127.0.0.1")
-        run = api.trial.run
+    name = f"fuzz-{run_stamp()}"
+    async with served(servers, home, models(home), name, "", TAPE) as api:
+        run, start = api.trial.run, api.trial.children.start
         await asyncio.to_thread(database, home, api.trial.children)
-        api.trial.children.start(
-            "web",
-            "web",
-            f"--bootstrap={run.bootstrap_servers}",
-            f"--run={run.name}",
-            f"--port={port}",
-            f"--auth={api.keys.folder}",
-            f"--stack={STACK}",
+        epoch = Epochs(Artifacts(run.artifacts)).put(run.epoch)
+        LivePlan([epoch], name, 0, 0).keep(home)  # of which the role rollout moves models
+        for part in ("learning", "rollout", "web"):
+            api.ports[part] = free_port("127.0.0.1")
+        of_run = (f"--bootstrap={run.bootstrap_servers}", f"--run={run.name}")
+        guarded = (f"--auth={api.keys.folder}", f"--stack={api.stack}")
+        learner = (f"--name={home.name}", f"--port={api.ports['learning']}")
+        start("learning", "learning", *of_run, *learner)
+        mover = (
+            f"--data={home / name / 'rollout'}",
+            f"--artifacts={run.artifacts}",
+            f"--api-port={api.ports['rollout']}",
+        )
+        start("rollout", "worker", "--role=rollout", *of_run, *guarded, *mover)
+        pages = (
+            f"--port={api.ports['web']}",
             f"--api-url={api.url('')}",
+            f"--learning-url={api.url('', 'learning')}",
+            f"--rollout-url={api.url('', 'rollout')}",
             f"--home={home}",
         )
-        api.ports["web"] = port
-        await api.trial.until(lambda: _listens(api), "the pages")
+        start("web", "web", *of_run, *guarded, *pages)
+        for part, path in _READY.items():
+            await api.trial.until(partial(_listens, api, part, path), f"the process {part}")
         return await asyncio.to_thread(judge, api)
 
 
-async def _listens(api: Served) -> bool:
+async def _listens(api: Served, part: str, path: str) -> bool:
     try:
-        async with api.session.get(api.url("/health", "web")) as answer:
+        async with api.session.get(api.url(path, part), headers=api.headers()) as answer:
             return answer.status == 200
     except OSError:
         return False
@@ -164,6 +181,8 @@ def _know(case: schemathesis.Case, symbol: str, decision_id: str) -> None:
     """Let a valid case speak of what is there: made up symbols, portfolios and ids end at 404."""
     if "decision_id" in (case.path_parameters or {}):
         case.path_parameters["decision_id"] = decision_id
+    if "flag" in (case.path_parameters or {}):
+        case.path_parameters["flag"] = "auto-advance"
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict) and isinstance(part.get("symbol"), str) and part["symbol"]:
             part["symbol"] = symbol
@@ -208,7 +227,7 @@ def _attack(api: Served) -> Found:
 
 
 async def _attacked(api: Served) -> Found:
-    attacks = list(Forge(api.keys, STACK, wall_ns() // 10**9).attacks())
+    attacks = list(Forge(api.keys, api.stack, wall_ns() // 10**9).attacks())
     passed: list[str] = []
     async with aiohttp.ClientSession() as session:
         for attack in attacks:

@@ -65,8 +65,9 @@ def clock(
     with lock, contextlib.suppress(asyncio.CancelledError):
         if metrics_port:
             start_http_server(metrics_port, host)
-        turning = None if run else Turning(home, Epochs(Artifacts(artifacts)))
-        asyncio.run(_main(bootstrap, Epochs(Artifacts(artifacts)), begun, run, turning))
+        epochs = Epochs(Artifacts(artifacts))
+        turning = None if run else Turning(home, epochs)
+        asyncio.run(_main(bootstrap, epochs, begun, run, turning))
 
 
 def _last(home: Path, asked: Announced = _PLANS) -> Announced:

@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -50,8 +48,6 @@ _MOST_RECORDS = 500
 _KEEP_S = 5.0
 _RETRY_S = 10.0
 _SHUTDOWN_S = 2.0
-
-Made = TypeVar("Made")
 
 
 class ResultRows:
@@ -101,32 +97,21 @@ class Deeds:
     ) -> RolloutState:
         """Begin a rollout in shadow."""
         deed = Deed(what="rollout start", on=challenger, by=by, role="admin", reason=reason)
-        return await self._done(
-            deed, lambda: self._rollouts.begin(name, challenger, by, reason, dwell_ns)
-        )
+        with self._log.act(deed):
+            return await self._rollouts.begin(name, challenger, by, reason, dwell_ns)
 
     async def act(self, kind: Kind, name: str, by: str, reason: str) -> RolloutState:
         """Let a rollout go on, stand or go back."""
         deed = Deed(what=f"rollout {kind}", on=name, by=by, role="admin", reason=reason)
-        return await self._done(deed, lambda: self._rollouts.act(kind, name, by, reason))
+        with self._log.act(deed):
+            return await self._rollouts.act(kind, name, by, reason)
 
     async def set_flag(self, name: FlagName, by: str, reason: str, *, is_on: bool) -> FeatureFlag:
         """Set a flag."""
         on = f"{name} {'on' if is_on else 'off'}"
         deed = Deed(what="rollout flag", on=on, by=by, role="admin", reason=reason)
-        return await self._done(
-            deed, lambda: self._rollouts.set_flag(name, by, reason, is_on=is_on)
-        )
-
-    async def _done(self, deed: Deed, work: Callable[[], Awaitable[Made]]) -> Made:
-        act = await asyncio.to_thread(self._log.begin, deed)
-        try:
-            made = await work()
-        except BaseException as error:
-            await asyncio.to_thread(self._log.end, act, "failed", str(error)[:500])
-            raise
-        await asyncio.to_thread(self._log.end, act, "done", "")
-        return made
+        with self._log.act(deed):
+            return await self._rollouts.set_flag(name, by, reason, is_on=is_on)
 
 
 async def serve(place: Place) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
-from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from agents.cli.role_api import listen
 from agents.cli.role_process import run_role
 from agents.learning import SOURCE, STAGE, Learning, Run, group_of
 from agents.run.serving import LEARNING_HOST, auth_folder
@@ -22,15 +22,10 @@ from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import api
 from tables.views.auth import Callers
-from tables.views.call_limits import CallLimits
-from tables.views.endpoint import Endpoints
-from tables.views.forwarding import Forwarder
 from tables.views.online_update import update_endpoints
 
 _POLL_S = 0.5
-_SHUTDOWN_S = 2.0
 
 
 def register(app: typer.Typer) -> None:
@@ -87,22 +82,10 @@ async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening)
             process_of(home),
         )
         if at.port:
-            await _listen(stack, learner, home, at)
+            callers = Callers(TokenKeys(auth_folder(home)), stack_id(home))
+            bound = update_endpoints(learner, AdminLog(home))
+            await listen(stack, bound, callers, at.host, at.port)
         await learner.work()
-
-
-async def _listen(
-    stack: contextlib.AsyncExitStack, learner: Learning, home: Path, at: Listening
-) -> None:
-    forwarder = Forwarder()
-    stack.push_async_callback(forwarder.close)
-    callers = Callers(TokenKeys(auth_folder(home)), stack_id(home))
-    endpoints = Endpoints(callers, CallLimits(), forwarder)
-    app = api(update_endpoints(learner, AdminLog(home)), endpoints)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, at.host, at.port).start()
 
 
 def process_of(home: Path) -> Run:

@@ -5,13 +5,12 @@ import contextlib
 import logging
 from pathlib import Path
 
-from aiohttp import web
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.cli.live_plan import LivePlan
+from agents.cli.role_api import listen
 from agents.rollout import DECISIONS, INTENTS, Rollouts
 from agents.run.topic_log import partitions, reading, records
-from agents.serving import ServingPlace
 from agents.topology import Place
 from models.rollout.guards import LatencyRule, Rules
 from models.rollout.stages import DWELL_NS, Kind
@@ -32,12 +31,8 @@ from tables.stores.kept_stage import KeptStage
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import is_usable, server_of
 from tables.stores.token_keys import TokenKeys
-from tables.views.api import api
 from tables.views.auth import Callers
-from tables.views.call_limits import CallLimits
-from tables.views.endpoint import Endpoints
-from tables.views.forwarding import Forwarder
-from tables.views.rollouts import RolloutDesk, rollout_endpoints
+from tables.views.rollouts import rollout_endpoints
 
 log = logging.getLogger("tradewind.rollout")
 
@@ -149,7 +144,9 @@ async def serve(place: Place) -> None:
         rollouts.learn(await _said(place))
         consumer = await _consumer(place, rollouts, stack)
         if place.serving is not None:
-            await _listen(stack, Deeds(rollouts, home), place.serving)
+            at, bound = place.serving, rollout_endpoints(Deeds(rollouts, home))
+            callers = Callers(TokenKeys(at.auth), at.stack)
+            await listen(stack, bound, callers, at.host, at.port, at.tls.server)
         async with asyncio.TaskGroup() as tasks:
             if is_usable(home):
                 store = await stack.enter_async_context(RowStore(server_of(home)))
@@ -222,15 +219,3 @@ async def _work(rollouts: Rollouts, consumer: AIOKafkaConsumer) -> None:
                 kept_s = loop.time()
     finally:
         rollouts.keep()
-
-
-async def _listen(stack: contextlib.AsyncExitStack, desk: RolloutDesk, at: ServingPlace) -> None:
-    forwarder = Forwarder()
-    stack.push_async_callback(forwarder.close)
-    callers = Callers(TokenKeys(at.auth), at.stack)
-    app = api(rollout_endpoints(desk), Endpoints(callers, CallLimits(), forwarder))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server)
-    await site.start()

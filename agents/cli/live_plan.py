@@ -5,8 +5,11 @@ from pathlib import Path
 import msgspec
 
 from agents.run.workers import free_port
+from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.settings import OFF
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 
 # Role -> the field of the plan with the port at which its /metrics is.
 METRICS_PORTS = {
@@ -70,6 +73,10 @@ class LivePlan(msgspec.Struct):
         """Return the stack's plan, None if nothing was ever started live."""
         path = home / "live.json"
         return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else None
+
+    def decides(self, home: Path) -> Epoch:
+        """Return the epoch that decides, with its documents and models in the stack's folder."""
+        return Epochs(Artifacts(home / "artifacts")).load(self.epochs[-1]).epoch
 
     def has(self, role: str) -> bool:
         """Tell whether a role is wanted, where that is a setting."""

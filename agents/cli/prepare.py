@@ -21,8 +21,6 @@ from agents.run.serving import auth_folder
 from streams.brokers import stack_home
 from streams.settings import Settings
 from streams.tls import tls_of
-from tables.epochs import Epochs
-from tables.stores.artifacts import Artifacts
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import CHAMPION
 from tables.stores.servers.postgres import is_usable, server_of
@@ -67,7 +65,7 @@ def prepare(
             TokenKeys(auth_folder(home)).signing_key()
             plan.keep(home)
             act.detail = f"epoch {len(plan.epochs)} with models {digest}"
-    epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
+    epoch = plan.decides(home)
     for told in remarks(epoch):
         typer.secho(told, fg=typer.colors.YELLOW)
     typer.echo(

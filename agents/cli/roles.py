@@ -87,7 +87,7 @@ def while_rolling_out(home: Path) -> Epoch | None:
     plan = LivePlan.of(home)
     if plan is None:
         return None
-    epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
+    epoch = plan.decides(home)
     return None if epoch.rollout is None else epoch
 
 

@@ -25,13 +25,10 @@ from agents.run.drive import declare_live
 from agents.run.parity import remarks
 from agents.run.warm import warm_up
 from streams.brokers import stack_home, stack_id
-from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
 from streams.tls import tls_of
-from tables.epochs import Epochs
-from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
 from tables.stores.model_registry import CHAMPION
 
@@ -116,7 +113,7 @@ def _start_roles(
     if models is not None:
         digest = _digest_of(name, models, plan) if models.startswith(CHAMPION) else models
         plan = planned(home, digest, Settings.read())
-        for told in remarks(_epoch_of(home, plan)):
+        for told in remarks(plan.decides(home)):
             typer.secho(told, fg=typer.colors.YELLOW)
     if plan is None:
         return []
@@ -166,7 +163,7 @@ def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:
     try:
         return standing(stack_home(name), champion(name, asked))
     except StoreUnavailable as error:
-        last = None if plan is None else _epoch_of(stack_home(name), plan)
+        last = None if plan is None else plan.decides(stack_home(name))
         if last is None or asked not in {CHAMPION, f"{CHAMPION}:{last.timeframe}"}:
             raise
         typer.secho(
@@ -210,13 +207,9 @@ def doctor(*, as_json: _Json = False) -> None:
 
 def _warm_up(home: Path, servers: str, plan: LivePlan, history: Path) -> None:
     (digest,) = plan.epochs
-    epoch = _epoch_of(home, plan)
+    epoch = plan.decides(home)
     tape = open_tape(history, timeframe=epoch.timeframe)
     typer.echo(f"{asyncio.run(warm_up(servers, epoch, digest, tape))} bars of history sent.")
-
-
-def _epoch_of(home: Path, plan: LivePlan) -> Epoch:
-    return Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
 
 
 def _parts(name: str, home: Path) -> list[Part]:

@@ -11,8 +11,6 @@ from streams.errors import SettingsError
 from streams.instructions import Role
 from streams.records import LONGEST_ID
 from streams.settings import Settings
-from tables.epochs import Epochs
-from tables.stores.artifacts import Artifacts
 from tables.views.auth import ALL_PORTFOLIOS
 
 ROLES = ("trader", "researcher", "admin")
@@ -65,6 +63,5 @@ def _known(home: Path) -> list[str]:
     names = set(Settings.read().portfolios)
     plan = LivePlan.of(home)
     if plan is not None and plan.epochs:
-        epoch = Epochs(Artifacts(home / "artifacts")).load(plan.epochs[-1]).epoch
-        names |= {portfolio.id for portfolio in epoch.portfolios}
+        names |= {portfolio.id for portfolio in plan.decides(home).portfolios}
     return sorted(names)

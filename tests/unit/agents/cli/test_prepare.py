@@ -49,8 +49,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(prepare, "champion", lambda _stack, asked: f"{asked}'s digest")
     monkeypatch.setattr(prepare, "while_rolling_out", lambda _home: None)
     monkeypatch.setattr(prepare, "remarks", lambda _epoch: ["the budget is spread"])
-    loaded = SimpleNamespace(load=lambda _digest: SimpleNamespace(epoch=EPOCH))
-    monkeypatch.setattr(prepare, "Epochs", lambda _artifacts: loaded)
+    monkeypatch.setattr(LivePlan, "decides", lambda *_: EPOCH)
     return where
 
 

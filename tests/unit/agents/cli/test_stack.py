@@ -164,7 +164,7 @@ def test_up_when_its_history_cannot_be_sent_then_it_can_be_given_again(
         raise TapeError("history bars.csv ends in the future")
 
     monkeypatch.setattr(stack, "planned", lambda *_: LivePlan(["e" * 64], "live", 1, 2))
-    monkeypatch.setattr(stack, "_epoch_of", lambda *_: None)
+    monkeypatch.setattr(LivePlan, "decides", lambda *_: None)
     monkeypatch.setattr(stack, "remarks", lambda _epoch: [])
     monkeypatch.setattr(stack, "declare_live", declared)
     monkeypatch.setattr(stack, "roles_of", lambda *_: [])
@@ -195,7 +195,7 @@ def test_champion_when_the_registry_is_away_then_what_ran_last_goes_on(
     """A registry that is down at night stops no trading."""
     last = SimpleNamespace(timeframe="1min", models="a" * 64)
     monkeypatch.setattr(stack, "champion", _registry_away)
-    monkeypatch.setattr(stack, "_epoch_of", lambda *_: last)
+    monkeypatch.setattr(LivePlan, "decides", lambda *_: last)
     plan = LivePlan(["e" * 64], "live", 1, 2)
     assert stack._champion_or_last("paper", asked, plan) == "a" * 64
     assert "goes on with the models that it ran last, aaaaaaaaaaaa" in capsys.readouterr().out
@@ -211,7 +211,7 @@ def test_champion_when_nothing_fitting_ran_before_then_the_error_is_told(
     """Models of another timeframe are no substitute, and none are none."""
     last = SimpleNamespace(timeframe="1min", models="a" * 64)
     monkeypatch.setattr(stack, "champion", _registry_away)
-    monkeypatch.setattr(stack, "_epoch_of", lambda *_: last)
+    monkeypatch.setattr(LivePlan, "decides", lambda *_: last)
     with pytest.raises(StoreUnavailable, match="did not do it"):
         stack._champion_or_last("paper", asked, plan)
 

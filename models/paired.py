@@ -9,6 +9,12 @@ from models.arrays import Floats, Mask
 LEVEL = 0.05
 """Error probability of the confidence sequence, over all bars together."""
 
+MAX_DEGRADATION_FRACTION = 0.30
+"""What is worse by more than this share is refused, or goes back."""
+
+TOLERANCE_FRACTION = 0.05
+"""Who takes over must be shown to lose at most this share more than who decides."""
+
 MOST_CERTAIN = 1e-3
 """Probabilities are held this far from 0 and 1, so that one bar's loss has a bound."""
 

@@ -14,12 +14,6 @@ from models import measures, paired
 from models.arrays import Floats
 from models.errors import ShapeError
 
-MAX_DEGRADATION_FRACTION = 0.30
-"""What is worse by more than this share is refused, or rolled back."""
-
-TOLERANCE_FRACTION = 0.05
-"""The candidate must be shown to lose at most this share more than the champion."""
-
 MIN_BARS = 10
 """Fewer bars say nothing; no data never promotes."""
 
@@ -193,9 +187,9 @@ def _reasons(found: Stability) -> tuple[str, ...]:
         return ("TOO_FEW_BARS",)
     broken = {
         "LOSS_WORSE": found.lower > 0.0,
-        "NOT_SHOWN_HARMLESS": not found.upper <= TOLERANCE_FRACTION * found.loss_champion,
-        "LOSS_DEGRADED": not found.loss_degradation_fraction <= MAX_DEGRADATION_FRACTION,
-        "SHARPE_DEGRADED": found.sharpe_degradation_fraction > MAX_DEGRADATION_FRACTION,
+        "NOT_SHOWN_HARMLESS": not found.upper <= paired.TOLERANCE_FRACTION * found.loss_champion,
+        "LOSS_DEGRADED": not found.loss_degradation_fraction <= paired.MAX_DEGRADATION_FRACTION,
+        "SHARPE_DEGRADED": found.sharpe_degradation_fraction > paired.MAX_DEGRADATION_FRACTION,
     }
     return tuple(code for code, is_broken in broken.items() if is_broken)
 

@@ -26,12 +26,6 @@ TIGHTEST_AT = 1_000.0
 """Bars at which the bounds are narrowest. Tuned to a week of seconds, they would be blind for hours
 to a model that is plainly worse; tuned to few, they cost little later."""
 
-TOLERANCE_FRACTION = 0.05
-"""The challenger must be shown to lose at most this share more than the champion."""
-
-MAX_DEGRADATION_FRACTION = 0.30
-"""What is worse by more than this share is rolled back."""
-
 _ROUNDING = 1e-12
 """A variance below this share of the mean square is what adding up leaves of none."""
 
@@ -226,7 +220,8 @@ class Findings(NamedTuple):
             return ("TOO_FEW_BARS",)
         broken = {
             "LOSS_WORSE": self.loss_lower > 0.0,
-            "NOT_SHOWN_HARMLESS": not self.loss_upper <= TOLERANCE_FRACTION * self.loss_champion,
+            "NOT_SHOWN_HARMLESS": not self.loss_upper
+            <= paired.TOLERANCE_FRACTION * self.loss_champion,
             "EARNED_LESS": self.earned_upper < 0.0,
         }
         return tuple(code for code, is_broken in broken.items() if is_broken)
@@ -236,9 +231,12 @@ class Findings(NamedTuple):
         """Whether the challenger is worse by more than is borne, and must stop now."""
         if self.n_bars < MIN_BARS_OF_HARM:
             return False
-        loses = self.loss_degradation_fraction > MAX_DEGRADATION_FRACTION and self.loss_lower > 0.0
+        loses = (
+            self.loss_degradation_fraction > paired.MAX_DEGRADATION_FRACTION
+            and self.loss_lower > 0.0
+        )
         champion = self.earned_champion / self.n_bars
-        earns_less = self.earned_upper < -MAX_DEGRADATION_FRACTION * abs(champion)
+        earns_less = self.earned_upper < -paired.MAX_DEGRADATION_FRACTION * abs(champion)
         return loses or earns_less
 
     def record(self) -> dict[str, Any]:

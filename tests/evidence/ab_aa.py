@@ -10,8 +10,9 @@ import math
 import numpy as np
 
 from models import paired
+from models.paired import TOLERANCE_FRACTION
 from models.rollout import comparison
-from models.rollout.comparison import MIN_BARS, TIGHTEST_AT, TOLERANCE_FRACTION, Bar
+from models.rollout.comparison import MIN_BARS, TIGHTEST_AT, Bar
 from tests.evidence.measurement import Measurement, Result
 
 N_RUNS, N_BARS, N_SYMBOLS = 1_000, 2_000, 5

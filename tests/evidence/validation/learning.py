@@ -6,7 +6,6 @@ About an hour; what `learning-arms` has measured already is not measured again.
 from typing import Any
 
 from models import paired
-from models.learning import stability
 from models.learning.settings import MODES, NOT_LEARNING_FRACTION
 from tests.evidence import learning_streams
 from tests.evidence.ewc_fisher import EWC_FISHER
@@ -103,8 +102,8 @@ def _settings() -> str:
 
 `safe` is the default: the mission's numbers. On these networks they nearly freeze them, which the
 column *moved* says. Refused is a candidate that loses more for certain, that is not shown to lose
-at most {percent(stability.TOLERANCE_FRACTION, 0)} more, or that is worse by more than
-{percent(stability.MAX_DEGRADATION_FRACTION, 0)} in loss or Sharpe ratio; confidence sequence at
+at most {percent(paired.TOLERANCE_FRACTION, 0)} more, or that is worse by more than
+{percent(paired.MAX_DEGRADATION_FRACTION, 0)} in loss or Sharpe ratio; confidence sequence at
 {percent(1.0 - paired.LEVEL, 0)} (Waudby-Smith et al. 2024)."""
 
 

@@ -155,8 +155,7 @@ class WorkerDesk:
 
     def _seen(self) -> list[LoadedEpoch]:
         """Return the epochs of the partitions of this worker."""
-        stages = (self._risk, self._features)
-        folds = (stage.fold_of(n) for stage in stages for n in range(self._n_partitions))
+        folds = (*self._risk.folds(), *self._features.folds())
         seen = (fold.latest for fold in folds if isinstance(fold, RiskFold | FeatureFold))
         return [loaded for loaded in seen if loaded is not None]
 

@@ -126,6 +126,10 @@ class Stage:
         tasks = (task for tp, task in self._tasks.items() if tp.partition == partition)
         return next((task.fold for task in tasks), None)
 
+    def folds(self) -> list[Fold]:
+        """Return the folds of all partitions of which something was read here, in order."""
+        return [self._tasks[tp].fold for tp in sorted(self._tasks)]
+
     async def quiesce(self, revoked: set[TP]) -> None:
         """Finish the step in flight of each partition, keep its state, and forget it."""
         leaving = [self._tasks.pop(tp) for tp in list(self._tasks) if tp in revoked]

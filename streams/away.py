@@ -45,12 +45,18 @@ def is_away(error: BaseException) -> bool:
 
 async def until_back(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask until the broker answers; what it refuses is raised at once."""
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(is_away),
-        wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
-        reraise=True,
-    )
     with noticed():
+        try:
+            # Nearly always it answers; to be ready for the rest took longer than the sending.
+            return await ask()
+        except Exception as error:
+            if not is_away(error):
+                raise
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_away),
+            wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT_S),
+            reraise=True,
+        )
         answer: Answer = await retrying(ask)
     return answer
 

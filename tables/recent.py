@@ -31,11 +31,34 @@ class SeenRow(NamedTuple):
     weights: FloatArray
 
 
+class _Columns:
+    """A slice whose columns are read once, when somebody asks."""
+
+    def __init__(self, slice_: Slice) -> None:
+        self._slice = slice_
+        self._read: tuple[FloatArray, ...] = ()
+
+    def row(self, symbol: str, at: int) -> SeenRow:
+        """Return one row."""
+        if not self._read:
+            lists = map(self._slice.matrix, ("features", "regime", "scores", "weights"))
+            self._read = (self._slice.floats("close"), *lists)
+        meta, (close, *lists_of) = self._slice.meta, self._read
+        return SeenRow(
+            symbol,
+            meta.timeframe,
+            meta.close_ns,
+            meta.epoch_digest,
+            float(close[at]),
+            *(values[at] for values in lists_of),
+        )
+
+
 class RecentBars:
     """The newest bars of one portfolio, by close; each is made of the slices of its partitions."""
 
     def __init__(self) -> None:
-        self._bars: dict[int, dict[str, tuple[Slice, int]]] = {}
+        self._bars: dict[int, dict[str, tuple[_Columns, int]]] = {}
 
     def take(self, slice_: Slice) -> None:
         """Remember a slice; one of a bar older than those kept is nothing new."""
@@ -47,7 +70,8 @@ class RecentBars:
             bar = self._bars[close_ns] = {}
             if len(self._bars) > BARS_KEPT:
                 del self._bars[min(self._bars)]
-        bar.update((symbol, (slice_, at)) for at, symbol in enumerate(slice_.symbols()))
+        columns = _Columns(slice_)
+        bar.update((symbol, (columns, at)) for at, symbol in enumerate(slice_.symbols()))
 
     def closes_ns(self, until_ns: int) -> list[int]:
         """Return the closes of the bars that are kept, up to a time, the newest first."""
@@ -58,16 +82,8 @@ class RecentBars:
         found = self._bars.get(close_ns, {}).get(symbol)
         if found is None:
             return None
-        slice_, at = found
-        meta = slice_.meta
-        return SeenRow(
-            symbol,
-            meta.timeframe,
-            meta.close_ns,
-            meta.epoch_digest,
-            float(slice_.floats("close")[at]),
-            *(slice_.matrix(name)[at] for name in ("features", "regime", "scores", "weights")),
-        )
+        columns, at = found
+        return columns.row(symbol, at)
 
     def newest_close_ns(self, symbol: str, until_ns: int) -> int | None:
         """Return the close of the newest bar that has a symbol; None if no kept bar has it."""

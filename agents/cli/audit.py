@@ -18,7 +18,7 @@ from agents.cli.admin_act import admin_act
 from agents.cli.spoken import spoken_errors
 from agents.run.stores import database
 from agents.run.workers import Children
-from streams.brokers import stack_home, stack_id
+from streams.brokers import existing_home, stack_home, stack_id
 from streams.clock import wall_ns
 from streams.errors import SettingsError
 from tables import audit_verifier
@@ -157,7 +157,7 @@ def admin(
 ) -> None:
     """List what administrators did, the latest last: when, who, what, why, and what came of it."""
     with spoken_errors():
-        acts = AdminLog(known_home(name)).acts()
+        acts = AdminLog(existing_home(name)).acts()
     if as_json:
         for act in acts:
             said = {**msgspec.to_builtins(act.deed), "result": act.result, "detail": act.detail}
@@ -188,28 +188,10 @@ def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_b
         return asyncio.run(audit_bundle.export(home, reader, out, since))
 
 
-def known_home(name: str) -> Path:
-    """Return the folder of a stack that is there.
-
-    Raises
-    ------
-    SettingsError
-        If there is none of this name.
-    """
-    home = stack_home(name)
-    if not home.exists():
-        others = sorted(path.name for path in home.parent.glob("*") if path.is_dir())
-        raise SettingsError(
-            f"there is no stack {name} in {home.parent}; there are: {', '.join(others) or 'none'}. "
-            "Give one of them, or make one with `tradewind up`"
-        )
-    return home
-
-
 @contextmanager
 def running_database(name: str) -> Iterator[PostgresServer]:
     """Give the stack's database; one that does not run is started for as long as it is needed."""
-    home = known_home(name)
+    home = existing_home(name)
     children = Children(home / "logs")
     try:
         server = database(home, children)

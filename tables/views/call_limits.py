@@ -1,12 +1,16 @@
 """How often a caller may call: windows of a minute, counted in Redis where there is one.
 
-Several workers share the counts through Redis. While it does not answer each counts for itself, so
-a caller can do more for a while, and nobody is kept from trading by a cache.
+A process counts by itself and tells Redis of some requests at once, because a question to Redis at
+every request took a fifth of the processor's time of an answer. What it has not told yet is at most
+2 % of a limit, so that is how far each further process can let a caller go beyond it. While Redis
+does not answer each counts alone: a caller can do more for a while, and nobody is kept from trading
+by a cache.
 """
 
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from limits import RateLimitItemPerMinute
@@ -24,10 +28,21 @@ log = logging.getLogger("tradewind.limits")
 PER_MINUTE: Mapping[Limited, int] = {"predict": 1_000, "risk": 500, "features": 2_000, "admin": 100}
 
 _WINDOW_S = 60
+# Of a limit, what may be counted here before the others hear of it.
+_UNTOLD_FRACTION = 0.02
 # A Redis on loopback answers in under a millisecond.
 _PATIENCE_S = 0.1
 # After trouble it is left alone for a moment: waiting for it at every request would slow all down.
 _LEFT_ALONE_S = 5.0
+
+
+@dataclass(slots=True)
+class _Count:
+    """A caller's requests of a minute: Redis's number and what came here since; what it lacks."""
+
+    n: int = 0
+    untold: int = 0
+    is_shared: bool = False
 
 
 class CallLimits:
@@ -41,9 +56,10 @@ class CallLimits:
 
     def __init__(self, redis_url: str = "") -> None:
         self._url = redis_url
-        self._own = _counting("async+memory://")
         self._shared: Storage | None = None
         self._alone_until_s = 0.0
+        self._minute = 0
+        self._counts: dict[tuple[Limited, str], _Count] = {}
 
     async def open(self) -> None:
         """Share the counts from now on; Redis's driver is imported beside the loop."""
@@ -61,17 +77,22 @@ class CallLimits:
             429 if it is one too many.
         """
         most = PER_MINUTE[limited]
+        # Minutes of the clock, so that all processes mean the same one.
         minute, second = divmod(clock.wall_ns() // 10**9, _WINDOW_S)
-        # Minutes of the clock, so that one question to Redis tells all.
-        n = await self._count(
-            RateLimitItemPerMinute(most).key_for(limited, caller.jti, str(minute))
-        )
+        if minute != self._minute:
+            self._minute, self._counts = minute, {}
+        count = self._counts.setdefault((limited, caller.jti), _Count())
+        count.n += 1
+        count.untold += 1
+        if not count.is_shared or count.untold >= _UNTOLD_FRACTION * most:
+            key = RateLimitItemPerMinute(most).key_for(limited, caller.jti, str(minute))
+            await self._tell(key, count)
         reset_s = _WINDOW_S - second
         headers = {
             "RateLimit-Policy": f'"{limited}";q={most};w={_WINDOW_S}',
-            "RateLimit": f'"{limited}";r={max(most - n, 0)};t={reset_s}',
+            "RateLimit": f'"{limited}";r={max(most - count.n, 0)};t={reset_s}',
         }
-        if n <= most:
+        if count.n <= most:
             return headers
         raise ProblemError(
             429,
@@ -80,16 +101,22 @@ class CallLimits:
             headers={**headers, "Retry-After": str(reset_s)},
         )
 
-    async def _count(self, key: str) -> int:
-        if self._shared is not None and clock.monotonic_s() >= self._alone_until_s:
-            try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    return await self._shared.incr(key, _WINDOW_S)
-            except Exception as error:  # noqa: BLE001  whatever the driver raises: Redis is away
-                self._alone_until_s = clock.monotonic_s() + _LEFT_ALONE_S
-                metrics.CACHE_ERRORS.labels("limits").inc()
-                log.warning("Redis does not count: %r; this process counts alone", error)
-        return await self._own.incr(key, _WINDOW_S)
+    async def _tell(self, key: str, count: _Count) -> None:
+        """Add to Redis's number what it lacks, and go on from there; or count alone."""
+        if self._shared is None or clock.monotonic_s() < self._alone_until_s:
+            return
+        # What comes while Redis is asked is for the next time.
+        told, count.untold, count.is_shared = count.untold, 0, True
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                known = await self._shared.incr(key, _WINDOW_S, told)
+        except Exception as error:  # noqa: BLE001  whatever the driver raises: Redis is away
+            count.untold += told
+            self._alone_until_s = clock.monotonic_s() + _LEFT_ALONE_S
+            metrics.CACHE_ERRORS.labels("limits").inc()
+            log.warning("Redis does not count: %r; this process counts alone", error)
+        else:
+            count.n = max(count.n, known + count.untold)
 
     async def close(self) -> None:
         """Close the connections to Redis."""
@@ -100,7 +127,7 @@ class CallLimits:
 
 
 def _counting(uri: str) -> Storage:
-    storage = storage_from_string(uri, **({} if "memory" in uri else {"implementation": "redispy"}))
+    storage = storage_from_string(uri, implementation="redispy")
     if not isinstance(storage, Storage):
         raise TypeError(f"{uri} is no asynchronous storage")
     return storage

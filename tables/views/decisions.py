@@ -3,8 +3,6 @@
 Answered by the process of the pages, which follows the topic; workers know the way there.
 """
 
-import logging
-
 from streams.errors import RecordError
 from streams.questions import DecisionLine, DecisionsAnswer, OfDecisions
 from streams.records import Decision
@@ -12,6 +10,7 @@ from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import LogAway, LogError
 from tables.stores.errors import StoreUnavailable
 from tables.views.auth import Caller
+from tables.views.database_away import problem_of
 from tables.views.decision_list import DecisionList
 from tables.views.decision_row import (
     DecisionRow,
@@ -25,8 +24,6 @@ from tables.views.query import DecisionQuery, QueryError, format_cursor, parse_c
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
-
-_LOG = logging.getLogger("tradewind.decisions")
 
 _UNKNOWN = "UNKNOWN_DECISION"
 
@@ -66,7 +63,7 @@ def decision_endpoints(
         try:
             page, since = await listed.page(wanted, before, asked.limit)
         except StoreUnavailable as error:
-            raise _away(error) from error
+            raise problem_of(error) from error
         following = None if page.next_before is None else format_cursor(page.next_before)
         lines = [_line(row) for row in page.rows]
         return Reply(DecisionsAnswer(decisions=lines, next=following, complete_since=since))
@@ -135,17 +132,10 @@ async def _older_event(reader: AuditReader, decision_id: str, caller: Caller) ->
     try:
         row = await reader.row(decision_id)
     except StoreUnavailable as error:
-        raise _away(error) from error
+        raise problem_of(error) from error
     if row is None or row.value is None or not caller.may_see(row.portfolio or ""):
         raise unknown_decision(decision_id)
     return row.value
-
-
-def _away(error: StoreUnavailable) -> ProblemError:
-    """Return the problem of a database that does not answer; where it is, the log says."""
-    _LOG.warning("older decisions cannot be read: %s", error)
-    text = "what is older than this process holds is in SQL, which does not answer; ask again"
-    return not_ready("DATABASE_AWAY", text)
 
 
 def unknown_decision(decision_id: str) -> ProblemError:

@@ -16,6 +16,7 @@ from aiohttp import web
 from streams import clock, metrics
 from streams.clock import random_id
 from streams.records import LONGEST_ID
+from tables.stores.admin_log import AdminLogError
 from tables.views.auth import Caller, Callers
 from tables.views.bodies import MOST_BYTES, read_body, read_query
 from tables.views.call_limits import CallLimits
@@ -128,6 +129,14 @@ class Endpoints:
         except ProblemError as error:
             error.headers.update(headers)
             raise
+        except AdminLogError as error:
+            log.exception("an act of %s could not be written down", caller.subject)
+            text = (
+                "the log of administrators' acts cannot be written; the log of this role says why"
+            )
+            problem = not_ready("NO_ADMIN_LOG", text, retry_s=60)
+            problem.headers.update(headers)
+            raise problem from error
         if decided := getattr(reply.body, "decision_id", ""):
             request[DECISION_ID] = decided
         return _response(reply, {**headers, KEY_HEADER: call.key} if call.key else headers)

@@ -196,12 +196,18 @@ async def _predict(servers: str, home: Path) -> Result:
             load = Load("POST", [], rate, 5_000, headers, bodies)
             ours, floors = await _in_turn(found, lambda _: _PREDICT, load, 1)
             peer = await sent_by_another(Load("POST", [scoring_url], rate, 5_000, [{}], asked))
+            topics = [f"{found.api.trial.run.prefix}floor-{int(rate)}-{n}" for n in (1, 2)]
+            hops = await sent_by_another(
+                Load("", [servers, *topics], rate, 5_000, [], []), ("tests.evidence.kafka_load",)
+            )
             parts[f"at_{int(rate)}"] = {
                 "p50_ms": ours[0].quantile(0.5),
                 "p95_ms": ours[0].quantile(0.95),
                 "p99_ms": ours[0].quantile(0.99),
                 "mlflow_p50_ms": peer.quantile(0.5),
                 "mlflow_p95_ms": peer.quantile(0.95),
+                "two_hops_p50_ms": hops.quantile(0.5),
+                "two_hops_p95_ms": hops.quantile(0.95),
                 "echo_p95_ms": floors[0].quantile(0.95),
                 "statuses": ours[0].statuses,
                 "mlflow_statuses": peer.statuses,

@@ -340,8 +340,8 @@ def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
         (["restore", "2026-01-02", "--name=fx"], 0, "5 rows are back in SQL"),
         (["restore", "yesterday", "--name=fx"], 1, "expected YYYY-MM-DD"),
         (["verify", "--name=fx", "--run=none"], 1, "has no audit trail"),
-        (["verify", "--name=nothing"], 1, "there are: fx. Give one of them"),
-        (["admin", "--name=nothing"], 1, "there is no stack nothing"),
+        (["verify", "--name=nothing"], 1, "expected one that exists: fx."),
+        (["admin", "--name=nothing"], 1, "Stack name was 'nothing'"),
     ]
     for arguments, status, words in answers:
         done = runner.invoke(program(), ["audit", *arguments])

@@ -188,7 +188,7 @@ async def test_list_when_sql_is_away_or_behind_then_it_says_so(
     with pytest.raises(ProblemError) as raised:
         await asking.page(OfDecisions(before=first.next))
     assert (raised.value.status, raised.value.code) == (503, "DATABASE_AWAY")
-    assert raised.value.headers["Retry-After"] == "1"
+    assert raised.value.headers["Retry-After"] == "5"
     assert "127.0.0.1" not in raised.value.detail
     alone = await Asking(records, None, 10).page(OfDecisions())
     assert (len(alone.decisions), alone.next) == (10, None)

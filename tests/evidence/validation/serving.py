@@ -50,6 +50,9 @@ _DEFINITIONS = """\
   under uvicorn, given the rows that the ensemble sees of each symbol. Confidence and target are
   first compared with the API's for every symbol and must be equal to the last bit. It predicts and
   does nothing else: no caller is checked, no book asked, nothing is kept.
+- **Two hops**: the floor of a decision: a bare producer and consumer in one process pass a record
+  of the size of a wish and, when it is read back, one of the size of its decision, and wait until
+  the broker has that.
 - **Echo**: the same aiohttp server, JSON in and the same JSON out.
 - **Race**: 2,000 wishes from 64 callers as fast as they are answered; afterwards the account's
   exposure, leverage and net exposure are compared with its limits.
@@ -104,11 +107,18 @@ def _predict(result: Result) -> str:
             f"{rate}/s",
             f"{at['p50_ms']} / {at['p95_ms']} / {at['p99_ms']}",
             f"{at['mlflow_p50_ms']} / {at['mlflow_p95_ms']}",
+            f"{at['two_hops_p50_ms']} / {at['two_hops_p95_ms']}",
             f"{at['echo_p95_ms']}",
         ]
         for rate, at in rates
     ]
-    header = ["Rate", "Predict P50 / P95 / P99, ms", "MLflow P50 / P95, ms", "Echo P95, ms"]
+    header = [
+        "Rate",
+        "Predict P50 / P95 / P99, ms",
+        "MLflow P50 / P95, ms",
+        "Two hops P50 / P95, ms",
+        "Echo P95, ms",
+    ]
     return f"""\
 ## Predict
 

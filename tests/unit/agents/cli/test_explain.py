@@ -111,4 +111,4 @@ def test_explain_when_the_id_is_malformed_then_says_so_before_any_database_is_as
     assert (done.exit_code, "the id was 'abc'; expected a UUID" in done.output) == (1, True)
     known = "00000000-0000-5000-8000-000000000001"
     done = CliRunner().invoke(program(["explain"]), ["explain", known])
-    assert (done.exit_code, "there are: none" in done.output) == (1, True)
+    assert (done.exit_code, "expected one that exists: none yet" in done.output) == (1, True)

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tables.stores.admin_log import AdminLogError
 from tables.views.bodies import MOST_BYTES
 from tables.views.call_limits import PER_MINUTE
 from tests.unit.agents.test_risk import SYMBOLS
@@ -129,6 +130,22 @@ async def test_answer_when_an_error_is_ours_then_the_caller_gets_its_number_only
     assert "secret" not in json.dumps(said)
     assert "secret of the house" in caplog.text
     assert "r-7" in caplog.text
+
+
+async def test_answer_when_an_act_cannot_be_written_down_then_is_told_to_come_back(
+    asking: Asking, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk is no error of the caller's and none of the code: 503; the file is in the log."""
+
+    def full(_portfolio: str) -> Any:  # noqa: ANN401  it never returns
+        raise AdminLogError("/home/of/acts.jsonl cannot be written: No space left on device")
+
+    asking.desk.book = full  # type: ignore[method-assign]  an act of any endpoint
+    status, said, answer = await asking.ask(CHECK, ORDER)
+    assert (status, said["code"], answer.headers["Retry-After"]) == (503, "NO_ADMIN_LOG", "60")
+    assert "RateLimit" in answer.headers
+    assert "acts.jsonl" not in said["detail"]
+    assert "acts.jsonl cannot be written" in caplog.text
 
 
 async def test_answer_when_asked_too_often_then_says_when_to_go_on(

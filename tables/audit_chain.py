@@ -81,7 +81,9 @@ class AuditChain:
         self._of = of
         self._partition = partition
         self._sign = sign
-        self._kept = dict(tip.rows)
+        # The next one is at the end, from where it is taken: a minute can have 65,536 of them.
+        behind = ((at, kept) for at, kept in tip.rows.items() if at >= tip.next_offset)
+        self._kept = sorted(behind, reverse=True)
         self._seq = -1 if head is None else head.last_seq
         self._offset = -1 if head is None else head.last_offset
         self._chain = GENESIS if head is None else bytes.fromhex(head.chain)
@@ -94,13 +96,13 @@ class AuditChain:
         """Link the next record; None if it is sealed already."""
         if record.offset <= self._offset:
             return None
-        if self._kept:
-            self._pass_over(record.offset)
+        self._pass_over(record.offset)
         minute = self._sealed_ms // _MS_PER_MINUTE
         is_later = record.timestamp // _MS_PER_MINUTE > minute
         head = self.seal() if is_later or len(self._leaves) >= LEAVES_MAX else None
         row, leaf, error = linked(self._of, record, self._seq + 1, self._chain)
-        kept = self._kept.pop(record.offset, None)
+        is_there = bool(self._kept) and self._kept[-1][0] == record.offset
+        kept = self._kept.pop()[1] if is_there else None
         if kept is not None and kept != Kept(row.seq, row.chain):
             error = RecordError(
                 _DIFFERS,
@@ -141,8 +143,7 @@ class AuditChain:
 
         The next head still vouches for them, because its link follows from theirs.
         """
-        passed = [at for at in self._kept if self._offset < at < offset]
-        for at in sorted(passed):
-            kept = self._kept.pop(at)
+        while self._kept and self._kept[-1][0] < offset:
+            at, kept = self._kept.pop()
             self._seq, self._offset, self._chain = kept.seq, at, kept.chain
             self._leaves = []

@@ -67,11 +67,11 @@ _DEFINITIONS = """\
 _LIMITS = """\
 ## What this does not show
 
-- Half of MLflow's P95 is missed, and is below the floor: two acknowledged hops by bare clients alone
-  take longer. Tried, each measured before and after in one hour: callers' requests told to Redis in
-  parts, columns of a bar read once, the portfolios of a worker read from its folds, no machinery for
-  retries around a send that succeeds. The P95 at 200/s fell from 40.7 to 16.6 ms, and most of what
-  is left is the way over the log.
+- Half of MLflow's P95 is missed, and is below the floor: two acknowledged hops of bare clients take
+  longer by themselves. Tried, measured before and after within the hour: requests of a caller told
+  to Redis in parts, columns of a bar read once, portfolios of a worker read from its folds, and no
+  machinery for retries around a send that succeeds. The P95 at 200/s fell from 40.7 to 16.6 ms,
+  and most of what is left is the way over the log.
 - Client, server, broker and stores share one machine; over a network its latency comes on top.
 - One worker, one portfolio. With several workers a request may take one hop to the owner.
 - TLS is off.

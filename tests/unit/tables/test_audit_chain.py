@@ -67,6 +67,35 @@ def test_take_when_begun_again_anywhere_then_rows_and_heads_are_the_same(
     assert all(each is not None and each.error is None for each in taken)
 
 
+class Offset(int):
+    """An offset that counts how often any was compared."""
+
+    n_compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        Offset.n_compared += 1
+        return int(self) < int(other)
+
+    def __eq__(self, other: object) -> bool:
+        Offset.n_compared += 1
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+
+def test_take_when_many_rows_are_behind_the_head_then_each_is_looked_at_a_few_times() -> None:
+    """A minute may have 65,536 rows: to scan them for each held the loop for longer than a session.
+
+    Sorting what is sorted compares each with the next, and taking compares each twice.
+    """
+    rows = Trail(60).rows
+    tip = Tip(None, {Offset(row.log_offset): Kept(row.seq, row.chain) for row in rows})
+    chain = AuditChain(OF, 0, tip, key().sign)
+    taken = [chain.take(record(offset)) for offset in range(60)]
+    assert [each.row for each in taken if each is not None] == [None] * 60
+    assert 0 < Offset.n_compared <= 5 * 60
+
+
 def test_take_when_the_record_is_sealed_then_passes_over_it() -> None:
     """What comes again from before the last head changes nothing."""
     trail = Trail(25)

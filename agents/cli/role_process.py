@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.run.workers import GIVES_WAY_NICE
 from streams.errors import BrokerUnreachableError
 from streams.settings import Settings
 
@@ -57,6 +59,7 @@ def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) 
     metrics_port
         Port of /metrics; 0 for none.
     """
+    os.nice(GIVES_WAY_NICE)
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )

@@ -17,6 +17,7 @@ from agents.cli.parts import Part, PartState
 from agents.cli.role_part import RolePart
 from agents.cli.spoken import spoken_errors
 from agents.run.stores import ASK_POSTGRES
+from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers import stack_home
 from streams.brokers.ports import free_port
 from tables.stores.servers import mlflow as mlflow_server
@@ -38,6 +39,7 @@ def postgres(name: _Home = "default") -> None:
     """Run the stack's PostgreSQL in the foreground; its socket is in the stack's folder."""
     with spoken_errors():
         command = postgres_server.prepared(stack_home(name))
+    os.nice(GIVES_WAY_NICE)
     os.execvp(command[0], command)  # noqa: S606  our own command, as a list
 
 

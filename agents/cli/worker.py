@@ -16,6 +16,7 @@ from aiokafka.record._crecords import default_records  # noqa: F401  assert: com
 
 from agents.cli.role_process import run_role
 from agents.cli.spoken import spoken_errors
+from agents.run.workers import GIVES_WAY_NICE
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
 from streams.brokers import stack_id
@@ -31,9 +32,6 @@ _SWITCH_INTERVAL_S = 0.0005
 ROLES = {"trading": trading_app, "forensics": explain_app}
 # Of processes that are no Faust app.
 ROLLOUT = "rollout"
-
-# Explanations are made of what time trading leaves.
-_NICE = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -108,7 +106,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     if role != "trading":
-        os.nice(_NICE)
+        os.nice(GIVES_WAY_NICE)
     app = ROLES[role](place)
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers.processes import Launch, Process, start
 from streams.clock import wall_ns
 from streams.errors import StreamError
@@ -20,9 +21,6 @@ log = logging.getLogger("tradewind.keeper")
 DAY_NS = 86_400 * 10**9
 # Between two attempts of what failed.
 RETRY_NS = 3_600 * 10**9
-
-# Trading has the processor first.
-_NICE = ("-n", "10")
 
 
 class Task(NamedTuple):
@@ -90,7 +88,7 @@ class Daily:
     def _start(self, task: Task) -> None:
         nice = shutil.which("nice")
         command = (
-            *((nice, *_NICE) if nice is not None else ()),
+            *((nice, "-n", str(GIVES_WAY_NICE)) if nice is not None else ()),
             *(sys.executable, "-m", "agents"),
             *(*task.words, f"--name={self.home.name}"),
         )

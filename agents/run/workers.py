@@ -13,6 +13,9 @@ from streams.brokers.processes import Launch, Process, start
 from streams.brokers.waiting import wait_for
 from streams.errors import WorkerFailedError
 
+GIVES_WAY_NICE = 10
+"""Priority of whoever keeps or explains what was decided: trading has the processor first."""
+
 _LOG_TAIL_BYTES = 4_000
 
 

@@ -45,7 +45,7 @@ _DECOUPLED = """\
   a partition. Nothing else waits in memory, so a slow database makes a lag and no growth.
 - `tests/e2e/test_explain.py` kills both roles in the middle of a run and compares its decisions,
   executions and accounts with those of an undisturbed run, byte for byte.
-- The explaining worker runs at a lower priority (nice 5): on a full machine it gives way."""
+- All of them run at a lower priority (nice 10): on a full machine they give way."""
 
 _LIMITS = """\
 ## What this does not show

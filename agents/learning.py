@@ -125,6 +125,7 @@ class Learning:
     async def work(self) -> None:
         """Keep days and run jobs until cancelled; an error of either ends both."""
         for job in self._jobs.all():
+            _show(job)
             if job.state == "running":
                 job.state = "queued"
                 self._jobs.put(job)
@@ -236,9 +237,8 @@ class Learning:
             log.error("update %s failed: %s", job.job_id, job.detail)
         if job.state != "done" and not job.updates:
             job.updates = [_unmade(job)]
+        _show(job)
         for update in job.updates:
-            if update.from_base_fraction is not None:
-                metrics.LEARNING_FROM_BASE.set(update.from_base_fraction)
             if update.is_learning is False:
                 log.warning("update %s is not learning: %s", job.job_id, update.from_base_fraction)
         self._jobs.put(job)
@@ -254,6 +254,13 @@ class Learning:
             metrics.MODEL_UPDATES.labels(update.update_type, update.outcome).inc()
             job.told += 1
             self._jobs.put(job)
+
+
+def _show(job: Job) -> None:
+    """Show how far the last candidate is from its fit, behind a restart as well."""
+    for update in job.updates:
+        if update.from_base_fraction is not None:
+            metrics.LEARNING_FROM_BASE.set(update.from_base_fraction)
 
 
 def _unmade(job: Job) -> ModelUpdate:

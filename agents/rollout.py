@@ -47,6 +47,7 @@ AUTOMATIC = "automatic"
 INTENTS, DECISIONS = topics.SHADOW_INTENTS.name, topics.TRADING_DECISIONS.name
 
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 10**9
 # It is part of an address.
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # All in one partition: who follows must see one rollout end before the next begins.
@@ -307,6 +308,8 @@ class Rollouts:
         rollout, fold = self.running, self._fold
         metrics.ROLLOUT_RUNNING.set(rollout is not None)
         metrics.ROLLOUT_SHARE.set(0.0 if rollout is None else rollout.share)
+        overdue_ns = 0 if rollout is None else stages.overdue_ns(rollout, wall_ns())
+        metrics.ROLLOUT_OVERDUE_SECONDS.set(overdue_ns / _NS_PER_S)
         if fold is None:
             return
         said = fold.evidence()

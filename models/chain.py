@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from models import simplex
 from models.arrays import Floats, Indices
 from models.model_set import ModelSet
 from models.prediction import ensemble
@@ -28,7 +29,9 @@ class ChainState(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What the models say of each row of a bar; NaN while something warms up.
+    """What the models say of each row of a bar.
+
+    While something warms up regimes and weights are uniform, and the rest is NaN.
 
     Attributes
     ----------
@@ -61,16 +64,17 @@ def initial_state(n_symbols: int) -> ChainState:
 
 
 def no_wish(n_rows: int) -> Wish:
-    """Return what models say that say nothing.
+    """Return what models say that say nothing: as while they warm up.
 
     Examples
     --------
-    >>> no_wish(1).target_fraction
-    array([nan])
+    >>> no_wish(1).target_fraction, no_wish(1).weights.sum()
+    (array([nan]), 1.0)
     """
-    widths = (4, 3, 3)
-    wide = [np.full((n_rows, width), np.nan) for width in widths]
-    return Wish(*wide, *(np.full(n_rows, np.nan) for _ in range(3)))
+    belief = simplex.uniform(n_rows, len(posterior.REGIMES))
+    regime = np.column_stack([belief, simplex.entropy_bits(belief)])
+    unknown = np.full(n_rows, np.nan)
+    return Wish(regime, np.full(belief.shape, np.nan), belief, unknown, unknown, unknown)
 
 
 def step(

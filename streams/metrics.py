@@ -1,5 +1,6 @@
 """Every Prometheus name of the system, in one place; buckets stand at the service levels."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -96,6 +97,10 @@ ROLLOUT_P95_SECONDS = Gauge(
     "95th percentile of an arm's latency from the due heartbeat on, in this stage.",
     ("arm",),
 )
+ROLLOUT_OVERDUE_SECONDS = Gauge(
+    "tradewind_rollout_overdue_seconds",
+    "Time that a running stage has lasted beyond its dwell; 0 before, and while it is held.",
+)
 MODEL_UPDATES = Counter(
     "tradewind_model_updates_total",
     "Updates of models by what became of them.",
@@ -106,6 +111,8 @@ LEARNING_FROM_BASE = Gauge(
     "tradewind_learning_from_base_fraction",
     "Distance of the last candidate's weights from their fit; below 0.001 nothing is learned.",
 )
+# Before the first candidate there is no distance; 0 would be one.
+LEARNING_FROM_BASE.set(math.nan)
 TICKS = Counter("tradewind_ticks_total", "Ticks by what became of them.", ("outcome",))
 DECISIONS = Counter(
     "tradewind_decisions_total", "Decisions by action and verdict.", ("action", "verdict")

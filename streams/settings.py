@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"
     )
+    learning_window_days: int = Field(
+        default=60, ge=30, le=90, description="days of bars that an update learns from"
+    )
     rollouts: Literal["off", "on"] = Field(
         default="off", description="whether a role runs that measures and moves rollouts of models"
     )

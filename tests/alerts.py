@@ -188,10 +188,9 @@ def _of(metric: str, **labels: str) -> str:
 
 
 def _labelled(alert: str, metric: str, **labels: str) -> list[Trial]:
-    """Try a counter with labels: born by its event, and raised by it; one at 0 is calm."""
+    """Try a counter with labels: born by its event, and raised by it; another stack's 0 is calm."""
     told = {"stack": "s", **labels}
-    others = {key: value if key == "code" else "other" for key, value in labels.items()}
-    zero = Event(_of(metric, **others), 0, 0)
+    zero = Event(_of(metric, **labels, stack="other"), 0, 0)
     born = Trial(alert, (Event(_of(metric, **labels), 0), zero), told)
     return [born, Trial(alert, (Event(_of(metric, **labels), 5),), told)]
 
@@ -200,6 +199,8 @@ _S = {"stack": "s"}
 _HTTP = "tradewind_http_seconds"
 _READS = "tradewind_feature_cache_reads_total"
 _RISK = "tradewind_risk_alerts_total"
+_UPDATES = "tradewind_model_updates_total"
+_STEPS = "tradewind_rollout_transitions_total"
 _TAKEN = {"stage": "bars", "outcome": "taken"}
 _UP = {"job": "tradewind", "instance": "h:1"}
 
@@ -342,6 +343,20 @@ TRIALS = [
         _S,
         15,
     ),
+    Trial("UpdateFailed", (Event(_of("tradewind_learning_failures_total"), 5),), _S),
+    *(
+        trial._replace(labels={"stack": "s", "outcome": outcome})
+        for kind, outcome in (("online_update", "refused"), ("rollback", "rolled_back"))
+        for trial in _labelled("UpdateRefused", _UPDATES, update_type=kind, outcome=outcome)
+    ),
+    _simple("NotLearning", "tradewind_learning_from_base_fraction", 0.00109, 0.00099),
+    _simple("RolloutSplitWrong", "tradewind_rollout_split_alarm", 0, 1),
+    *(
+        trial._replace(labels=_S)
+        for trial in _labelled("RolloutWentBack", _STEPS, kind="rollback", by="automatic")
+    ),
+    Trial("ChallengerSilent", (Event(_of("tradewind_challenger_errors_total"), 5),), _S),
+    _simple("RolloutWaits", "tradewind_rollout_overdue_seconds", 0, 1),
     Trial(
         "MemoryGrowing",
         (

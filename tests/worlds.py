@@ -99,6 +99,8 @@ class Chain:
         The epoch.
     later
         Epochs that can be announced after it; ``later`` has their digests.
+
+    ``taken`` are all records that stages have taken, as a log would have them.
     """
 
     def __init__(self, root: Path, document: Epoch, *later: Epoch) -> None:
@@ -106,6 +108,7 @@ class Chain:
         self.n_partitions = document.n_partitions
         self.letters: list[DeadLetter] = []
         self.published: list[Output] = []
+        self.taken: list[Record] = []
         stages = [("market-ticks", self._bars), *zip(_sources(), self._slices(), strict=True)]
         stages.append(("portfolio-events", self._risk))
         self.runs = {
@@ -133,6 +136,7 @@ class Chain:
             place = (one.topic, one.partition)
             numbered = one._replace(offset=self.offsets[place])
             self.offsets[place] += 1
+            self.taken.append(numbered)
             for sent in self.runs[place].take([numbered]):
                 if isinstance(sent, DeadLetter):
                     self.letters.append(sent)

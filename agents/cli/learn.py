@@ -24,12 +24,13 @@ from streams.brokers import stack_home, stack_id
 from streams.clock import monotonic_s, random_id, wall_ns
 from streams.errors import SettingsError
 from streams.model_updates import ModelUpdate, Outcome
+from streams.settings import Settings as StackSettings
 from streams.sources.files import open_tape
 from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
-from tables.stores.model_registry import CHALLENGER, CHAMPION, ModelRegistry, model_name
+from tables.stores.model_registry import CHAMPION, ModelRegistry, model_name
 
 # A job's file is written this often at most while it is under way.
 _TELL_EVERY_S = 0.5
@@ -48,7 +49,9 @@ def learn(  # noqa: PLR0913  one parameter an option
     timeframe: Annotated[str | None, typer.Option(help="Length of a bar.")] = None,
     until: Annotated[str | None, typer.Option(help="Last close of the file, RFC 3339.")] = None,
     mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "safe",
-    window_days: Annotated[int, typer.Option(help="Days to learn from, 30 to 90.")] = 60,
+    window_days: Annotated[
+        int | None, typer.Option(help="Days to learn from, 30 to 90; default: the setting.")
+    ] = None,
     gate_days: Annotated[int, typer.Option(help="Days behind them that judge.")] = 30,
     job: Annotated[str, typer.Option(help="Id of a job that waits; default: a new one.")] = "",
     name: Annotated[str, typer.Option("--name", help="The stack.")] = "default",
@@ -78,9 +81,11 @@ def learn(  # noqa: PLR0913  one parameter an option
         typer.echo(update.after)
 
 
-def _settings(mode: str, window_days: int, gate_days: int) -> Settings:
+def _settings(mode: str, window_days: int | None, gate_days: int) -> Settings:
     if mode not in MODES:
         raise SettingsError(f"--mode was {mode!r}; expected one of {', '.join(MODES)}")
+    if window_days is None:
+        window_days = StackSettings.read().learning_window_days
     how = MODES[mode].record() | {"window_days": window_days, "gate_days": gate_days}
     return Settings(**how)
 
@@ -119,18 +124,14 @@ def _update(learner: Learner, registry: ModelRegistry, job: Job, timeframe: str 
         job.updates.append(event_of(told, "rollback", "rolled_back", champion, back))
         champion = back.digest
     judged = learner.advance(champion, stretch)
-    outcome = _placed(registry, artifacts, model_id, judged)
+    outcome = _placed(registry, artifacts, judged)
     job.updates.append(event_of(told, "online_update", outcome, champion, judged))
 
 
-def _placed(
-    registry: ModelRegistry, artifacts: Artifacts, model_id: str, judged: Judged
-) -> Outcome:
-    """Register a candidate as challenger; make it champion if it passed."""
-    registration.register(registry, artifacts, judged.digest, CHALLENGER, gate_metrics(judged))
-    if judged.stability.passed:
-        registration.register(registry, artifacts, judged.digest)
-    registry.release(model_id, CHALLENGER)
+def _placed(registry: ModelRegistry, artifacts: Artifacts, judged: Judged) -> Outcome:
+    """Register a candidate with what the gate found; it is champion only if it passed."""
+    alias = CHAMPION if judged.stability.passed else None
+    registration.register(registry, artifacts, judged.digest, alias, gate_metrics(judged))
     return "promoted" if judged.stability.passed else "refused"
 
 

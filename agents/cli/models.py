@@ -123,7 +123,11 @@ def champion(name: str, asked: str) -> str:
 
 def opened(name: str) -> ModelRegistry:
     """Return a stack's registry, its database brought up to date."""
-    home = stack_home(name)
+    return opened_in(stack_home(name))
+
+
+def opened_in(home: Path) -> ModelRegistry:
+    """Return the registry of the stack in a folder, its database brought up to date."""
     tracking = tracking_of(home)
     if tracking.provider == "embedded":
         asyncio.run(bring_up_to_date(server_of(home)))

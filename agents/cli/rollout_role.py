@@ -1,14 +1,14 @@
-"""The process of the role ``rollout``: its clients, its API, its rows and its acts."""
+"""The process of the role ``rollout``: its clients, its API, its acts and where they are told."""
 
 import asyncio
 import contextlib
-import logging
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.cli.live_plan import LivePlan
 from agents.cli.role_api import listen
+from agents.cli.rollout_outlets import Outlet, Outlets, to_registry, to_rows
 from agents.rollout import DECISIONS, INTENTS, Rollouts
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import Place
@@ -21,59 +21,22 @@ from streams.errors import SettingsError
 from streams.rollouts import FeatureFlag, FlagName, RolloutsAnswer, RolloutState
 from streams.settings import Settings
 from streams.topics import ROLLOUT_STAGES
-from tables.archive import RunKey, run_key
+from tables.archive import run_key
 from tables.epochs import Epochs
-from tables.rollout import result_rows
 from tables.stores.admin_log import AdminLog, Deed
 from tables.stores.artifacts import Artifacts
-from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.kept_stage import KeptStage
 from tables.stores.row_store import RowStore
-from tables.stores.servers.postgres import is_usable, server_of
+from tables.stores.servers import mlflow, postgres
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
 from tables.views.rollouts import rollout_endpoints
-
-log = logging.getLogger("tradewind.rollout")
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 10**9
 _POLL_MS = 200
 _MOST_RECORDS = 500
 _KEEP_S = 5.0
-_RETRY_S = 10.0
-_SHUTDOWN_S = 2.0
-
-
-class ResultRows:
-    """Transitions on their way into SQL: the newest of each rollout waits while it is away."""
-
-    def __init__(self, of: RunKey) -> None:
-        self._of = of
-        self._waiting: dict[str, RolloutState] = {}
-        self._asked = asyncio.Event()
-
-    def put(self, said: RolloutState) -> None:
-        """Keep all of a rollout's transitions, those that are there already as they are."""
-        self._waiting[said.rollout_id] = said
-        self._asked.set()
-
-    async def work(self, store: RowStore) -> None:
-        """Write what waits, until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            waiting, self._waiting = self._waiting, {}
-            try:
-                await store.put([result_rows(self._of, said) for said in waiting.values()])
-            except StoreUnavailable as error:
-                log.warning("the results of rollouts wait: %s", error)
-                self._waiting = waiting | self._waiting
-                await asyncio.sleep(_RETRY_S)
-                self._asked.set()
-            except StoreConflict as error:
-                # They stay in the topic; the same rows would be refused again.
-                log.error("the results of rollouts were refused: %s", error)  # noqa: TRY400  its text says all
 
 
 class Deeds:
@@ -126,7 +89,7 @@ async def serve(place: Place) -> None:
         stack.enter_context(lock)
         epochs = Epochs(Artifacts(place.artifacts))
         _serving(home, epochs)  # or say at once that there is nothing to roll out on
-        results = ResultRows(run_key(stack_id(home), place.run))
+        outlets = await _outlets(home, place, stack)
         producer = AIOKafkaProducer(
             bootstrap_servers=place.bootstrap_servers, enable_idempotence=True
         )
@@ -138,7 +101,7 @@ async def serve(place: Place) -> None:
             epochs,
             lambda: _serving(home, epochs),
             KeptStage(place.data / "stage.bin"),
-            results,
+            Outlets(outlets),
             _rules(),
         )
         rollouts.learn(await _said(place))
@@ -148,10 +111,20 @@ async def serve(place: Place) -> None:
             callers = Callers(TokenKeys(at.auth), at.stack)
             await listen(stack, bound, callers, at.host, at.port, at.tls.server)
         async with asyncio.TaskGroup() as tasks:
-            if is_usable(home):
-                store = await stack.enter_async_context(RowStore(server_of(home)))
-                tasks.create_task(results.work(store))
+            for each in outlets:
+                tasks.create_task(each.work())
             tasks.create_task(_work(rollouts, consumer))
+
+
+async def _outlets(home: Path, place: Place, stack: contextlib.AsyncExitStack) -> list[Outlet]:
+    """Return where rollouts are told besides their topic; this process may know no such place."""
+    found = []
+    if postgres.is_usable(home):
+        store = await stack.enter_async_context(RowStore(postgres.server_of(home)))
+        found.append(to_rows(run_key(stack_id(home), place.run), store))
+    if mlflow.is_usable(home):
+        found.append(to_registry(home))
+    return found
 
 
 def _serving(home: Path, epochs: Epochs) -> Epoch:

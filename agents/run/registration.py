@@ -1,4 +1,4 @@
-"""What the registry is told about a model set, from the set's own metadata."""
+"""What the registry is told: a model set, from its own metadata, and how its rollout stands."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -7,10 +7,12 @@ from typing import Any
 from agents.run.timings import kept
 from models.features.catalogue import PIPELINE_VERSION
 from models.registry.card import card
+from models.rollout.stages import Rollout
 from streams.brokers import stack_id
 from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.model_registry import (
+    CHALLENGER,
     CHAMPION,
     STACK_TAG,
     Entry,
@@ -24,10 +26,10 @@ def register(
     registry: ModelRegistry,
     artifacts: Artifacts,
     digest: str,
-    alias: str = CHAMPION,
+    alias: str | None = CHAMPION,
     judged: Mapping[str, float] | None = None,
 ) -> Version:
-    """Register a model set of the store and give it an alias of its stack and timeframe.
+    """Register a model set of the store, and give it an alias of its stack and timeframe, if any.
 
     ``judged`` are metrics that are not in the set's own metadata.
     """
@@ -37,6 +39,33 @@ def register(
     entry = entry_of(digest, metadata, kept(home, digest), stack)
     entry = entry._replace(metrics={**entry.metrics, **(judged or {})})
     return registry.register(model_name(metadata["timeframe"], stack), entry, alias)
+
+
+def follow(registry: ModelRegistry, artifacts: Artifacts, rollout: Rollout) -> None:
+    """Let the registry's names say how a rollout stands; a step that was followed stays so.
+
+    While it runs its models are challenger, and champion once they decide alone. When it goes back
+    nobody is challenger, and if they were champion the models that decide are it again. Each step
+    acts once, by its time: whom somebody made champion behind it stays.
+    """
+    timeframe = artifacts.load_models(rollout.challenger).metadata["timeframe"]
+    name = model_name(timeframe, stack_id(artifacts.root.parent))
+    at_ns = rollout.transitions[-1].at_ns
+    if at_ns <= registry.step_ns(name):
+        return
+    if not rollout.is_over:
+        register(registry, artifacts, rollout.challenger, CHALLENGER)
+    elif rollout.state == "done":
+        register(registry, artifacts, rollout.challenger)
+        registry.release(name, CHALLENGER)
+    else:
+        known = registry.versions(name)
+        if not known:
+            return  # it was never told of any
+        if any(each.digest == rollout.challenger and CHAMPION in each.aliases for each in known):
+            register(registry, artifacts, rollout.champion)
+        registry.release(name, CHALLENGER)
+    registry.write_step(name, at_ns)
 
 
 def entry_of(

@@ -128,9 +128,10 @@ ROLLOUT = Role(
         *(f"--web-port={_PORT['rollout_metrics_port']}", f"--api-port={_PORT['rollout_port']}"),
         f"--auth={STACK}/auth",
     ),
-    Needs("100m", "1", "256Mi", "512Mi"),
+    Needs("100m", "1", "256Mi", "768Mi"),
     _metrics_of("rollout"),
     _metrics_of("rollout"),
+    image="fitting",
     hostname="rollout",
     ports=("rollout_port",),
 )

@@ -172,6 +172,18 @@ def is_due(rollout: Rollout, now_ns: int) -> bool:
     return rollout.state == "running" and now_ns - rollout.entered_ns >= rollout.dwell_ns
 
 
+def overdue_ns(rollout: Rollout, now_ns: int) -> int:
+    """Return for how long a stage has waited for evidence since it could end by itself.
+
+    Examples
+    --------
+    >>> begun = start("r1", "a", "b", Act("start", 0, "me"), dwell_ns=10)
+    >>> overdue_ns(begun, 9), overdue_ns(begun, 12)
+    (0, 2)
+    """
+    return now_ns - rollout.entered_ns - rollout.dwell_ns if is_due(rollout, now_ns) else 0
+
+
 _ALLOWED: dict[Kind, frozenset[State]] = {
     "start": frozenset(),
     "advance": frozenset({"running"}),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+PREVIOUS = "previous"
+"""What was champion before the one that is."""
+
 EXPERIMENT = "tradewind-training"
 STACK_TAG = "tradewind.stack"
 
@@ -33,6 +36,9 @@ BEST_BY_TAG = "tradewind.best_by"
 
 CHAMPION_UNTIL_TAG = "tradewind.champion_until"
 """Of a version: when it was replaced, in ms since 1970; until then its run was in use."""
+
+_STEP_TAG = "tradewind.rollout_step_ns"
+"""Of a model: the time of the last step of a rollout that its names follow, in ns since 1970."""
 
 _BEST_BY = "max held_back.rank_ic"
 _PREFIX = "tradewind-"
@@ -159,23 +165,36 @@ class ModelRegistry:
             _check_reachable(tracking.uri)
             self._client = client_of(tracking.uri)
 
-    def register(self, name: str, entry: Entry, alias: str = CHAMPION) -> Version:
+    def register(self, name: str, entry: Entry, alias: str | None = CHAMPION) -> Version:
         """Log a run with the model's file and card, make it a version, and give it an alias.
 
-        A digest that is a version already is not logged again; it gets the alias.
+        A digest that is a version already is not logged again; it gets the alias. What was champion
+        before is called previous. Without an alias all names stay.
         """
         with self._speaking():
             known = [each for each in self._versions(name) if each.digest == entry.digest]
             number = known[0].number if known else self._new_version(name, entry)
             if alias == CHAMPION:
                 self._replace(name, number)
-            self._client.set_registered_model_alias(name, alias, str(number))
+            if alias is not None:
+                self._client.set_registered_model_alias(name, alias, str(number))
             return next(each for each in self._versions(name) if each.number == number)
 
     def release(self, name: str, alias: str) -> None:
         """Let no version of a model have an alias."""
         with self._speaking():
             self._client.delete_registered_model_alias(name, alias)
+
+    def step_ns(self, name: str) -> int:
+        """Return the time of the last step of a rollout that was written down; 0 without one."""
+        with self._speaking():
+            found = self._client.search_registered_models(f"name = '{name}'")
+            return int(found[0].tags.get(_STEP_TAG, 0)) if found else 0
+
+    def write_step(self, name: str, at_ns: int) -> None:
+        """Write down the time of a rollout's step, once a model's names are as it left them."""
+        with self._speaking():
+            self._client.set_registered_model_tag(name, _STEP_TAG, str(at_ns))
 
     def versions(self, name: str) -> tuple[Version, ...]:
         """Return all versions of a model, the newest first; none if it is not registered."""
@@ -246,9 +265,9 @@ class ModelRegistry:
         for each in self._versions(name):
             if CHAMPION in each.aliases and each.number != number:
                 now_ms = str(wall_ns() // _NS_PER_MS)
-                self._client.set_model_version_tag(
-                    name, str(each.number), CHAMPION_UNTIL_TAG, now_ms
-                )
+                before = str(each.number)
+                self._client.set_model_version_tag(name, before, CHAMPION_UNTIL_TAG, now_ms)
+                self._client.set_registered_model_alias(name, PREVIOUS, before)
 
     def _new_version(self, name: str, entry: Entry) -> int:
         from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415  see above

@@ -35,6 +35,7 @@ _BARS = 810
 _SYMBOLS = 3
 
 _N_HISTORY = HISTORY_BARS * _SYMBOLS
+_N_CHALLENGERS = "SELECT count(*) FROM mlflow.registered_model_aliases WHERE alias = 'challenger'"
 _N_RESULTS = "SELECT count(*) FROM tradewind.ab_results WHERE rollout_id = 'r1'"
 _N_LIVE_ROWS = "SELECT count(*) FROM tradewind.regime_history WHERE run = 'live'"
 
@@ -176,6 +177,10 @@ def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: St
     assert told["evidence"]["n_bars"] >= 2
     assert told["evidence"]["champion"]["n_decisions"] > 0
     assert told["evidence"]["agreement_pct"] is not None
+    address = str(live.parts()["postgres"]["address"])
+    assert wait_for(
+        lambda: asyncio.run(count(address, _N_CHALLENGERS)) == 1, timeout_s=60, poll_s=0.5
+    )
     assert "TOO_FEW_BARS" in live.run("rollout", "advance", status=1)
     live.run("rollout", "hold")
     assert "rolled_back" in live.run("rollout", "rollback", "r1", "--reason=seen")
@@ -185,8 +190,10 @@ def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: St
     rollout = Epochs(artifacts).load(shadow).epoch.rollout
     assert rollout == Challenge(id="r1", challenger=challenger)
     assert "there is no rollout" not in live.run("rollout", "status").lower()
-    address = str(live.parts()["postgres"]["address"])
-    assert wait_for(lambda: asyncio.run(count(address, _N_RESULTS)) == 6, timeout_s=30, poll_s=0.5)
+    for sql, n in ((_N_RESULTS, 6), (_N_CHALLENGERS, 0)):
+        assert wait_for(
+            lambda sql=sql, n=n: asyncio.run(count(address, sql)) == n, timeout_s=30, poll_s=0.5
+        )
 
 
 def plan_of(home: Path) -> LivePlan:
@@ -270,9 +277,11 @@ def test_live_when_rows_are_asked_for_then_the_archive_has_kept_them(live: Stack
 
 def test_models_when_listed_then_the_trained_set_is_champion(live: Stack) -> None:
     """What went live is what the registry calls champion, and its MLflow answers."""
-    (digest,) = (live.home / "default" / "artifacts").glob("*.safetensors")
-    (version,) = json.loads(live.run("models", "list", "--json"))
-    assert (version["digest"], version["aliases"]) == (digest.stem, ["champion"])
+    home = live.home / "default"
+    decides = Epochs(Artifacts(home / "artifacts")).load(plan_of(home).epochs[0]).epoch.models
+    versions = json.loads(live.run("models", "list", "--json"))
+    called = {alias: each["digest"] for each in versions for alias in each["aliases"]}
+    assert called == {"champion": decides}
     address = str(live.parts()["mlflow"]["address"])
     with urllib.request.urlopen(f"{address}health", timeout=10) as answer:  # noqa: S310  loopback
         assert answer.status == 200

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from agents.run.registration import entry_of, register
+from agents.run.registration import entry_of, follow, register
+from models.rollout.stages import Act, Rollout, start, step
 from streams.brokers import stack_id
 from tables.stores.artifacts import ArtifactCorrupt, Artifacts
 from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import CHAMPION, ModelRegistry, is_of, model_name
+from tables.stores.model_registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    ModelRegistry,
+    is_of,
+    model_name,
+)
 from tables.stores.servers.mlflow import Tracking, database_uri
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
@@ -84,7 +92,7 @@ def test_register_when_two_sets_are_fitted_then_the_last_is_champion(
     replaced = registry._client.get_model_version(name, "2").tags["tradewind.champion_until"]
     assert abs(int(replaced) - time.time_ns() // 1_000_000) < 60_000
     found = registry.versions(name)
-    assert [(v.number, v.aliases) for v in found] == [(2, ()), (1, (CHAMPION,))]
+    assert [(v.number, v.aliases) for v in found] == [(2, (PREVIOUS,)), (1, (CHAMPION,))]
     assert name in registry.names()
 
 
@@ -210,6 +218,82 @@ def test_registry_when_a_given_server_is_away_then_says_so_at_once(artifacts: Ar
         away = Tracking(f"http://127.0.0.1:{taken.getsockname()[1]}", None, "given", "")
         with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1.*refused"):
             ModelRegistry(away, artifacts)
+
+
+class Names:
+    """Two model sets of a stack, the first of them champion, and a rollout of the second."""
+
+    def __init__(self, tracking: Tracking, artifacts: Artifacts, timeframe: str) -> None:
+        self.registry, self.artifacts = ModelRegistry(tracking, artifacts), artifacts
+        self.name = model_name(timeframe, owner(artifacts))
+        self.old, self.new = (put(artifacts, seed, timeframe) for seed in (41, 42))
+        register(self.registry, artifacts, self.old)
+
+    def begun(self, at_ns: int = 10) -> Rollout:
+        """Begin a rollout."""
+        return start("r1", self.old, self.new, Act("start", at_ns, "me"))
+
+    def done(self) -> Rollout:
+        """Let a rollout go all the way."""
+        rollout = self.begun()
+        for at_ns in (20, 30, 40):
+            rollout = step(rollout, Act("advance", at_ns, "me", reasons_against=()))
+        return rollout
+
+    def follow(self, rollout: Rollout) -> dict[str, str]:
+        """Let the registry follow a rollout, and return who is called what."""
+        follow(self.registry, self.artifacts, rollout)
+        return self.called()
+
+    def called(self) -> dict[str, str]:
+        """Return the digests by their names."""
+        versions = self.registry.versions(self.name)
+        return {alias: each.digest for each in versions for alias in each.aliases}
+
+
+def test_follow_when_a_rollout_goes_all_the_way_and_back_then_names_say_who_decides(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """Challenger while it runs, champion at the end, with the one before at hand; and undone."""
+    names = Names(tracking, artifacts, "2s")
+    assert names.follow(names.begun()) == {CHAMPION: names.old, CHALLENGER: names.new}
+    done = names.done()
+    assert names.follow(done) == {CHAMPION: names.new, PREVIOUS: names.old}
+    # A record that comes again, as behind a restart, changes nothing that was done since.
+    register(names.registry, artifacts, names.old)
+    assert names.follow(done) == names.follow(names.begun()) == names.called()
+    assert names.called()[CHAMPION] == names.old
+    register(names.registry, artifacts, names.new)
+    undone = names.follow(step(done, Act("rollback", 50, "me")))
+    assert undone == {CHAMPION: names.old, PREVIOUS: names.new}
+
+
+def test_follow_when_a_canary_goes_back_then_nobody_is_challenger(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """Who was champion by the gate and was taken back is champion no more; others stay."""
+    names = Names(tracking, artifacts, "3s")
+    register(names.registry, artifacts, names.new)
+    assert names.follow(names.begun())[CHALLENGER] == names.new
+    back = step(names.begun(), Act("rollback", 20, "automatic"))
+    assert names.follow(back) == {CHAMPION: names.old, PREVIOUS: names.new}
+    again = start("r2", names.old, names.new, Act("start", 30, "me"))
+    names.follow(again)
+    later = put(artifacts, 43, "3s")
+    register(names.registry, artifacts, later)
+    assert names.follow(step(again, Act("rollback", 40, "me")))[CHAMPION] == later
+    assert CHALLENGER not in names.called()
+
+
+def test_follow_when_the_registry_was_never_told_then_a_rollback_tells_it_nothing(
+    tracking: Tracking, artifacts: Artifacts
+) -> None:
+    """A stack that registered no models has no names to take back."""
+    old, new = (put(artifacts, seed, "4s") for seed in (44, 45))
+    registry = ModelRegistry(tracking, artifacts)
+    begun = start("r1", old, new, Act("start", 10, "me"))
+    follow(registry, artifacts, step(begun, Act("rollback", 20, "me")))
+    assert registry.versions(model_name("4s", owner(artifacts))) == ()
 
 
 def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> None:

@@ -1,6 +1,7 @@
 """The role that learns: days are kept when they are over, updates run one at a time."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from agents.learning import SOURCE, Learning, OpenDays
+from streams import metrics
 from streams.model_updates import ModelUpdate
 from tables.learning import DAY_NS
 from tables.stores.bar_journal import BarJournal
@@ -161,6 +163,7 @@ async def test_work_when_a_job_waits_then_it_runs_and_is_told_once(tmp_path: Pat
     await until(lambda: len(made.broker.sent) == 2)
     work.cancel()
     await asyncio.wait([work])
+    assert metrics.LEARNING_FROM_BASE._value.get() == 0.0004
     assert [(topic, update.job_id) for topic, update in made.broker.sent] == [
         ("model-updates", "died"),
         ("model-updates", "later"),
@@ -237,6 +240,19 @@ async def test_work_when_the_role_ends_then_the_update_ends_and_waits_for_the_ne
     await asyncio.wait([work])
     ((_, update),) = next_.broker.sent
     assert update.outcome == "promoted"
+
+
+async def test_work_when_the_role_was_away_then_shows_the_last_distance(tmp_path: Path) -> None:
+    """A restart does not hide that nothing is learned, and a new stack has no distance at all."""
+    made = place(tmp_path)
+    over = Job(job_id="over", trigger="daily", requested_ns=1, state="done", told=1)
+    over.updates = [an_update(over)]
+    made.jobs.put(over)
+    metrics.LEARNING_FROM_BASE.set(math.nan)
+    work = asyncio.create_task(made.learning.work())
+    await until(lambda: metrics.LEARNING_FROM_BASE._value.get() == 0.0004)
+    work.cancel()
+    await asyncio.wait([work])
 
 
 @pytest.mark.parametrize("n", [0, 1])

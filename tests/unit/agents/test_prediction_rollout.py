@@ -210,6 +210,28 @@ def test_challenger_when_it_fails_then_wishes_nothing_and_harms_nobody(
     assert all(np.isnan(each.floats("challenger_target_fraction")).all() for each in said)
 
 
+def test_challenger_when_it_fails_in_a_canary_then_its_rows_are_of_models_that_warm_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A book holds what it has there; regimes and weights are numbers, as a decision needs them."""
+    world = World(tmp_path, HALF)
+
+    def fails(*_: object) -> None:
+        raise ShapeError("planted")
+
+    monkeypatch.setattr(chain, "step", fails)
+    slices = of(world.run.take(world.records(0, n_bars=3)), "all")
+    assigned = challenged("r1", "all", SYMBOLS, 0.5)
+    assert 0 < len(assigned) < len(SYMBOLS)
+    for slice_ in slices:
+        own = np.isin(slice_.symbols(), sorted(assigned))
+        assert np.isnan(slice_.floats("target_fraction")[own]).all()
+        assert np.isfinite(slice_.floats("target_fraction")[~own]).all()
+        expected = [*[1 / 3] * 3, np.log2(3)]
+        assert slice_.matrix("regime")[own] == pytest.approx(np.tile(expected, (own.sum(), 1)))
+        assert slice_.matrix("weights")[own] == pytest.approx(1 / 3)
+
+
 def test_stage_when_a_slice_is_void_then_nothing_is_compared(tmp_path: Path) -> None:
     """What could not be used before is told to every book, and to nobody who compares."""
     world = World(tmp_path, HALF)

@@ -10,6 +10,7 @@ from agents import rollout as role
 from agents.rollout import DECISIONS, INTENTS, Rollouts
 from models.errors import Refused
 from models.rollout.guards import Rules
+from streams import metrics
 from streams.rollouts import FeatureFlag, RolloutState
 from tables.rollout import read_stage_record
 from tables.stores.artifacts import Artifacts
@@ -156,8 +157,11 @@ async def test_look_when_a_stage_has_lasted_and_is_carried_then_goes_on(world: W
 async def test_look_when_there_is_no_data_then_never_goes_on(world: World) -> None:
     """However long it lasts, and whoever asks."""
     await world.begin()
+    await world.role.look()
+    assert metrics.ROLLOUT_OVERDUE_SECONDS._value.get() == 0.0
     world.now_ns += 1_000 * DWELL_NS
     await world.role.look()
+    assert metrics.ROLLOUT_OVERDUE_SECONDS._value.get() == 999 * DWELL_NS / 1e9
     with pytest.raises(Refused, match="TOO_FEW_BARS, NO_DECISIONS"):
         await world.role.act("advance", "r1", "me", "now")
     assert len(world.sent) == 1
@@ -181,9 +185,10 @@ async def test_look_when_held_then_guards_go_on_and_nothing_else(world: World) -
     await world.begin()
     await world.role.act("hold", "r1", "me", "look first")
     world.bars(0, 150)
-    world.now_ns += DWELL_NS
+    world.now_ns += 2 * DWELL_NS
     await world.role.look()
     assert world.last.state == "held"
+    assert metrics.ROLLOUT_OVERDUE_SECONDS._value.get() == 0.0
     world.bars(150, 180, latency_ms=500.0)
     await world.role.look()
     assert (world.last.state, world.last.transitions[-1].by) == ("rolled_back", "automatic")

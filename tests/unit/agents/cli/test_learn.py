@@ -22,16 +22,10 @@ from tests.learning_worlds import SHORT, fitted, prepared
 
 
 class Registry:
-    """A registry that remembers aliases."""
+    """A registry that remembers aliases, and what was registered without one."""
 
     def __init__(self) -> None:
-        self.aliases: dict[str, str] = {}
-        self.released: list[str] = []
-
-    def release(self, _name: str, alias: str) -> None:
-        """Forget an alias."""
-        self.released.append(alias)
-        self.aliases.pop(alias, None)
+        self.aliases: dict[str | None, str] = {}
 
 
 class Drawn:
@@ -74,7 +68,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     made = Place(tmp_path / "s")
 
     def register(
-        registry: Registry, _artifacts: Artifacts, digest: str, alias: str = "champion", *_: object
+        registry: Registry,
+        _artifacts: Artifacts,
+        digest: str,
+        alias: str | None = "champion",
+        *_: object,
     ) -> None:
         registry.aliases[alias] = digest
 
@@ -108,10 +106,9 @@ def test_learn_when_the_candidate_does_no_harm_then_it_becomes_champion(place: P
     if update.outcome == "promoted":
         assert place.registry.aliases == {"champion": update.after}
     else:
-        assert place.registry.aliases == {"champion": before}
+        assert place.registry.aliases == {"champion": before, None: update.after}
     assert update.stability_check is not None
     assert (update.outcome == "promoted") == update.stability_check.passed
-    assert place.registry.released == ["challenger"]
     assert (job.state, job.share) == ("done", 1.0)
     (act,) = AdminLog(place.home).acts()
     assert (act.deed.what, act.deed.on, act.deed.reason) == (
@@ -150,6 +147,20 @@ def test_learn_when_an_error_ends_it_then_the_job_failed_with_its_words(place: P
     assert job.state == "failed"
     assert "was not fitted on BBB" in job.detail
     assert place.registry.aliases == before
+
+
+@pytest.mark.parametrize(("setting", "days"), [("", 60), ("45", 45)])
+def test_learn_when_no_window_is_given_then_takes_the_setting(
+    place: Place, monkeypatch: pytest.MonkeyPatch, setting: str, days: int
+) -> None:
+    """A job of the role says nothing about days: the stack's settings do."""
+    if setting:
+        monkeypatch.setenv("TRADEWIND_LEARNING_WINDOW_DAYS", setting)
+    place.bars = prepared(n_bars=20)
+    place.run(asked(place, "daily"))
+    job = place.jobs.find("j1")
+    assert job is not None
+    assert job.detail.startswith(f"{days} days to learn from and 30 to be judged on")
 
 
 @pytest.mark.parametrize("wrong", ["--mode=fast", "--window-days=20", "--job=none"])

@@ -1,79 +1,19 @@
-"""The process of the role: acts that are written down, rows that wait for a database."""
+"""The process of the role: acts that are written down, and one process at a time."""
 
-import asyncio
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from agents.cli import rollout_role
-from agents.cli.rollout_role import Deeds, ResultRows
+from agents.cli.rollout_role import Deeds
 from agents.rollout import Rollouts
 from agents.topology import Place
 from models.errors import Refused
 from streams.brokers.locks import FileLock
 from streams.errors import SettingsError
-from streams.rollouts import RolloutState
-from tables.archive import Rows, run_key
-from tables.rollout import result_rows, state_event
 from tables.stores.admin_log import AdminLog
-from tables.stores.errors import StoreConflict, StoreUnavailable
-from tables.stores.row_store import RowStore
-from tests.unit.tables.test_rollout import advanced, begun
 from tests.unit.tables.views.test_rollouts import ANSWER, Desk
-
-OF = run_key("s-1", "")
-
-
-class Store:
-    """Refuses what it is told to, and keeps the rest."""
-
-    def __init__(self, *errors: Exception) -> None:
-        self.errors = list(errors)
-        self.rows: list[Rows] = []
-
-    async def put(self, batches: list[Rows]) -> None:
-        """Keep rows, or be away."""
-        if self.errors:
-            raise self.errors.pop(0)
-        self.rows += batches
-
-
-async def written(results: ResultRows, store: Store) -> None:
-    """Let rows be written until nothing is left to do."""
-    task = asyncio.create_task(results.work(cast(RowStore, store)))
-    for _ in range(20):
-        await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-def states() -> tuple[RolloutState, RolloutState]:
-    """Return a rollout before and after a step."""
-    return state_event(begun()), state_event(advanced(begun()))
-
-
-async def test_results_when_the_database_comes_back_then_the_newest_is_written(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """One state a rollout waits: it has all transitions."""
-    monkeypatch.setattr(rollout_role, "_RETRY_S", 0.0)
-    results, store = ResultRows(OF), Store(StoreUnavailable("away"))
-    for said in states():
-        results.put(said)
-    await written(results, store)
-    assert store.rows == [result_rows(OF, states()[1])]
-
-
-async def test_results_when_rows_are_refused_then_the_role_goes_on() -> None:
-    """The topic has them; the same rows would be refused again."""
-    results, store = ResultRows(OF), Store(StoreConflict("no"))
-    results.put(states()[0])
-    await written(results, store)
-    assert store.rows == []
-    results.put(states()[1])
-    await written(results, store)
-    assert len(store.rows) == 1
 
 
 async def test_deeds_when_done_then_each_is_in_the_log_of_acts(tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def test_plan_when_history_is_short_then_says_what_is_missing(n_bars: int) -> No
         candidate.plan(DAYS[:n_bars], Settings())
 
 
+def test_plan_when_the_window_just_fits_then_one_bar_lies_before_it() -> None:
+    """The window's first return needs the bar before it: 60 and 30 days take 92 bars, not 91."""
+    assert candidate.plan(DAYS[:92], Settings()).learned == slice(0, 60)
+    with pytest.raises(HistoryTooShort, match="days are missing"):
+        candidate.plan(DAYS[:91], Settings())
+
+
 def test_base_of_when_bars_are_others_then_is_refused(models: ModelSet) -> None:
     """The information is of the bars that the networks were fitted on."""
     with pytest.raises(HistoryTooShort, match="training stretch has 40 bars, was 30"):
@@ -128,7 +135,15 @@ def test_judge_when_the_networks_are_turned_round_then_refuses(models: ModelSet)
     # Prices changed, so the controller weighs anew: the signs of the scores stay what they were.
     other = first._replace(ensemble=first.ensemble._replace(slope=-1.0))
     assert "LOSS_WORSE" in candidate.judge(first, other, told, SHORT).reasons
-    assert candidate.judge(first, first, told, SHORT).passed
+    same = candidate.judge(first, first, told, SHORT)
+    assert same.passed
+    # 20 daily bars are 19 days; targets are long only, returns go to the next bar.
+    part = candidate.plan(told.history.close_ns, SHORT).judged
+    held = np.maximum(candidate.said(first, told).target_fraction[part], 0.0)
+    earned = (held * next_returns(told.history)[part]).sum(axis=1)
+    a_year = 20 / (19 / 365.25)
+    expected = earned.mean() / earned.std(ddof=1) * np.sqrt(a_year)
+    assert (same.n_bars, same.sharpe_pre) == (20, pytest.approx(expected))
 
 
 @pytest.mark.parametrize(

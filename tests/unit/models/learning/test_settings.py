@@ -15,6 +15,8 @@ from models.learning.settings import MODES, Settings
         ({"learning_rate": 0.0}, "learning_rate 0"),
         ({"prior": -0.1}, "prior -0.1"),
         ({"passes": 0}, "passes 0"),
+        ({"batch_rows": 0}, "batch_rows 0"),
+        ({"gate_days": 0}, "gate_days 0"),
     ],
 )
 def test_settings_when_one_is_out_of_range_then_is_refused(
@@ -23,6 +25,15 @@ def test_settings_when_one_is_out_of_range_then_is_refused(
     """A window, a rate or a count that cannot be is named with what was expected."""
     with pytest.raises(NotFitted, match=said):
         Settings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("window_days", [30, 90])
+def test_settings_when_at_the_edge_then_are_taken(window_days: int) -> None:
+    """Thirty and ninety days are windows, and nothing that holds is a strength."""
+    edge = Settings(
+        strength=0.0, prior=0.0, window_days=window_days, passes=1, batch_rows=1, gate_days=1
+    )
+    assert edge.record()["window_days"] == window_days
 
 
 def test_settings_when_safe_then_are_the_promised_numbers() -> None:

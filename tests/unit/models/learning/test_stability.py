@@ -81,6 +81,32 @@ def test_judge_when_a_ratio_is_near_zero_then_its_fall_is_measured_against_one()
     assert found.record()["sharpe_pre"] is None
 
 
+def test_judge_when_the_ratio_falls_below_one_then_is_measured_against_one() -> None:
+    """From 0.5 to 0.3 is a fall by 0.2, not by 40 %: losing a fraction of little is chance."""
+    # Twenty bars up and down in turns, by a percent: earned is 0.01 times what is held of each.
+    returns = np.tile([[0.01], [-0.01]], (10, 1))
+    even = np.full(returns.shape, 0.5)
+    before, after = (
+        Said(even, np.tile([[up], [down]], (10, 1))) for up, down in ((3.0, 1.0), (13.0, 7.0))
+    )
+    found = judge(before, after, returns, bars_per_year=1.0)
+    # Mean (up - down) / 2 over deviation (up + down) / 2, that of twenty with ddof 1.
+    shrunk = math.sqrt(19 / 20)
+    assert (found.sharpe_pre, found.sharpe_post) == pytest.approx((0.5 * shrunk, 0.3 * shrunk))
+    assert found.sharpe_degradation_fraction == pytest.approx(0.2 * shrunk)
+    assert found.passed
+
+
+@pytest.mark.parametrize(("n_bars", "reasons"), [(9, ("TOO_FEW_BARS",)), (10, ())])
+def test_judge_when_ten_bars_are_there_then_says_something(
+    n_bars: int, reasons: tuple[str, ...]
+) -> None:
+    """Ten are the fewest that may promote a model that said the same."""
+    few = said(0.52)
+    cut = Said(*(part[:n_bars] for part in few))
+    assert judge(cut, cut, RETURNS[:n_bars], bars_per_year=252.0).reasons == reasons
+
+
 def test_judge_when_bars_are_few_then_never_promotes() -> None:
     """Nine bars say nothing, however good they are."""
     few = tuple(Said(*(part[:9] for part in each)) for each in (said(0.5), said(0.9)))

@@ -46,18 +46,29 @@ def test_update_when_nothing_holds_then_learns_the_rule(made: World) -> None:
     """The loss on the window falls, and the reported losses are those of the networks."""
     done = updated(made, FREE)
     assert done.loss_after < done.loss_before
-    losses = []
-    for regime in range(3):
-        (network,) = imported(done.specialists, regime)
-        weights = made.samples.weights[:, regime]
-        said = network(made.samples.inputs, *made.samples.windows(made.past))
-        losses.append(
-            binary_cross_entropy_with_logits(
-                said, made.samples.labels, weight=weights / weights.sum(), reduction="sum"
-            ).item()
-        )
-    assert done.loss_after == pytest.approx(np.mean(losses), 1e-12)
+    for specialists, told in (
+        (made.base.specialists, done.loss_before),
+        (done.specialists, done.loss_after),
+    ):
+        losses = []
+        for regime in range(3):
+            (network,) = imported(specialists, regime)
+            weights = made.samples.weights[:, regime]
+            said = network(made.samples.inputs, *made.samples.windows(made.past))
+            losses.append(
+                binary_cross_entropy_with_logits(
+                    said, made.samples.labels, weight=weights / weights.sum(), reduction="sum"
+                ).item()
+            )
+        assert told == pytest.approx(np.mean(losses), 1e-12)
     assert done.penalty == 0.0
+
+
+def test_is_learning_when_a_thousandth_is_reached_then_says_so(made: World) -> None:
+    """A thousandth of the length is learning, less is none."""
+    done = updated(made, SAFE)
+    assert done._replace(from_base_fraction=1e-3).is_learning
+    assert not done._replace(from_base_fraction=0.999e-3).is_learning
 
 
 def test_update_when_held_then_moves_less_and_pays_the_penalty_of_the_formula(made: World) -> None:

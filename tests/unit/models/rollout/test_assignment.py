@@ -1,6 +1,7 @@
 """Who decides for what: sticky, growing, even."""
 
 import hashlib
+import math
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,3 +33,10 @@ def test_challenged_when_the_share_grows_then_keeps_who_is_in(
 def test_challenged_when_names_could_be_run_together_then_differ() -> None:
     """Portfolio ``ab`` with ``c`` is not portfolio ``a`` with ``bc``."""
     assert position("r", "ab", "c") != position("r", "a", "bc")
+
+
+def test_challenged_when_the_share_is_a_symbols_own_place_then_leaves_it_out() -> None:
+    """Below the share is in, at the share is out: at 0 nobody is, whatever the hash."""
+    place = position("r1", "main", "AAPL")
+    assert challenged("r1", "main", ["AAPL"], place) == frozenset()
+    assert challenged("r1", "main", ["AAPL"], math.nextafter(place, 1.0)) == {"AAPL"}

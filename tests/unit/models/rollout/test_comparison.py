@@ -123,11 +123,15 @@ def numbers(**changes: float) -> Findings:
     [
         ({}, ()),
         ({"n_bars": 99}, ("TOO_FEW_BARS",)),
+        ({"n_bars": 100}, ()),
         ({"loss_upper": 0.0349}, ()),
         ({"loss_upper": 0.036}, ("NOT_SHOWN_HARMLESS",)),
+        ({"loss_upper": 0.05, "loss_champion": 1.0}, ()),
         ({"loss_upper": math.nan}, ("NOT_SHOWN_HARMLESS",)),
         ({"loss_lower": 0.001}, ("LOSS_WORSE",)),
+        ({"loss_lower": 0.0}, ()),
         ({"earned_upper": -0.001}, ("EARNED_LESS",)),
+        ({"earned_upper": 0.0}, ()),
     ],
 )
 def test_reasons_when_something_is_against_it_then_names_it(
@@ -143,10 +147,16 @@ def test_reasons_when_something_is_against_it_then_names_it(
         ({}, False),
         ({"loss_degradation_fraction": 0.31, "loss_lower": 0.01}, True),
         ({"loss_degradation_fraction": 0.31, "loss_lower": 0.01, "n_bars": 19}, False),
+        ({"loss_degradation_fraction": 0.31, "loss_lower": 0.01, "n_bars": 20}, True),
         ({"loss_degradation_fraction": 0.31}, False),
+        ({"loss_degradation_fraction": 0.31, "loss_lower": 0.0}, False),
+        ({"loss_degradation_fraction": 0.30, "loss_lower": 0.01}, False),
         ({"loss_degradation_fraction": 0.29, "loss_lower": 0.01}, False),
         ({"earned_upper": -0.00007}, True),
         ({"earned_upper": -0.00005}, False),
+        ({"earned_champion": -0.1, "earned_upper": -0.00007}, True),
+        ({"earned_champion": -0.1, "earned_upper": -0.00005}, False),
+        ({"earned_champion": 0.0, "earned_upper": 0.0}, False),
     ],
 )
 def test_is_degraded_when_worse_by_thirty_percent_then_ends_it(
@@ -168,6 +178,29 @@ def test_step_when_the_bar_has_other_symbols_then_is_refused() -> None:
     """A bar of another universe is an error of the caller."""
     with pytest.raises(ShapeError, match="4 symbols"):
         step(initial_state(4), World(1).bar(0)._replace(close=np.ones(3)))
+
+
+def test_step_when_one_arm_is_still_cold_then_the_bar_is_judged_for_neither() -> None:
+    """A challenger that warms up later is held against the same rows only."""
+    one, weights, state = np.ones((2, 1)), np.full((2, 1, 3), 1 / 3), initial_state(1)
+    cold = Bar(np.ones(1), np.array([[0.6], [np.nan]]), np.array([[0.1], [np.nan]]), weights)
+    warm = cold._replace(up=0.6 * one, target=0.1 * one)
+    for close, bar in ((1.0, cold), (1.1, warm), (1.2, warm)):
+        state = step(state, bar._replace(close=np.array([close])))
+    assert (state.n_bars, state.n_rows) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "n_agreed"),
+    [(0.005, 0.3, 1), (0.005, 0.00499, 0), (-0.005, 0.005, 0), (0.00499, -0.00499, 1)],
+)
+def test_step_when_a_target_is_at_the_edge_of_a_side_then_trades(
+    champion: float, challenger: float, n_agreed: int
+) -> None:
+    """From half a percent of equity on a book without a position buys or sells; below it holds."""
+    target = np.array([[champion], [challenger]])
+    bar = Bar(np.ones(1), 0.5 * np.ones((2, 1)), target, np.full((2, 1, 3), 1 / 3))
+    assert step(initial_state(1), bar).n_agreed == n_agreed
 
 
 def test_step_when_targets_never_change_then_have_no_correlation() -> None:

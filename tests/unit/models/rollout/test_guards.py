@@ -21,6 +21,13 @@ def test_p95_when_there_is_one_burst_then_is_no_window() -> None:
     assert filled(*[(0.001 * k, 900.0) for k in range(200)]).p95_ms() is None
 
 
+def test_p95_when_they_span_just_the_time_then_is_a_window() -> None:
+    """Two hundred within exactly ten seconds are one; a nanosecond less is none."""
+    first = [(0.0, 900.0)] * 199
+    assert filled(*first, (10.0, 900.0)).p95_ms() == 900.0
+    assert filled(*first, (10.0 - 1e-9, 900.0)).p95_ms() is None
+
+
 def test_p95_when_decisions_are_few_then_is_no_window() -> None:
     """A minute with 199 decisions says nothing yet."""
     assert filled(*[(k, 900.0) for k in range(199)]).p95_ms() is None

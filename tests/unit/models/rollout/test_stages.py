@@ -46,6 +46,11 @@ def test_start_when_it_cannot_be_then_is_refused(challenger: str, dwell_ns: int,
         start("r1", "old", challenger, Act("start", 0, "me"), dwell_ns)
 
 
+def test_start_when_a_stage_is_as_short_as_can_be_then_begins() -> None:
+    """A nanosecond is a time above zero."""
+    assert start("r1", "old", "new", Act("start", 5, "me"), 1).entered_ns == 5
+
+
 def test_step_when_advanced_then_goes_through_all_shares() -> None:
     """5 %, 25 %, all; each stage begins when it is entered, with its evidence."""
     rollout, shares = begun(), []

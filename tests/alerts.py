@@ -334,6 +334,20 @@ TRIALS = [
     ),
     Trial("WeightsRepaired", (Event(_of("tradewind_controller_repairs_total"), 5),), _S),
     Trial(
+        "RetrainingFailed",
+        (Gauge(_of("tradewind_learning_failed_updates", role="learning"), 0.92, 1.01),),
+        _S,
+    ),
+    *(
+        trial._replace(labels=_S)
+        for trial in _labelled(
+            "RolloutWentBack",
+            "tradewind_rollout_transitions_total",
+            kind="rollback",
+            by="automatic",
+        )
+    ),
+    Trial(
         "DeadLettersMany",
         (
             Rate(_of("tradewind_stage_records_total", **_TAKEN), 10, 10),

@@ -5,6 +5,7 @@ vanishing behind a log line.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,24 @@ from prometheus_client import generate_latest
 
 from agents.bars import BarFold
 from agents.desk import Stages
+from agents.disk_watch import DiskWatch, states_of
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
 from agents.features import FEATURES, FeatureFold
 from agents.prediction import PREDICTION, PredictionFold
 from agents.regime import REGIME
 from agents.risk import RiskFold
-from agents.serving import ServingPlace, serve
+from agents.serving import ServingPlace, add_service, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
 from agents.weights import WEIGHTS
 from streams import topics
 from streams.topics import CHANGELOG_BYTES, TopicSpec
-from streams.transport import BatchSchema
+from streams.transport import BatchSchema, Outgoing, producer_of
 from tables.epochs import Epochs
 from tables.stamped import StampedTable
 from tables.stores.artifacts import Artifacts
+from tables.stores.disk import Disk
 
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
 CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
@@ -86,6 +89,8 @@ class Place:
         Name of this worker among those of the run: a restart under it keeps its partitions.
     serving
         Where its API listens; None to do without.
+    disk
+        Where its tables are, to be watched; None to do without.
     """
 
     bootstrap_servers: str
@@ -97,6 +102,7 @@ class Place:
     web_port: int
     instance: str
     serving: ServingPlace | None = None
+    disk: Disk | None = None
 
     @property
     def prefix(self) -> str:
@@ -139,9 +145,10 @@ def explain_app(place: Place) -> faust.App:
     """Return the app of the role ``forensics``: decisions to explanations."""
     app = _app(place, explain_id(place.run))
     artifacts = Artifacts(place.artifacts)
+    refusal = str if place.disk is None else place.disk.refusal
 
     def explain(_partition: int, read: Reader) -> Fold:
-        return ExplainFold(artifacts, read)
+        return ExplainFold(artifacts, read, refusal)
 
     _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
     _add_metrics(app)
@@ -175,7 +182,19 @@ def trading_app(place: Place) -> faust.App:
     _add_metrics(app)
     if place.serving is not None:
         serve(app, place.serving, Stages(book, indicators), epochs)
+    if place.disk is not None and not place.run:
+        # A run of its own is a replay, which has the switches of its log and no others.
+        _watch(app, place.disk, book)
     return app
+
+
+def _watch(app: faust.App, disk: Disk, book: Stage) -> None:
+    async def append(record: Outgoing) -> None:
+        await producer_of(app).append(record)
+
+    topic = book.prefix + topics.PORTFOLIO_EVENTS.name
+    states = partial(states_of, book, app.conf.topic_partitions)
+    add_service(app, DiskWatch(disk, topic, states, append))
 
 
 def _add_slices(

@@ -1,8 +1,5 @@
 """Every Prometheus name of the system, in one place; buckets stand at the service levels."""
 
-import shutil
-from pathlib import Path
-
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
@@ -233,6 +230,10 @@ EXPLANATIONS = Counter(
     "Decisions that were explained at once, by why, and by what is explained.",
     ("why", "explained"),
 )
+EXPLANATIONS_REFUSED = Counter(
+    "tradewind_explanations_refused_total",
+    "Explanations that were not kept because the disk is full; they are made on demand.",
+)
 EXPLANATIONS_OFF = Counter(
     "tradewind_explanations_off_total",
     "Explanations that do not add up within 1e-3, or whose model did not reproduce the decision.",
@@ -332,13 +333,3 @@ BREAKER_OPEN = Gauge(
 DISK_USED_FRACTION = Gauge(
     "tradewind_disk_used_fraction", "Share of the disk in use, of the one that holds the tables."
 )
-
-
-def watch_disk(folder: Path) -> None:
-    """Tell how full the disk under a folder is, anew at every scrape."""
-
-    def used() -> float:
-        disk = shutil.disk_usage(folder)
-        return disk.used / disk.total
-
-    DISK_USED_FRACTION.set_function(used)

@@ -25,6 +25,7 @@ from agents.risk import RiskFold
 from agents.serving import ServingPlace, add_service, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
+from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
 from streams.topics import CHANGELOG_BYTES, TopicSpec
@@ -150,8 +151,9 @@ def explain_app(place: Place) -> faust.App:
     def explain(_partition: int, read: Reader) -> Fold:
         return ExplainFold(artifacts, read, refusal)
 
-    _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
+    only = _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
     _add_metrics(app)
+    add_service(app, Watchdog(app, [only]))
     return app
 
 
@@ -172,19 +174,19 @@ def trading_app(place: Place) -> faust.App:
     def features(partition: int, read: Reader) -> Fold:
         return FeatureFold(FEATURES, epochs, partition, read)
 
-    _add(app, place, "bars", topics.MARKET_TICKS, bars)
     (source, spec), *rest = SLICE_STAGES
+    ticks = _add(app, place, "bars", topics.MARKET_TICKS, bars)
     indicators = _add(app, place, spec.name, source, features)
-    for source, spec in rest:
-        _add_slices(app, place, source, spec, epochs)
+    slices = [_add_slices(app, place, source, spec, epochs) for source, spec in rest]
     book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
-    _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
+    venue = _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
+    add_service(app, Watchdog(app, [ticks, indicators, *slices, book, venue]))
     if place.serving is not None:
-        serve(app, place.serving, Stages(book, indicators), epochs)
+        serve(app, place.serving, Stages(book.stage, indicators.stage), epochs)
     if place.disk is not None and not place.run:
         # A run of its own is a replay, which has the switches of its log and no others.
-        _watch(app, place.disk, book)
+        _watch(app, place.disk, book.stage)
     return app
 
 
@@ -199,16 +201,16 @@ def _watch(app: faust.App, disk: Disk, book: Stage) -> None:
 
 def _add_slices(
     app: faust.App, place: Place, source: TopicSpec, spec: SliceSpec[Any], epochs: Epochs
-) -> None:
+) -> Watched:
     def new_fold(partition: int, read: Reader) -> Fold:
         return slice_fold(spec, epochs, partition, read)
 
-    _add(app, place, spec.name, source, new_fold)
+    return _add(app, place, spec.name, source, new_fold)
 
 
 def _add(
     app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: FoldFactory
-) -> Stage:
+) -> Watched:
     table = app.Table(
         name,
         key_type=bytes,
@@ -226,7 +228,7 @@ def _add(
         acks=False,
     )
     app.agent(topic, name=name)(stage.run)
-    return stage
+    return Watched(stage, place.prefix + source.name)
 
 
 def _add_metrics(app: faust.App) -> None:

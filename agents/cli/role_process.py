@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.loop_watch import loop_watched
 from streams.errors import BrokerUnreachableError
 from streams.settings import Settings
 
@@ -75,4 +76,5 @@ def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
+    with loop_watched():
+        await task

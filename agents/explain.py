@@ -4,7 +4,8 @@ Table ``explain``: the last 16 bars of every symbol, as the decisions tell them.
 features of its bar and one is made for every bar, so the topic alone holds what the attention saw.
 """
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -35,6 +36,8 @@ from tables.explanations import (
 from tables.stamped import Stamped
 from tables.stores.artifacts import ArtifactMissing, Artifacts
 
+log = logging.getLogger("tradewind.explain")
+
 # Decisions between two snapshots.
 SNAPSHOT_DECISIONS = 4_096
 
@@ -57,10 +60,13 @@ class ExplainFold:
 
     artifacts: Artifacts
     read: Reader
+    # Why nothing new may be kept; empty while there is room.
+    refusal: Callable[[], str] = str
     parts: dict[str, _Part] = field(default_factory=dict)
     models: dict[str, ModelSet] = field(default_factory=dict)
     next_offset: int = 0
     n_since: int = 0
+    n_refused: int = 0
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Push the bar that a decision tells of, and explain the decision."""
@@ -87,11 +93,24 @@ class ExplainFold:
                 past = part.bars[decision.symbol] = with_bar(past, decision)
                 part.is_dirty = True
         why = why_of(decision)
-        if why is not None:
+        if why is not None and self._has_room():
             said = explanation(decision, why, self._models(decision.digests.models), past)
             _show(said)
             key = decision.decision_id.encode()
             yield Output(EXPLANATIONS.name, key, _JSON.encode(said), record.headers)
+
+    def _has_room(self) -> bool:
+        """Tell whether an explanation may be kept; one that may not is made on demand."""
+        refusal = self.refusal()
+        if refusal:
+            if not self.n_refused:
+                log.error("explanations are not kept, only made on demand: %s", refusal)
+            self.n_refused += 1
+            metrics.EXPLANATIONS_REFUSED.inc()
+        elif self.n_refused:
+            log.warning("explanations are kept again, after %d that were not", self.n_refused)
+            self.n_refused = 0
+        return not refusal
 
     def _part(self, place: str) -> _Part:
         part = self.parts.get(place)

@@ -129,6 +129,7 @@ class Learning:
             if job.state == "running":
                 job.state = "queued"
                 self._jobs.put(job)
+        self._show_failed()
         self._asked.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
@@ -242,7 +243,14 @@ class Learning:
             if update.is_learning is False:
                 log.warning("update %s is not learning: %s", job.job_id, update.from_base_fraction)
         self._jobs.put(job)
+        self._show_failed()
         return job
+
+    def _show_failed(self) -> None:
+        """Count the failures since the last update that was done; a restart counts them again."""
+        ended = [job.state for job in self._jobs.all() if job.state in {"done", "failed"}]
+        n_done = len(ended) - ended[::-1].index("done") if "done" in ended else 0
+        metrics.LEARNING_FAILED.set(len(ended) - n_done)
 
     async def _tell(self, job: Job) -> None:
         for update in job.updates[job.told :]:

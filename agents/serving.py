@@ -17,6 +17,7 @@ from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import consumer_of, producer_of
 from tables.epochs import Epochs
 from tables.stores.cached_row import Whose
+from tables.stores.disk import Disk
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
 from tables.stores.token_keys import TokenKeys
@@ -57,6 +58,8 @@ class ServingPlace:
         as long as that takes.
     tls
         How it listens, and how it checks the other workers.
+    disk
+        Whose room what is decided aside must find; None to look at none.
     """
 
     host: str
@@ -71,6 +74,7 @@ class ServingPlace:
     rollout_url: str = ""
     is_alone: bool = False
     tls: Tls = PLAIN
+    disk: Disk | None = None
 
 
 class Serving(Service):
@@ -90,7 +94,8 @@ class Serving(Service):
         """Listen, once what an earlier process decided aside is in the log."""
         self._opened.push_async_callback(self._cache.close)
         self._opened.push_async_callback(self._forwarder.close)
-        spill = await self._opened.enter_async_context(Spill(self._place.spill))
+        waiting = Spill(self._place.spill, disk=self._place.disk)
+        spill = await self._opened.enter_async_context(waiting)
         aside = Aside(
             spill,
             lambda: producer_of(self._app),
@@ -150,5 +155,10 @@ class Serving(Service):
 
 def serve(app: faust.App, place: ServingPlace, stages: Stages, epochs: Epochs) -> None:
     """Give a worker its API."""
+    add_service(app, Serving(place, app, stages, epochs))
+
+
+def add_service(app: faust.App, service: Service) -> None:
+    """Give a worker a part that starts and stops with it."""
     services: list[Any] = app._extra_services  # noqa: SLF001  @app.service takes classes only
-    services.append(Serving(place, app, stages, epochs))
+    services.append(service)

@@ -5,6 +5,7 @@ vanishing behind a log line.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,25 @@ from prometheus_client import generate_latest
 
 from agents.bars import BarFold
 from agents.desk import Stages
+from agents.disk_watch import DiskWatch, states_of
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
 from agents.features import FEATURES, FeatureFold
 from agents.prediction import PREDICTION, PredictionFold
 from agents.regime import REGIME
 from agents.risk import RiskFold
-from agents.serving import ServingPlace, serve
+from agents.serving import ServingPlace, add_service, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
+from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
 from streams.topics import CHANGELOG_BYTES, TopicSpec
-from streams.transport import BatchSchema
+from streams.transport import BatchSchema, Outgoing, producer_of
 from tables.epochs import Epochs
 from tables.stamped import StampedTable
 from tables.stores.artifacts import Artifacts
+from tables.stores.disk import Disk
 
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
 CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
@@ -86,6 +90,8 @@ class Place:
         Name of this worker among those of the run: a restart under it keeps its partitions.
     serving
         Where its API listens; None to do without.
+    disk
+        Where its tables are, to be watched; None to do without.
     """
 
     bootstrap_servers: str
@@ -97,6 +103,7 @@ class Place:
     web_port: int
     instance: str
     serving: ServingPlace | None = None
+    disk: Disk | None = None
 
     @property
     def prefix(self) -> str:
@@ -139,12 +146,14 @@ def explain_app(place: Place) -> faust.App:
     """Return the app of the role ``forensics``: decisions to explanations."""
     app = _app(place, explain_id(place.run))
     artifacts = Artifacts(place.artifacts)
+    refusal = str if place.disk is None else place.disk.refusal
 
     def explain(_partition: int, read: Reader) -> Fold:
-        return ExplainFold(artifacts, read)
+        return ExplainFold(artifacts, read, refusal)
 
-    _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
+    only = _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
     _add_metrics(app)
+    add_service(app, Watchdog(app, [only]))
     return app
 
 
@@ -165,31 +174,43 @@ def trading_app(place: Place) -> faust.App:
     def features(partition: int, read: Reader) -> Fold:
         return FeatureFold(FEATURES, epochs, partition, read)
 
-    _add(app, place, "bars", topics.MARKET_TICKS, bars)
     (source, spec), *rest = SLICE_STAGES
+    ticks = _add(app, place, "bars", topics.MARKET_TICKS, bars)
     indicators = _add(app, place, spec.name, source, features)
-    for source, spec in rest:
-        _add_slices(app, place, source, spec, epochs)
+    slices = [_add_slices(app, place, source, spec, epochs) for source, spec in rest]
     book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
-    _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
+    venue = _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
+    add_service(app, Watchdog(app, [ticks, indicators, *slices, book, venue]))
     if place.serving is not None:
-        serve(app, place.serving, Stages(book, indicators), epochs)
+        serve(app, place.serving, Stages(book.stage, indicators.stage), epochs)
+    if place.disk is not None and not place.run:
+        # A run of its own is a replay, which has the switches of its log and no others.
+        _watch(app, place.disk, book.stage)
     return app
+
+
+def _watch(app: faust.App, disk: Disk, book: Stage) -> None:
+    async def append(record: Outgoing) -> None:
+        await producer_of(app).append(record)
+
+    topic = book.prefix + topics.PORTFOLIO_EVENTS.name
+    states = partial(states_of, book)
+    add_service(app, DiskWatch(disk, topic, states, append))
 
 
 def _add_slices(
     app: faust.App, place: Place, source: TopicSpec, spec: SliceSpec[Any], epochs: Epochs
-) -> None:
+) -> Watched:
     def new_fold(partition: int, read: Reader) -> Fold:
         return slice_fold(spec, epochs, partition, read)
 
-    _add(app, place, spec.name, source, new_fold)
+    return _add(app, place, spec.name, source, new_fold)
 
 
 def _add(
     app: faust.App, place: Place, name: str, source: TopicSpec, new_fold: FoldFactory
-) -> Stage:
+) -> Watched:
     table = app.Table(
         name,
         key_type=bytes,
@@ -207,7 +228,7 @@ def _add(
         acks=False,
     )
     app.agent(topic, name=name)(stage.run)
-    return stage
+    return Watched(stage, place.prefix + source.name)
 
 
 def _add_metrics(app: faust.App) -> None:

@@ -1,8 +1,6 @@
 """Every Prometheus name of the system, in one place; buckets stand at the service levels."""
 
 import math
-import shutil
-from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -86,6 +84,24 @@ ROLLOUT_EARNED = Gauge(
     "Sum of the bars' returns of an arm's long targets, without costs.",
     ("arm",),
 )
+ROLLOUT_LOSS_DIFFERENCE = Gauge(
+    "tradewind_rollout_loss_difference_nats",
+    "Bounds of the mean loss, challenger less champion, that hold at all bars together.",
+    ("bound",),
+)
+ROLLOUT_EARNED_DIFFERENCE = Gauge(
+    "tradewind_rollout_earned_difference_fraction",
+    "Bounds of what a bar earns, challenger less champion, that hold at all bars together.",
+    ("bound",),
+)
+ROLLOUT_CORRELATION = Gauge(
+    "tradewind_rollout_target_correlation", "Correlation of both arms' targets in this stage."
+)
+ROLLOUT_VIOLATIONS = Gauge(
+    "tradewind_rollout_violations",
+    "Decisions of an arm that were approved for more than the controls allow.",
+    ("arm",),
+)
 ROLLOUT_DECISIONS = Gauge(
     "tradewind_rollout_decisions", "Decisions of an arm in this stage.", ("arm",)
 )
@@ -107,12 +123,47 @@ MODEL_UPDATES = Counter(
     ("update_type", "outcome"),
 )
 LEARNING_FAILURES = Counter("tradewind_learning_failures_total", "Updates that ended by an error.")
+LEARNING_FAILED = Gauge(
+    "tradewind_learning_failed_updates", "Updates that failed since the last one that did not."
+)
 LEARNING_FROM_BASE = Gauge(
     "tradewind_learning_from_base_fraction",
     "Distance of the last candidate's weights from their fit; below 0.001 nothing is learned.",
 )
 # Before the first candidate there is no distance; 0 would be one.
 LEARNING_FROM_BASE.set(math.nan)
+# Of the last training of each timeframe; its course in ten parts, 01 to 10.
+_COURSE = ("timeframe", "tenth")
+TRAINING_ENDED_SECONDS = Gauge(
+    "tradewind_training_ended_timestamp_seconds",
+    "When the last training ended, in seconds since 1970.",
+    ("timeframe",),
+)
+TRAINING_EPISODES = Gauge(
+    "tradewind_training_episodes", "Episodes of the last training.", ("timeframe",)
+)
+TRAINING_EPISODES_PER_HOUR = Gauge(
+    "tradewind_training_episodes_per_hour", "Throughput of the last training.", ("timeframe",)
+)
+TRAINING_STEP_SECONDS = Gauge(
+    "tradewind_training_step_seconds", "How long a step of the fit took.", ("timeframe", "step")
+)
+TRAINING_RETURN = Gauge(
+    "tradewind_training_episode_return_fraction",
+    "Mean return of an episode's book after costs.",
+    _COURSE,
+)
+TRAINING_SHARPE = Gauge(
+    "tradewind_training_episode_sharpe",
+    "Mean over deviation of the returns of the last episodes, not annualised.",
+    (*_COURSE, "episodes"),
+)
+TRAINING_WIN_FRACTION = Gauge(
+    "tradewind_training_win_fraction", "Share of an episode's bars with a gain.", _COURSE
+)
+TRAINING_LENGTH_BARS = Gauge(
+    "tradewind_training_episode_length_bars", "Mean length of an episode.", _COURSE
+)
 TICKS = Counter("tradewind_ticks_total", "Ticks by what became of them.", ("outcome",))
 DECISIONS = Counter(
     "tradewind_decisions_total", "Decisions by action and verdict.", ("action", "verdict")
@@ -127,6 +178,12 @@ RISK_VIOLATIONS = Counter(
 )
 BARRIER_WAITING = Gauge(
     "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
+)
+TRADE_RESULT = Histogram(
+    "tradewind_trade_result",
+    "What a trade that closed a position, or a part of it, earned after its fee, in money.",
+    ("portfolio",),
+    buckets=(-1e5, -1e4, -1e3, -100.0, -10.0, 0.0, 10.0, 100.0, 1e3, 1e4, 1e5),
 )
 EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
 REGIME_ROWS = Counter(
@@ -180,6 +237,10 @@ EXPLANATIONS = Counter(
     "tradewind_explanations_total",
     "Decisions that were explained at once, by why, and by what is explained.",
     ("why", "explained"),
+)
+EXPLANATIONS_REFUSED = Counter(
+    "tradewind_explanations_refused_total",
+    "Explanations that were not kept because the disk is full; they are made on demand.",
 )
 EXPLANATIONS_OFF = Counter(
     "tradewind_explanations_off_total",
@@ -280,13 +341,3 @@ BREAKER_OPEN = Gauge(
 DISK_USED_FRACTION = Gauge(
     "tradewind_disk_used_fraction", "Share of the disk in use, of the one that holds the tables."
 )
-
-
-def watch_disk(folder: Path) -> None:
-    """Tell how full the disk under a folder is, anew at every scrape."""
-
-    def used() -> float:
-        disk = shutil.disk_usage(folder)
-        return disk.used / disk.total
-
-    DISK_USED_FRACTION.set_function(used)

@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     tls_cert: str = Field(default="", description="certificate of the API and the pages, PEM")
     tls_key: str = Field(default="", description="its key, PEM, without a password")
     tls_ca: str = Field(default="", description="whom to trust besides the machine's authorities")
+    disk_full_fraction: float = Field(
+        default=0.9,
+        gt=0.8,
+        le=1,
+        description="share of a disk in use from which on new risk is refused; 1: never",
+    )
     log_level: str = Field(default="INFO", description="level of our own log lines")
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"

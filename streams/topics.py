@@ -120,6 +120,7 @@ PORTFOLIO_EVENTS = TopicSpec(
         "target_intent": "serving",
         "decided_intent": "serving",
         "limit_change": "user",
+        # A person, or in his place the watch of a worker's disk.
         "trading_state": "user",
         "book_open": "user",
         "split": "user",

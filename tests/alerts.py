@@ -335,6 +335,11 @@ TRIALS = [
     ),
     Trial("WeightsRepaired", (Event(_of("tradewind_controller_repairs_total"), 5),), _S),
     Trial(
+        "RetrainingFailed",
+        (Gauge(_of("tradewind_learning_failed_updates", role="learning"), 0.92, 1.01),),
+        _S,
+    ),
+    Trial(
         "DeadLettersMany",
         (
             Rate(_of("tradewind_stage_records_total", **_TAKEN), 10, 10),
@@ -343,7 +348,6 @@ TRIALS = [
         _S,
         15,
     ),
-    Trial("UpdateFailed", (Event(_of("tradewind_learning_failures_total"), 5),), _S),
     *(
         trial._replace(labels={"stack": "s", "outcome": outcome})
         for kind, outcome in (("online_update", "refused"), ("rollback", "rolled_back"))

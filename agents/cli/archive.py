@@ -11,8 +11,10 @@ from agents.archive_gaps import Reach
 from agents.cli.role_process import run_role, started
 from agents.topology import prefix_of
 from streams.brokers import stack_home, stack_id
+from streams.settings import Settings
 from tables.archive import run_key
 from tables.stores.artifacts import Artifacts
+from tables.stores.disk import Disk
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import server_of
 from tables.stores.spill import Spill
@@ -46,11 +48,11 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    home = stack_home(name)
+    home, settings = stack_home(name), Settings.read()
     async with (
         started(bootstrap, consumer) as clients,
         RowStore(server_of(home)) as store,
-        Spill(spill_folder(home, run)) as spill,
+        Spill(spill_folder(home, run), disk=Disk(home, settings.disk_full_fraction)) as spill,
     ):
         of = run_key(stack_id(home), run)
         reach = Reach(consumer, clients.admin, group_of(run), prefix_of(run))

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.loop_watch import loop_watched
 from agents.run.workers import GIVES_WAY_NICE
 from streams.errors import BrokerUnreachableError
 from streams.settings import Settings
@@ -78,4 +79,5 @@ def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) 
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await task
+    with loop_watched():
+        await task

@@ -1,6 +1,9 @@
 """``tradewind web``: the decisions page, in a process of its own so that no browser slows trading.
 
-``trading-decisions, portfolio-snapshots, dead-letters -> pages``; no consumer group, no table.
+``trading-decisions, executions, portfolio-snapshots, dead-letters -> pages``; no group, no table.
+
+It also tells /metrics what the last training came to, as `tradewind train` kept it: that command is
+over before anybody scrapes it.
 """
 
 import asyncio
@@ -18,8 +21,10 @@ from aiohttp import web as http
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.run.trainings import Trainings
 from agents.topology import prefix_of
 from streams.brokers import stack_id
+from streams.clock import wall_ns
 from streams.settings import Settings
 from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
@@ -42,6 +47,7 @@ DEFAULT_PORT = 8090
 
 # An answer takes milliseconds; who still reads one after this is cut off at shutdown.
 _SHUTDOWN_S = 2.0
+_NS_PER_MS = 1_000_000
 _URL_SCHEMES = ("http://", "https://")
 
 
@@ -139,7 +145,7 @@ async def serving(
     bootstrap: str, about: About, at: Listening, stack: Stack | None = None
 ) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
-    memory = RunMemory(prefix_of(about.run))
+    memory = RunMemory(prefix_of(about.run), wall_ns() // _NS_PER_MS)
     log = DecisionLog(bootstrap, memory.topics, memory.take)
     forwarder = Forwarder(at.tls.client)
     served = None if stack is None else _served(stack, forwarder)
@@ -150,11 +156,15 @@ async def serving(
     try:
         await http.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server).start()
         reading = asyncio.create_task(log.follow(), name="follow")
+        tasks = [reading]
+        if behind.home.parts:
+            tasks.append(asyncio.create_task(Trainings(behind.home).follow(), name="trainings"))
         try:
             yield _url("https" if at.tls.server else "http", runner.addresses[0]), reading
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
     finally:
         await runner.cleanup()
         await forwarder.close()

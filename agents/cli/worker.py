@@ -20,9 +20,9 @@ from agents.run.workers import GIVES_WAY_NICE
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
 from streams.brokers import stack_id
-from streams.metrics import watch_disk
 from streams.settings import Settings
 from streams.tls import tls_of
+from tables.stores.disk import Disk
 
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
 _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
@@ -71,7 +71,8 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         settings = Settings.read()
         tls = tls_of(settings)
     data.mkdir(parents=True, exist_ok=True)
-    watch_disk(data)
+    disk = Disk(data, settings.disk_full_fraction)
+    disk.show()
     _configure_logging(settings.log_level)
     place = Place(
         bootstrap_servers=bootstrap,
@@ -82,6 +83,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_host=settings.web_host,
         web_port=web_port,
         instance=instance,
+        disk=disk,
         serving=_serving(
             api_port,
             auth,
@@ -95,6 +97,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
             learning_url=learning_url,
             rollout_url=rollout_url,
             is_alone=alone,
+            disk=disk,
         ),
     )
     if role == ROLLOUT:

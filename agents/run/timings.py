@@ -5,6 +5,7 @@ from pathlib import Path
 
 from agents.run.progress import Progress
 from streams.clock import monotonic_s
+from tables.stores.replacing import replacing
 
 _S_PER_HOUR = 3_600.0
 
@@ -34,7 +35,9 @@ class Timings:
             found["episodes_per_hour"] = round(n_episodes * _S_PER_HOUR / controller_s, 1)
         path = _path(home, digest)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(found))
+        # The pages read it as soon as it is there.
+        with replacing(path) as file:
+            file.write(json.dumps(found).encode())
 
 
 def kept(home: Path, digest: str) -> dict[str, float]:

@@ -18,6 +18,7 @@ from streams.brokers.locks import FileLock
 from streams.clock import wall_ns
 from streams.failpoints import reach
 from tables.stores.blocks import HEADER_BYTES, any_behind, block, header_at, records, whole
+from tables.stores.disk import Disk
 from tables.stores.errors import SegmentDamaged, SpillFailed, SpillFull, StoreConflict
 from tables.stores.replacing import fsync_folder, replacing
 from tables.stores.sent_mark import Place, SentMark
@@ -51,6 +52,8 @@ class Segments:
         A segment that would grow beyond it is followed by another.
     limit_bytes
         What all segments together may take on disk.
+    disk
+        Whose room a new segment must find; None to look at none.
 
     Raises
     ------
@@ -63,7 +66,11 @@ class Segments:
     """
 
     def __init__(
-        self, folder: Path, segment_bytes: int = SEGMENT_BYTES, limit_bytes: int = LIMIT_BYTES
+        self,
+        folder: Path,
+        segment_bytes: int = SEGMENT_BYTES,
+        limit_bytes: int = LIMIT_BYTES,
+        disk: Disk | None = None,
     ) -> None:
         new = [path for path in (folder, *folder.parents) if not path.exists()]
         self.folder = private_folder(folder)
@@ -71,6 +78,7 @@ class Segments:
             # What is durable in a folder whose own name is not is lost with it.
             fsync_folder(path.parent)
         self.limit_bytes = limit_bytes
+        self._disk = disk
         self.n_records = 0
         # When the oldest waiting record was written; 0 if none waits.
         self.oldest_ns = 0
@@ -235,6 +243,9 @@ class Segments:
         if self._file is not None and self._sizes[self._number] + size > self._segment_bytes:
             self._close_file()
         if self._file is None:
+            if self._disk is not None and (refusal := self._disk.refusal()):
+                # What is left is for states and topics; a segment that is open is filled.
+                raise SpillFull(f"{self._used()}: {refusal}, accepting goes on then")
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._file = os.open(self._path(self._number + 1), flags, _OWNER_ONLY)
             self._number += 1

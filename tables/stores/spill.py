@@ -17,6 +17,7 @@ import msgspec
 
 from streams import metrics
 from streams.transport import Outgoing
+from tables.stores.disk import Disk
 from tables.stores.errors import SegmentDamaged, SpillFull
 from tables.stores.segments import LIMIT_BYTES, SEGMENT_BYTES, Segments
 
@@ -56,13 +57,19 @@ class Spill:
         Of this process alone; its name is the label of the metrics.
     segment_bytes, limit_bytes
         Of one segment and of all together.
+    disk
+        Whose room a new segment must find; None to look at none.
     """
 
     def __init__(
-        self, folder: Path, segment_bytes: int = SEGMENT_BYTES, limit_bytes: int = LIMIT_BYTES
+        self,
+        folder: Path,
+        segment_bytes: int = SEGMENT_BYTES,
+        limit_bytes: int = LIMIT_BYTES,
+        disk: Disk | None = None,
     ) -> None:
         self._name = folder.name
-        self._opening = (folder, segment_bytes, limit_bytes)
+        self._opening = (folder, segment_bytes, limit_bytes, disk)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix=f"spill-{self._name}")
         self._room = asyncio.Semaphore(QUEUE_RECORDS)
         self._draining = asyncio.Lock()

@@ -66,8 +66,8 @@ class AccountHistory:
     def __init__(self) -> None:
         self._curves: dict[str, AccountCurve] = {}
 
-    def add(self, value: bytes | None) -> None:
-        """Take a record of ``portfolio-snapshots``.
+    def add(self, value: bytes | None) -> PortfolioSnapshot:
+        """Take a record of ``portfolio-snapshots`` and return what it says.
 
         Raises
         ------
@@ -82,6 +82,7 @@ class AccountHistory:
                 raise RecordError("TOO_MANY", f"more than {PORTFOLIOS_MAX} portfolios")
             curve = self._curves[snapshot.portfolio] = AccountCurve(point.close_ns, snapshot, point)
         curve.add(snapshot, point)
+        return snapshot
 
     def curves(self) -> list[AccountCurve]:
         """Return the portfolios in order of their names."""
@@ -102,7 +103,7 @@ def _decode(value: bytes | None) -> PortfolioSnapshot:
     if snapshot.risk is not None:
         money += (snapshot.risk.day_open_equity, snapshot.risk.peak_equity)
     for holding in snapshot.holdings:
-        money += (holding.price, holding.notional)
+        money += (holding.price, holding.notional, holding.cost)
     wrong = next((text for text in money if not _MONEY.fullmatch(text)), None)
     if wrong is not None:
         raise RecordError("BAD_MONEY", f"money was {wrong[:80]!r}; expected decimal text")

@@ -1,8 +1,9 @@
 """What the pages know of a run; it is filled from the log and forgotten with the process."""
 
 from streams.errors import RecordError
-from streams.topics import DEAD_LETTERS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
+from streams.topics import DEAD_LETTERS, EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from tables.stores.decision_log import LogRecord
+from tables.trade_results import TradeResults
 from tables.views.account_history import AccountHistory
 from tables.views.dead_letter_list import DeadLetterList
 from tables.views.decision_index import DecisionIndex
@@ -13,21 +14,24 @@ from tables.views.served_models import ModelsInUse
 
 
 class RunMemory:
-    """Takes the records of a run's three topics.
+    """Takes the records of a run's topics.
 
     Parameters
     ----------
     prefix
         Run prefix of the topics.
+    since_ms
+        From when on the results of trades are measured.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, since_ms: int = 0) -> None:
         self.decisions = DecisionIndex()
         self.markets = MarketHistory()
         self.tail = LiveTail()
         self.models = ModelsInUse()
         self.accounts = AccountHistory()
         self.dead_letters = DeadLetterList()
+        self._results = TradeResults(since_ms)
         self.n_unreadable = 0
         self.last_unreadable = ""
         self.decisions_topic = prefix + TRADING_DECISIONS.name
@@ -35,6 +39,7 @@ class RunMemory:
             self.decisions_topic: self._take_decision,
             prefix + PORTFOLIO_SNAPSHOTS.name: self._take_snapshot,
             prefix + DEAD_LETTERS.name: self.dead_letters.add,
+            prefix + EXECUTIONS.name: self._take_execution,
         }
 
     @property
@@ -59,4 +64,7 @@ class RunMemory:
             self.models.add(decision, row)
 
     def _take_snapshot(self, record: LogRecord) -> None:
-        self.accounts.add(record.value)
+        self._results.take_account(self.accounts.add(record.value))
+
+    def _take_execution(self, record: LogRecord) -> None:
+        self._results.take_execution(record.value, record.timestamp_ms)

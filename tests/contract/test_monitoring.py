@@ -79,6 +79,54 @@ def test_dashboards_when_laid_out_then_nothing_lies_on_another(board: Path) -> N
     assert all(place["x"] + place["w"] <= 24 for place in places)
 
 
+@pytest.mark.parametrize(
+    ("board", "shown"),
+    [
+        (
+            "training",
+            {
+                "tradewind_training_episode_return_fraction",
+                "tradewind_training_episode_sharpe",
+                "tradewind_training_win_fraction",
+                "tradewind_training_episode_length_bars",
+            },
+        ),
+        (
+            "system",
+            {
+                "process_cpu_seconds_total",
+                "process_resident_memory_bytes",
+                "tradewind_feature_cache_reads_total",
+                "tradewind_training_episodes_per_hour",
+            },
+        ),
+        (
+            "decisions",
+            {
+                "tradewind_decisions_total",
+                "tradewind_portfolio_equity",
+                "tradewind_trade_result_bucket",
+            },
+        ),
+        (
+            "rollout",
+            {
+                "tradewind_rollout_loss_nats",
+                "tradewind_rollout_earned_fraction",
+                "tradewind_rollout_p95_seconds",
+                "tradewind_rollout_decisions",
+                "tradewind_rollout_target_correlation",
+            },
+        ),
+    ],
+)
+def test_dashboard_when_read_then_shows_what_was_asked_for(board: str, shown: set[str]) -> None:
+    """Who looks for one of these finds it on the page of that name."""
+    path = DOCKER / "grafana" / "dashboards" / f"tradewind-{board}.json"
+    asked = [one["expr"] for panel in panels(path) for one in panel["targets"]]
+    assert shown <= set().union(*map(named, asked))
+
+
 def test_dashboards_when_generated_then_are_the_committed_ones() -> None:
     """Who edits the JSON by hand is told; the program is what is edited."""
     boards = program()

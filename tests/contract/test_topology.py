@@ -1,12 +1,14 @@
 """The catalogue of topics and the one page of wiring agree with each other."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import faust
 import pytest
 
+from agents.disk_watch import DiskWatch
 from agents.topology import (
     CHAIN,
     EXPLAIN,
@@ -19,6 +21,7 @@ from agents.topology import (
 )
 from streams.topics import CATALOGUE, MARKET_TICKS, TopicSpec
 from tables.stamped import StampedTable
+from tables.stores.disk import Disk
 from tests.worlds import SPECS
 
 
@@ -38,6 +41,17 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> faust.App:
             instance="w0",
         )
     )
+
+
+@pytest.mark.parametrize(("run", "watched"), [("", True), ("r1", False)])
+def test_trading_app_when_live_then_the_disk_is_watched(
+    tmp_path: Path, run: str, *, watched: bool
+) -> None:
+    """A replay has the switches of its log: a full disk must not decide otherwise than then."""
+    place = Place("localhost:1", run, 2, tmp_path, tmp_path, "127.0.0.1", 6066, "w0")
+    app = trading_app(replace(place, disk=Disk(tmp_path)))
+    found = [one for one in app._extra_services if isinstance(one, DiskWatch)]
+    assert len(found) == watched
 
 
 def source_of(app: faust.App, stage: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from agents.explain import SNAPSHOT_DECISIONS, ExplainFold
 from agents.stage import Output
@@ -163,3 +164,26 @@ def test_metrics_when_a_decision_is_not_reproduced_then_count_it(artifacts: Arti
     before = counter._value.get()
     folded(ExplainFold(artifacts, lambda _: None), log(artifacts)[:1])
     assert counter._value.get() == before + 1
+
+
+def test_apply_when_the_disk_is_full_then_nothing_is_kept_and_bars_go_on(
+    artifacts: Artifacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said once and counted; afterwards the attention sees the bars of meanwhile, too."""
+    full = [False]
+    fold = ExplainFold(artifacts, lambda _: None, lambda: "full" if full[0] else "")
+    records = log(artifacts)
+    whole = folded(ExplainFold(artifacts, lambda _: None), records)
+    before = REGISTRY.get_sample_value("tradewind_explanations_refused_total") or 0.0
+    said = folded(fold, records[:10])
+    full[0] = True
+    assert folded(fold, records[10:20]) == []
+    full[0] = False
+    said += folded(fold, records[20:])
+    assert said == [*whole[:10], *whole[20:]]
+    assert REGISTRY.get_sample_value("tradewind_explanations_refused_total") == before + 10
+    lines = [each.message for each in caplog.records]
+    assert lines == [
+        "explanations are not kept, only made on demand: full",
+        "explanations are kept again, after 10 that were not",
+    ]

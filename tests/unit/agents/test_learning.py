@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from prometheus_client import REGISTRY
 
 from agents.learning import SOURCE, Learning, OpenDays
 from streams import metrics
 from streams.model_updates import ModelUpdate
 from tables.learning import DAY_NS
 from tables.stores.bar_journal import BarJournal
-from tables.stores.jobs import Job, Jobs
+from tables.stores.jobs import Job, Jobs, State
 from tests.unit.tables.test_learning import a_slice
 
 PLACES = [TopicPartition(SOURCE, n) for n in (0, 1)]
@@ -185,6 +186,24 @@ async def test_work_when_a_process_dies_then_the_job_failed_and_says_so(tmp_path
     ((_, update),) = made.broker.sent
     assert update.outcome == "failed"
     assert "logs/learn.log" in update.detail
+
+
+@pytest.mark.parametrize(
+    ("ended", "n_failed"),
+    [((), 0), (("failed", "done"), 0), (("done", "failed", "cancelled", "failed"), 2)],
+)
+async def test_work_when_it_begins_then_failures_in_a_row_are_counted_from_the_jobs(
+    tmp_path: Path, ended: tuple[State, ...], n_failed: int
+) -> None:
+    """Who is told after two failures is told after a restart, too; a cancelled one is none."""
+    made = place(tmp_path)
+    for number, state in enumerate(ended):
+        made.jobs.put(Job(job_id=f"j{number}", trigger="daily", requested_ns=number, state=state))
+    work = asyncio.create_task(made.learning.work())
+    await asyncio.sleep(0)
+    assert REGISTRY.get_sample_value("tradewind_learning_failed_updates") == n_failed
+    work.cancel()
+    await asyncio.wait([work])
 
 
 async def test_cancel_when_a_job_runs_then_its_process_ends_and_the_next_runs(

@@ -1,10 +1,12 @@
 """The role that moves rollouts: what it writes, when it goes on, and when it goes back."""
 
+import math
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from agents import rollout as role
 from agents.rollout import DECISIONS, INTENTS, Rollouts
@@ -229,6 +231,27 @@ async def test_look_when_the_challenger_broke_a_limit_then_goes_back_at_once(wor
     await world.role.look()
     assert world.last.state == "rolled_back"
     assert "approved for more than allowed" in world.last.transitions[-1].reason
+
+
+async def test_look_when_a_stage_is_measured_then_the_gauges_say_what_the_evidence_does(
+    world: World,
+) -> None:
+    """What a chart cannot show yet is no number; a zero would be read as one."""
+    await world.begin()
+    name = "tradewind_rollout_target_correlation"
+    assert math.isnan(REGISTRY.get_sample_value(name) or 0.0)
+    world.bars(0, 60)
+    await world.role.look()
+    said = world.role.told().evidence
+    assert said is not None
+    assert REGISTRY.get_sample_value(name) == pytest.approx(said.target_correlation)
+    for bound in ("lower", "upper"):
+        for what in ("loss_difference_nats", "earned_difference_fraction"):
+            found = REGISTRY.get_sample_value(f"tradewind_rollout_{what}", {"bound": bound})
+            expected = getattr(said, f"{what.partition('_')[0]}_{bound}")
+            assert found == pytest.approx(math.nan if expected is None else expected, nan_ok=True)
+    violations = REGISTRY.get_sample_value("tradewind_rollout_violations", {"arm": "champion"})
+    assert violations == said.champion.n_violations
 
 
 async def test_learn_when_restarted_then_goes_on_where_it_was(world: World) -> None:

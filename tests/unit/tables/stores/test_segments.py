@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tables.stores import segments as module
+from tables.stores.disk import Disk
 from tables.stores.errors import SegmentDamaged, SpillFailed, SpillFull, StoreConflict
 from tables.stores.segments import PATTERN, Segments
 
@@ -184,6 +185,24 @@ def test_append_when_the_disk_is_full_then_takes_it_back_and_goes_on_later(
         segments.append([b"three"])
         assert segments.read(9).payloads == [b"one", b"three"]
     assert waiting(tmp_path) == [b"one", b"three"]
+
+
+def test_append_when_the_disk_counts_as_full_then_no_segment_is_opened_and_one_is_filled(
+    tmp_path: Path,
+) -> None:
+    """What is left is for states and topics; with room it goes on, and nothing is lost."""
+    used = [0.5]
+    disk = Disk(tmp_path, measure=lambda _: used[0])
+    with Segments(tmp_path, segment_bytes=80, disk=disk) as segments:
+        segments.append([b"one"])
+        used[0] = 0.9
+        segments.append([b"two"])
+        with pytest.raises(SpillFull, match=r"is 90\.0% full; expected less than 90%: make room"):
+            segments.append([b"three"])
+        assert segments.read(9).payloads == [b"one", b"two"]
+        used[0] = 0.89
+        segments.append([b"three"])
+    assert waiting(tmp_path) == [b"one", b"two", b"three"]
 
 
 def test_append_when_a_part_was_written_then_the_part_is_cut(

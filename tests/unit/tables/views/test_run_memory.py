@@ -38,7 +38,12 @@ def test_take_when_the_bytes_are_no_record_then_it_is_counted_and_reading_goes_o
 def test_take_when_the_run_has_no_prefix_then_the_live_topics_are_followed() -> None:
     """The live run's topics are the catalogue's names."""
     memory = RunMemory("")
-    assert memory.topics == ("trading-decisions", "portfolio-snapshots", "dead-letters")
+    assert memory.topics == (
+        "trading-decisions",
+        "portfolio-snapshots",
+        "dead-letters",
+        "executions",
+    )
 
 
 @pytest.mark.parametrize("money", ["1e400000", "NaN", "", "9" * 30, "0x1"])

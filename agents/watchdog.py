@@ -1,0 +1,172 @@
+"""The watchdog of a worker: a stage that has work and makes no progress ends the process.
+
+Restart is the recovery, so the rest is done by whoever started it. An await that never ends is seen
+by offsets that stand still; a step that never gives the loop back by the thread of `loop_watched`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import faust
+from faust.types import TP
+from mode import Service
+
+from agents.loop_watch import end_late, loop_watched
+from agents.stage import Stage
+from streams.away import n_waiting
+from streams.transport import Consumer, consumer_of
+
+log = logging.getLogger("tradewind.watchdog")
+
+# Two minutes: a step takes milliseconds, and a broker that is away is no trouble of ours. Looks are
+# counted and no seconds, because a process that was frozen has had no time.
+LOOKS = 12
+EVERY_S = 10.0
+
+# What the end in order may take: each partition's step is waited for, and then cancelled.
+_END_S = 90.0
+_ASK_S = 5.0
+# Markers of transactions are at a topic's end and are never handed on.
+_MARKERS_MOST = 16
+
+
+class StageStuck(Exception):  # noqa: N818  says what is the case
+    """A stage has records to fold, and has folded none for long.
+
+    Operator action: none at first, the process starts again; if it comes back, the log names the
+    stage, the record and where it waits: see docker/runbooks/StageLag.md.
+    """
+
+
+class Watched(NamedTuple):
+    """A stage and the full name of the topic that it reads."""
+
+    stage: Stage
+    topic: str
+
+
+class Standing(NamedTuple):
+    """Where a partition stands: folded, handed on and fetched up to an offset, and its end."""
+
+    folded: int
+    handed_on: int
+    fetched: int
+    end: int
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is work: records that were handed on, or that the broker has."""
+        return self.folded < self.handed_on or self.end - self.fetched > _MARKERS_MOST
+
+
+class Watchdog(Service):
+    """Looks at every partition of a worker's stages.
+
+    Parameters
+    ----------
+    app
+        The worker; it ends if one is stuck.
+    watched
+        Its stages.
+    looks, every_s
+        So many looks in a row without progress are too many, and how far they are apart.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        watched: Sequence[Watched],
+        looks: int = LOOKS,
+        every_s: float = EVERY_S,
+    ) -> None:
+        super().__init__()
+        self._app = app
+        self._watched = watched
+        self._looks = looks
+        self._every_s = every_s
+        self._stood: dict[TP, tuple[Standing, int]] = {}
+
+    async def on_start(self) -> None:
+        """Begin to look."""
+        self.add_future(self._watch())
+
+    async def _watch(self) -> None:
+        with loop_watched():
+            while not self.should_stop:
+                await self.sleep(self._every_s)
+                await self.look()
+
+    async def look(self) -> None:
+        """Look once, and end the worker if a partition has stood still for too long."""
+        standings = await self._standings()
+        self._stood = {tp: self._counted(tp, found) for tp, found in standings.items()}
+        for tp, (standing, n) in self._stood.items():
+            if n >= self._looks:
+                await self._end(tp, standing)
+                return
+
+    def _counted(self, tp: TP, found: Standing) -> tuple[Standing, int]:
+        before, n = self._stood.get(tp, (found, -1))
+        stands = found.is_behind and (before.folded, before.fetched) == (
+            found.folded,
+            found.fetched,
+        )
+        return found, n + 1 if stands else 0
+
+    async def _standings(self) -> dict[TP, Standing]:
+        """Return where partitions stand; none while the broker or the group is the reason."""
+        app = self._app
+        if app.rebalancing or app.in_recovery or n_waiting():
+            return {}
+        stages = {each.topic: each.stage for each in self._watched}
+        try:
+            async with asyncio.timeout(_ASK_S):
+                consumer = consumer_of(app)
+                places = [tp for tp in consumer.assignment() if tp.topic in stages]
+                ends = await consumer.highwaters(*places)
+                fetched = await _positions(consumer, places)
+        except Exception as error:  # noqa: BLE001  whatever the broker says, it is no stuck stage
+            log.info("the broker does not say how far its topics are: %r", error)
+            return {}
+        return {
+            tp: _standing(stages[tp.topic], tp, consumer, fetched[tp], ends.get(tp) or 0)
+            for tp in places
+            if tp in fetched
+        }
+
+    async def _end(self, tp: TP, standing: Standing) -> None:
+        text = (
+            f"{tp.topic}:{tp.partition} stands at offset {standing.folded} and was read up to "
+            f"{standing.fetched} of {standing.end}, {self._looks} looks of {self._every_s:g} s long"
+        )
+        name = next(each.stage.name for each in self._watched if each.topic == tp.topic)
+        where = _where(f"{name}-{tp.partition}")
+        log.critical("stage %s is stuck, this process ends: %s\n%s", name, text, where)
+        end_late(_END_S)
+        await self._app.crash(StageStuck(f"stage {name}: {text}"))
+
+
+def _standing(stage: Stage, tp: TP, consumer: Consumer, fetched: int, end: int) -> Standing:
+    fold = stage.fold_of(tp.partition)
+    handed_on = consumer._goes_on.get(tp, 0)  # noqa: SLF001  nobody else asks for it
+    # Without a fold nothing was handed on since the start.
+    folded = handed_on if fold is None else int(getattr(fold, "next_offset", handed_on))
+    return Standing(folded, handed_on, fetched, end)
+
+
+async def _positions(consumer: Consumer, places: Iterable[TP]) -> dict[TP, int]:
+    found = {tp: await consumer.position(tp) for tp in places}
+    return {tp: position for tp, position in found.items() if position is not None}
+
+
+def _where(name: str) -> str:
+    """Return where a task waits, from its begin to the innermost await; empty if there is none."""
+    lines = []
+    for task in asyncio.all_tasks():
+        at: Any = task.get_coro() if task.get_name() == name else None
+        while (frame := getattr(at, "cr_frame", None)) is not None:
+            lines.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+            at = at.cr_await
+    return "\n".join(lines)

@@ -1,0 +1,86 @@
+"""The watchdog on a real broker: a stage that waits for what never comes ends its app."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from agents import watchdog
+from agents.stage import Output, Snapshot, Stage
+from agents.watchdog import StageStuck, Watchdog, Watched
+from streams.dead_letters import DeadLetter
+from streams.transport import Outgoing, Record, producer_of
+from tables.stamped import Stamped, StampedTable
+from tests.integration.small_app import batches, created, running, small_app, until
+
+pytestmark = pytest.mark.broker
+
+
+class Counting:
+    """A fold that counts, and wants its state kept after every record."""
+
+    next_offset = 0
+
+    def apply(self, said: Record) -> Iterable[Output | DeadLetter]:
+        """Take a record."""
+        self.next_offset = said.offset + 1
+        return ()
+
+    def due(self) -> bool:
+        """Want it at once."""
+        return True
+
+    def snapshot(self) -> Snapshot:
+        """Return the count."""
+        return Snapshot({b"k": Stamped(self.next_offset, b"s")}, self.next_offset)
+
+
+async def test_stage_when_its_table_never_answers_then_the_app_ends_and_says_so(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While it folds and keeps nothing ends; three records behind a write that hangs do it."""
+    monkeypatch.setattr(watchdog, "end_late", lambda _: None)
+    topic, name = "watched-in", "watched"
+    await created(broker, topic, f"{name}-states-changelog")
+    app = small_app(broker, name, tmp_path)
+    table = app.Table(
+        "states", key_type=bytes, value_type=bytes, partitions=2, options={"driver": "rocksdict"}
+    )
+    assert isinstance(table, StampedTable)
+    stage = Stage(app, "counting", "", table, lambda _partition, _read: Counting())
+    app.agent(batches(app, topic), name="counting")(stage.run)
+    crashes: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        crashes.append(error)
+        hangs.set()
+
+    hangs = asyncio.Event()
+    dog = Watchdog(app, [Watched(stage, topic)], looks=2)
+    one = [Outgoing(topic, b"k", b"v", [], 0)]
+    async with running(app):
+        monkeypatch.setattr(app, "crash", crash)
+        await producer_of(app).send_all(one)
+        await until(lambda: (fold := stage.fold_of(0)) is not None and fold.next_offset == 1)
+        for _ in range(4):
+            await dog.look()
+        assert crashes == []
+
+        async def hang(*_: object) -> None:
+            await hangs.wait()
+
+        monkeypatch.setattr(table, "write", hang)
+        await producer_of(app).send_all(one)
+        # The first one behind the write that worked is folded, and its state is never kept.
+        await until(lambda: (fold := stage.fold_of(0)) is not None and fold.next_offset == 2)
+        await asyncio.sleep(0.3)
+        await producer_of(app).send_all(one * 3)
+        async with asyncio.timeout(20.0):
+            while not crashes:
+                await dog.look()
+                await asyncio.sleep(0.1)
+    (error,) = crashes
+    assert isinstance(error, StageStuck)
+    assert f"{topic}:0 stands at offset 2" in str(error)
+    assert "hang" in caplog.text

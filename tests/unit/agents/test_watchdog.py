@@ -1,0 +1,156 @@
+"""The watchdog: work without progress ends a worker, everything else leaves it alone."""
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import faust
+import pytest
+from faust.types import TP
+
+from agents import watchdog
+from agents.stage import Stage
+from agents.watchdog import StageStuck, Standing, Watchdog, Watched
+from streams.transport import Consumer
+
+TOPIC = "r1.market-ticks"
+PLACE = TP(TOPIC, 0)
+
+
+class FakeConsumer(Consumer):
+    """A consumer that says what the test wants."""
+
+    def __init__(self) -> None:
+        self.ends = {PLACE: 10}
+        self.fetched: dict[TP, int | None] = {PLACE: 10}
+        self._goes_on = {PLACE: 10}
+
+    def assignment(self) -> set[TP]:
+        """Return a partition of the stage, and one of somebody else's."""
+        return {PLACE, TP("changelog", 0)}
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        """Return the ends of what was asked for."""
+        return {tp: self.ends[tp] for tp in partitions}
+
+    async def position(self, tp: TP) -> int | None:
+        """Return how far was fetched."""
+        return self.fetched[tp]
+
+
+class World:
+    """A worker of one stage, whose offsets the test moves."""
+
+    def __init__(self) -> None:
+        self.consumer = FakeConsumer()
+        self.crashes: list[BaseException] = []
+        self.fold: Any = SimpleNamespace(next_offset=10)
+        self.handed_on = self.consumer._goes_on
+        self.app = SimpleNamespace(
+            rebalancing=False,
+            in_recovery=False,
+            consumer=self.consumer,
+            crash=self.crash,
+        )
+        stage = cast(Stage, SimpleNamespace(name="bars", fold_of=lambda _: self.fold))
+        watched = [Watched(stage, TOPIC)]
+        self.dog = Watchdog(cast(faust.App, self.app), watched, looks=3, every_s=0.001)
+
+    async def crash(self, error: BaseException) -> None:
+        """Write down why the worker ends."""
+        self.crashes.append(error)
+
+    async def look(self, n: int) -> int:
+        """Look so often, and count the ends so far."""
+        for _ in range(n):
+            await self.dog.look()
+        return len(self.crashes)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Give a worker whose end in order takes no time."""
+    late: list[float] = []
+    monkeypatch.setattr(watchdog, "end_late", late.append)
+    made = World()
+    yield made
+    assert len(late) == len(made.crashes)
+
+
+async def test_look_when_a_stage_is_stuck_then_the_worker_says_where_and_ends(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two of twelve records were never folded; its task waits for what never comes."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    waits = asyncio.create_task(never(), name="bars-0")
+    world.handed_on[PLACE] = 12
+    assert await world.look(3) == 0
+    assert await world.look(1) == 1
+    waits.cancel()
+    (error,) = world.crashes
+    assert "stage bars: r1.market-ticks:0 stands at offset 10" in str(error)
+    (line,) = caplog.messages
+    assert "never" in line.partition("this process ends")[2]
+
+
+@pytest.mark.parametrize("what", ["folded", "fetched"])
+async def test_look_when_there_is_progress_then_the_looks_begin_anew(
+    world: World, what: str
+) -> None:
+    """However slow it is, one record between two looks is progress."""
+    world.handed_on[PLACE], world.consumer.ends[PLACE] = 100, 100
+    for number in range(10):
+        if what == "folded":
+            world.fold.next_offset = 10 + number
+        else:
+            world.consumer.fetched[PLACE] = 10 + number
+        assert await world.look(1) == 0
+    assert await world.look(3) == 1
+
+
+async def test_look_when_the_broker_has_what_nobody_fetches_then_the_worker_ends(
+    world: World,
+) -> None:
+    """Seventeen records that never arrive; sixteen may be markers of transactions."""
+    world.consumer.ends[PLACE] = 26
+    assert await world.look(10) == 0
+    world.consumer.ends[PLACE] = 27
+    assert await world.look(3) == 1
+
+
+@pytest.mark.parametrize("state", ["rebalancing", "in_recovery", "away", "silent", "unknown"])
+async def test_look_when_the_stage_is_not_to_blame_then_nothing_is_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """Somebody else's trouble ends no worker, and what was counted before it is forgotten."""
+    world.handed_on[PLACE] = 12
+    await world.look(2)
+    if state == "away":
+        monkeypatch.setattr(watchdog, "n_waiting", lambda: 1)
+    elif state == "silent":
+        world.consumer.ends = {}
+    elif state == "unknown":
+        world.consumer.fetched[PLACE] = None
+    else:
+        setattr(world.app, state, True)
+    assert await world.look(5) == 0
+
+
+async def test_look_when_nothing_came_since_the_start_then_there_is_no_work(world: World) -> None:
+    """A partition without a fold has been handed nothing."""
+    world.fold = None
+    assert await world.look(5) == 0
+    assert not Standing(5, 5, 7, 8).is_behind
+
+
+async def test_watchdog_when_started_then_looks_until_it_is_stopped(world: World) -> None:
+    """A part of the worker as any other."""
+    world.handed_on[PLACE] = 12
+    async with world.dog:
+        while not world.crashes:
+            await world.dog.sleep(0.001)
+    assert isinstance(world.crashes[0], StageStuck)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.auth import Credentials
 from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
@@ -28,6 +29,9 @@ from agents.stage import Fold, FoldFactory, Reader, Stage
 from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
+from streams.access import Access
+from streams.kafka_access import access_of
+from streams.settings import Settings
 from streams.topics import CHANGELOG_BYTES, TopicSpec
 from streams.transport import BatchSchema, Outgoing, producer_of
 from tables.epochs import Epochs
@@ -237,10 +241,23 @@ def _add_metrics(app: faust.App) -> None:
         return view.bytes(generate_latest(), content_type="text/plain")
 
 
+def credentials(access: Access) -> Credentials | None:
+    """Return how a Faust app reaches the broker; None in plain text."""
+    if access.mechanism:
+        return faust.SASLCredentials(
+            username=access.user,
+            password=access.password,
+            mechanism=access.mechanism,
+            ssl_context=access.tls,
+        )
+    return None if access.tls is None else faust.SSLCredentials(access.tls)
+
+
 def _app(place: Place, group: str) -> faust.App:
     return faust.App(
         group,
         broker=f"tradewind://{place.bootstrap_servers}",
+        broker_credentials=credentials(access_of(Settings.read())),
         store="rocksdb://",
         datadir=str(place.data),
         Table="tables.stamped:StampedTable",

@@ -18,6 +18,7 @@ from agents.clock import Announced, follow, run_clock
 from agents.topology import prefix_of
 from streams.brokers.locks import FileLock
 from streams.errors import SettingsError
+from streams.kafka_access import kafka
 from streams.settings import Settings
 from streams.sources.replay import Clock, ticks_topic
 from streams.topics import ROLLOUT_STAGES
@@ -102,7 +103,7 @@ async def _main(
         loop.add_signal_handler(signal.SIGTERM, me.cancel)
     epoch = epochs.load(begun.digest).epoch
     async with contextlib.AsyncExitStack() as stack:
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+        producer = AIOKafkaProducer(**kafka(bootstrap), enable_idempotence=True)
         await producer.start()
         stack.push_async_callback(producer.stop)
         source = Clock(producer, ticks_topic(prefix_of(run)), epoch.n_partitions, epoch.clock_id)
@@ -121,7 +122,7 @@ async def _stages(bootstrap: str, stack: contextlib.AsyncExitStack) -> AIOKafkaC
     """Read ``rollout-stages`` from its beginning: it is compacted, and what was done is known."""
     consumer = AIOKafkaConsumer(
         ROLLOUT_STAGES.name,
-        bootstrap_servers=bootstrap,
+        **kafka(bootstrap),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )

@@ -26,6 +26,7 @@ from agents.risk import RiskFold
 from agents.serving import ServingPlace, add_service, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
+from agents.traces import Spans
 from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
@@ -96,6 +97,8 @@ class Place:
         Where its API listens; None to do without.
     disk
         Where its tables are, to be watched; None to do without.
+    spans
+        Makes spans of its hops; None to do without.
     """
 
     bootstrap_servers: str
@@ -108,6 +111,7 @@ class Place:
     instance: str
     serving: ServingPlace | None = None
     disk: Disk | None = None
+    spans: Spans | None = None
 
     @property
     def prefix(self) -> str:
@@ -231,6 +235,8 @@ def _add(
         schema=BatchSchema(key_type=bytes, value_type=bytes),
         acks=False,
     )
+    if place.spans is not None:
+        stage.listeners.append(place.spans.listener(name))
     app.agent(topic, name=name)(stage.run)
     return Watched(stage, place.prefix + source.name)
 

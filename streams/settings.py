@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", description="how the login is proved"
     )
+    traces_url: str = Field(
+        default="", description="collector of spans, OTLP over HTTP; empty: no spans are made"
+    )
     log_level: str = Field(default="INFO", description="level of our own log lines")
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"

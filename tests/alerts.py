@@ -200,6 +200,8 @@ _S = {"stack": "s"}
 _HTTP = "tradewind_http_seconds"
 _READS = "tradewind_feature_cache_reads_total"
 _RISK = "tradewind_risk_alerts_total"
+_STEPS = "tradewind_rollout_transitions_total"
+_BACK = {"kind": "rollback", "by": "automatic"}
 _TAKEN = {"stage": "bars", "outcome": "taken"}
 _UP = {"job": "tradewind", "instance": "h:1"}
 
@@ -339,13 +341,10 @@ TRIALS = [
         _S,
     ),
     *(
-        trial._replace(labels=_S)
-        for trial in _labelled(
-            "RolloutWentBack",
-            "tradewind_rollout_transitions_total",
-            kind="rollback",
-            by="automatic",
+        trial._replace(
+            labels=_S, series=(*trial.series, Event(_of(_STEPS, **_BACK, stack="t"), 0, 0))
         )
+        for trial in _labelled("RolloutWentBack", _STEPS, **_BACK)
     ),
     Trial(
         "DeadLettersMany",

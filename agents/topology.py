@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.auth import Credentials
 from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
@@ -25,9 +26,13 @@ from agents.risk import RiskFold
 from agents.serving import ServingPlace, add_service, serve
 from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Fold, FoldFactory, Reader, Stage
+from agents.traces import Spans
 from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
+from streams.access import Access
+from streams.kafka_access import access_of
+from streams.settings import Settings
 from streams.topics import CHANGELOG_BYTES, TopicSpec
 from streams.transport import BatchSchema, Outgoing, producer_of
 from tables.epochs import Epochs
@@ -92,6 +97,8 @@ class Place:
         Where its API listens; None to do without.
     disk
         Where its tables are, to be watched; None to do without.
+    spans
+        Makes spans of its hops; None to do without.
     """
 
     bootstrap_servers: str
@@ -104,6 +111,7 @@ class Place:
     instance: str
     serving: ServingPlace | None = None
     disk: Disk | None = None
+    spans: Spans | None = None
 
     @property
     def prefix(self) -> str:
@@ -227,6 +235,8 @@ def _add(
         schema=BatchSchema(key_type=bytes, value_type=bytes),
         acks=False,
     )
+    if place.spans is not None:
+        stage.listeners.append(place.spans.listener(name))
     app.agent(topic, name=name)(stage.run)
     return Watched(stage, place.prefix + source.name)
 
@@ -237,10 +247,23 @@ def _add_metrics(app: faust.App) -> None:
         return view.bytes(generate_latest(), content_type="text/plain")
 
 
+def credentials(access: Access) -> Credentials | None:
+    """Return how a Faust app reaches the broker; None in plain text."""
+    if access.mechanism:
+        return faust.SASLCredentials(
+            username=access.user,
+            password=access.password,
+            mechanism=access.mechanism,
+            ssl_context=access.tls,
+        )
+    return None if access.tls is None else faust.SSLCredentials(access.tls)
+
+
 def _app(place: Place, group: str) -> faust.App:
     return faust.App(
         group,
         broker=f"tradewind://{place.bootstrap_servers}",
+        broker_credentials=credentials(access_of(Settings.read())),
         store="rocksdb://",
         datadir=str(place.data),
         Table="tables.stamped:StampedTable",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from streams.errors import SettingsError
 
-# Addresses that may hold a password.
-VARIABLES = ("DATABASE_URL", "REDIS_URL", "MLFLOW_TRACKING_URI")
+# Addresses that may hold a password, and one password.
+VARIABLES = ("DATABASE_URL", "REDIS_URL", "MLFLOW_TRACKING_URI", "KAFKA_PASSWORD")
 SUFFIX = "_FILE"
 
 
@@ -39,7 +39,7 @@ def _read(variable: str, path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"{variable} was {path!r}, which cannot be read: {error}; expected a file with the "
-            "address in one line"
+            "value in one line"
         ) from error
     if not text or "\n" in text:
         raise SettingsError(

@@ -56,6 +56,19 @@ class Settings(BaseSettings):
         le=1,
         description="share of a disk in use from which on new risk is refused; 1: never",
     )
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="how a broker that was given is spoken to"
+    )
+    kafka_ca: str = Field(default="", description="whom to trust besides the machine's, PEM")
+    kafka_cert: str = Field(default="", description="our certificate for the broker, PEM")
+    kafka_key: str = Field(default="", description="its key, PEM, without a password")
+    kafka_user: str = Field(default="", description="login at the broker")
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="how the login is proved"
+    )
+    traces_url: str = Field(
+        default="", description="collector of spans, OTLP over HTTP; empty: no spans are made"
+    )
     log_level: str = Field(default="INFO", description="level of our own log lines")
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"

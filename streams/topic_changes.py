@@ -14,6 +14,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.clock import monotonic_s
 from streams.errors import TopicError
+from streams.kafka_access import kafka
 from streams.topic_plan import PARTITIONS, TOPIC, Change, Kind, TopicState, is_remade
 from streams.topics import topic_settings
 
@@ -42,7 +43,7 @@ def declared(
 @asynccontextmanager
 async def administering(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """Give a client that changes topics."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**kafka(servers))
     await admin.start()
     try:
         yield admin

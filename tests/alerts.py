@@ -201,6 +201,7 @@ _READS = "tradewind_feature_cache_reads_total"
 _RISK = "tradewind_risk_alerts_total"
 _UPDATES = "tradewind_model_updates_total"
 _STEPS = "tradewind_rollout_transitions_total"
+_BACK = {"kind": "rollback", "by": "automatic"}
 _TAKEN = {"stage": "bars", "outcome": "taken"}
 _UP = {"job": "tradewind", "instance": "h:1"}
 
@@ -356,8 +357,10 @@ TRIALS = [
     _simple("NotLearning", "tradewind_learning_from_base_fraction", 0.00109, 0.00099),
     _simple("RolloutSplitWrong", "tradewind_rollout_split_alarm", 0, 1),
     *(
-        trial._replace(labels=_S)
-        for trial in _labelled("RolloutWentBack", _STEPS, kind="rollback", by="automatic")
+        trial._replace(
+            labels=_S, series=(*trial.series, Event(_of(_STEPS, **_BACK, stack="t"), 0, 0))
+        )
+        for trial in _labelled("RolloutWentBack", _STEPS, **_BACK)
     ),
     Trial("ChallengerSilent", (Event(_of("tradewind_challenger_errors_total"), 5),), _S),
     _simple("RolloutWaits", "tradewind_rollout_overdue_seconds", 0, 1),

@@ -11,6 +11,7 @@ from agents.archive_gaps import Reach
 from agents.cli.role_process import run_role, started
 from agents.topology import prefix_of
 from streams.brokers import stack_home, stack_id
+from streams.kafka_access import kafka
 from streams.settings import Settings
 from tables.archive import run_key
 from tables.stores.artifacts import Artifacts
@@ -41,7 +42,7 @@ def archive(
 async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> None:
     consumer = AIOKafkaConsumer(
         *(prefix_of(run) + topic for topic in SOURCES),
-        bootstrap_servers=bootstrap,
+        **kafka(bootstrap),
         group_id=group_of(run),
         # After a kill the next one goes on at once, instead of when the broker misses this one.
         group_instance_id=STAGE,

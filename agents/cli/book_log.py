@@ -17,6 +17,7 @@ from agents.run.topic_log import reading, records
 from agents.topology import app_id, prefix_of
 from streams.errors import RecordError
 from streams.instructions import Instruction
+from streams.kafka_access import kafka
 from streams.partitions import partition_of
 from streams.topics import PORTFOLIO_EVENTS, changelog_name
 from streams.transport import Record
@@ -98,9 +99,7 @@ class BookLog:
 
     async def append(self, said: Instruction) -> Place:
         """Append a record under its portfolio's key and say where it stands."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.servers, enable_idempotence=True, acks="all"
-        )
+        producer = AIOKafkaProducer(**kafka(self.servers), enable_idempotence=True, acks="all")
         await producer.start()
         try:
             sent = await producer.send_and_wait(
@@ -112,7 +111,7 @@ class BookLog:
 
     async def _begin(self, portfolio: str) -> tuple[TopicPartition, int]:
         """Return where a portfolio's log is, and up to where the stage has made it durable."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        admin = AIOKafkaAdminClient(**kafka(self.servers))
         await admin.start()
         try:
             (topic,) = await admin.describe_topics([self._topic])

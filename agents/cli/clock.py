@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -15,9 +15,12 @@ from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
 from agents.cli.turning import Turning
 from agents.clock import Announced, follow, run_clock
+from agents.loop_watch import loop_watched
 from agents.topology import prefix_of
+from agents.traces import Spans, spans_to
 from streams.brokers.locks import FileLock
 from streams.errors import SettingsError
+from streams.kafka_access import kafka
 from streams.settings import Settings
 from streams.sources.replay import Clock, ticks_topic
 from streams.topics import ROLLOUT_STAGES
@@ -48,7 +51,8 @@ def clock(
     """Move the time of a run along with the wall clock until told to stop."""
     home = artifacts.parent
     with spoken_errors():
-        host = Settings.read().web_host
+        settings = Settings.read()
+        spans = spans_to(settings.traces_url, "clock")
         begun = Announced(number, epoch)
         if not run:
             begun = _last(home, begun)
@@ -64,10 +68,11 @@ def clock(
         raise typer.Exit(1)
     with lock, contextlib.suppress(asyncio.CancelledError):
         if metrics_port:
-            start_http_server(metrics_port, host)
+            start_http_server(metrics_port, settings.web_host)
         epochs = Epochs(Artifacts(artifacts))
         turning = None if run else Turning(home, epochs)
-        asyncio.run(_main(bootstrap, epochs, begun, run, turning))
+        beating = Beating(begun, run, turning, spans)
+        asyncio.run(_main(bootstrap, epochs, beating))
 
 
 def _last(home: Path, asked: Announced = _PLANS) -> Announced:
@@ -93,35 +98,47 @@ def _last(home: Path, asked: Announced = _PLANS) -> Announced:
     return Announced(len(plan.epochs), plan.epochs[-1])
 
 
-async def _main(
-    bootstrap: str, epochs: Epochs, begun: Announced, run: str, turning: Turning | None
-) -> None:
+class Beating(NamedTuple):
+    """Which epoch is announced first, of which run, who turns rollouts, and who makes spans."""
+
+    begun: Announced
+    run: str
+    turning: Turning | None
+    spans: Spans | None
+
+
+async def _main(bootstrap: str, epochs: Epochs, of: Beating) -> None:
     loop = asyncio.get_running_loop()
     me = asyncio.current_task()
     if me is not None:
         loop.add_signal_handler(signal.SIGTERM, me.cancel)
-    epoch = epochs.load(begun.digest).epoch
+    epoch = epochs.load(of.begun.digest).epoch
     async with contextlib.AsyncExitStack() as stack:
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+        producer = AIOKafkaProducer(**kafka(bootstrap), enable_idempotence=True)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        source = Clock(producer, ticks_topic(prefix_of(run)), epoch.n_partitions, epoch.clock_id)
+        topic = ticks_topic(prefix_of(of.run))
+        source = Clock(producer, topic, epoch.n_partitions, epoch.clock_id)
+        if of.spans is not None:
+            source.traced = of.spans.begin
+            stack.callback(of.spans.close)
         changes: asyncio.Queue[Announced] = asyncio.Queue()
         async with asyncio.TaskGroup() as tasks:
-            if turning is not None:
+            if of.turning is not None:
                 consumer = await _stages(bootstrap, stack)
-                tasks.create_task(follow(consumer, turning.turn, changes))
+                tasks.create_task(follow(consumer, of.turning.turn, changes))
             beating = run_clock(
-                source, epoch, number=begun.number, digest=begun.digest, changes=changes
+                source, epoch, number=of.begun.number, digest=of.begun.digest, changes=changes
             )
             tasks.create_task(beating)
+            stack.enter_context(loop_watched())
 
 
 async def _stages(bootstrap: str, stack: contextlib.AsyncExitStack) -> AIOKafkaConsumer:
     """Read ``rollout-stages`` from its beginning: it is compacted, and what was done is known."""
     consumer = AIOKafkaConsumer(
         ROLLOUT_STAGES.name,
-        bootstrap_servers=bootstrap,
+        **kafka(bootstrap),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )

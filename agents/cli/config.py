@@ -12,6 +12,7 @@ from rich.table import Table
 
 from agents.cli.spoken import spoken_errors
 from streams.brokers.given import VARIABLE as BROKER
+from streams.kafka_access import PASSWORD
 from streams.secret_files import VARIABLES as SECRETS
 from streams.settings import CONFIG, Settings
 from tables.stores.servers.postgres import without_password
@@ -85,15 +86,18 @@ def of_variables(environment: Mapping[str, str]) -> list[Value]:
         Value(name, environment[name], "environment") for name in _SHOWN if name in environment
     ]
     secret = [name for name in SECRETS if environment.get(name)]
-    return [*found, *(Value(name, _spoken(environment[name]), "environment") for name in secret)]
+    return [*found, *(Value(each, _spoken(each, environment), "environment") for each in secret)]
 
 
 def _is_table(name: str) -> bool:
     return name in {"instruments", "portfolios"}
 
 
-def _spoken(address: str) -> str:
+def _spoken(name: str, environment: Mapping[str, str]) -> str:
     """Return an address as it may be shown; nothing of what is none."""
+    address = environment[name]
+    if name == PASSWORD:
+        return _HIDDEN
     try:
         shown = without_password(address)
     except ValueError:

@@ -10,6 +10,7 @@ from agents.cli.role_process import run_role, started
 from agents.forensics import FETCH_BYTES, SOURCE, Forensics, Parts, group_of
 from agents.topology import prefix_of
 from streams.brokers import stack_home, stack_id
+from streams.kafka_access import kafka
 from tables.archive import run_key
 from tables.stores.audit_key import AuditKey
 from tables.stores.audit_store import AuditStore
@@ -51,7 +52,7 @@ class _Letting(ConsumerRebalanceListener):  # type: ignore[misc]
 async def serve(bootstrap: str, run: str, name: str) -> None:
     """Run the role until cancelled."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka(bootstrap),
         group_id=group_of(run),
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -18,6 +18,7 @@ from agents.topology import prefix_of
 from models.learning.settings import MODES
 from streams.brokers import stack_home, stack_id
 from streams.brokers.processes import Launch, start
+from streams.kafka_access import kafka
 from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
@@ -59,13 +60,13 @@ class Listening(NamedTuple):
 async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening) -> None:
     consumer = AIOKafkaConsumer(
         prefix_of(run) + SOURCE,
-        bootstrap_servers=bootstrap,
+        **kafka(bootstrap),
         group_id=group_of(run),
         group_instance_id=STAGE,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    producer = AIOKafkaProducer(**kafka(bootstrap), enable_idempotence=True)
     async with contextlib.AsyncExitStack() as stack:
         await producer.start()
         stack.push_async_callback(producer.stop)

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
 from streams.errors import RecordError
+from streams.kafka_access import kafka
 from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS, VENUE_EXECUTIONS
 
 # What other programs write; all else is made by stages, and made anew from these.
@@ -83,9 +84,7 @@ class LetterLog:
         letters = list(letters)
         for letter in letters:
             _refuse_unsendable(letter, prefix_of(self.run))
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.servers, enable_idempotence=True, acks="all"
-        )
+        producer = AIOKafkaProducer(**kafka(self.servers), enable_idempotence=True, acks="all")
         await producer.start()
         try:
             for letter in letters:

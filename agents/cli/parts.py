@@ -11,6 +11,8 @@ from streams.brokers.embedded import EmbeddedBroker, find_embedded
 from streams.brokers.given import GivenBroker, given_servers
 from streams.clock import wall_ns
 from streams.errors import BrokerHeldError
+from streams.kafka_access import access_of
+from streams.settings import Settings
 
 _MB = 1024 * 1024
 
@@ -77,7 +79,7 @@ class BrokerPart:
         """Say whether the broker runs, where, and how large it is."""
         servers = given_servers()
         if servers is not None:
-            given = GivenBroker(servers)
+            given = GivenBroker(servers, access=access_of(Settings.read()))
             return _given_state(servers, given.why, running=given.alive())
         broker = find_embedded(self.home)
         if broker is None:

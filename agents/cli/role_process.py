@@ -18,6 +18,7 @@ from agents.cli.spoken import spoken_errors
 from agents.loop_watch import loop_watched
 from agents.run.workers import GIVES_WAY_NICE
 from streams.errors import BrokerUnreachableError
+from streams.kafka_access import kafka
 from streams.settings import Settings
 
 
@@ -32,8 +33,8 @@ class Clients(NamedTuple):
 @contextlib.asynccontextmanager
 async def started(bootstrap: str, consumer: AIOKafkaConsumer) -> AsyncIterator[Clients]:
     """Start a consumer with a producer and an admin client beside it; stop all at the end."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    producer = AIOKafkaProducer(**kafka(bootstrap), enable_idempotence=True)
+    admin = AIOKafkaAdminClient(**kafka(bootstrap))
     async with contextlib.AsyncExitStack() as stack:
         # What never started is let go of, too.
         stack.push_async_callback(producer.stop)

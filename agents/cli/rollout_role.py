@@ -18,6 +18,7 @@ from streams.brokers import stack_id
 from streams.brokers.locks import FileLock
 from streams.epochs import Epoch
 from streams.errors import SettingsError
+from streams.kafka_access import kafka
 from streams.rollouts import FeatureFlag, FlagName, RolloutsAnswer, RolloutState
 from streams.settings import Settings
 from streams.topics import ROLLOUT_STAGES
@@ -90,9 +91,7 @@ async def serve(place: Place) -> None:
         epochs = Epochs(Artifacts(place.artifacts))
         _serving(home, epochs)  # or say at once that there is nothing to roll out on
         outlets = await _outlets(home, place, stack)
-        producer = AIOKafkaProducer(
-            bootstrap_servers=place.bootstrap_servers, enable_idempotence=True
-        )
+        producer = AIOKafkaProducer(**kafka(place.bootstrap_servers), enable_idempotence=True)
         await producer.start()
         stack.push_async_callback(producer.stop)
         rollouts = Rollouts(
@@ -159,7 +158,7 @@ async def _consumer(
     place: Place, rollouts: Rollouts, stack: contextlib.AsyncExitStack
 ) -> AIOKafkaConsumer:
     """Read on where the stage was kept, else from its begin; without a stage from now on."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=place.bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka(place.bootstrap_servers), enable_auto_commit=False)
     await consumer.start()
     stack.push_async_callback(consumer.stop)
     places: list[TopicPartition] = []

@@ -19,6 +19,7 @@ from agents.cli.spoken import spoken_errors
 from agents.run.workers import GIVES_WAY_NICE
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
+from agents.traces import spans_to
 from streams.brokers import stack_id
 from streams.settings import Settings
 from streams.tls import tls_of
@@ -70,6 +71,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     with spoken_errors():
         settings = Settings.read()
         tls = tls_of(settings)
+        spans = spans_to(settings.traces_url, role)
     data.mkdir(parents=True, exist_ok=True)
     disk = Disk(data, settings.disk_full_fraction)
     disk.show()
@@ -84,6 +86,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         web_port=web_port,
         instance=instance,
         disk=disk,
+        spans=spans,
         serving=_serving(
             api_port,
             auth,

@@ -12,6 +12,7 @@ from agents.run.drive import Run
 from streams.brokers import stack_id
 from streams.clock import monotonic_s
 from streams.errors import WorkerFailedError
+from streams.kafka_access import kafka
 from tables import account_rows
 from tables.archive import TABLES, run_key
 from tables.audit_rows import AUDIT_RECORDS
@@ -54,8 +55,8 @@ async def audited(run: Run, server: PostgresServer, *, patience_s: float) -> int
 
 async def _read(run: Run, sources: Sequence[str], group: str, patience_s: float) -> None:
     """Wait until a group has read some topics to their present ends."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
-    admin = AIOKafkaAdminClient(bootstrap_servers=run.bootstrap_servers)
+    consumer = AIOKafkaConsumer(**kafka(run.bootstrap_servers))
+    admin = AIOKafkaAdminClient(**kafka(run.bootstrap_servers))
     await consumer.start()
     await admin.start()
     try:

@@ -16,6 +16,7 @@ from agents.topology import all_changelogs, prefix_of
 from streams import topics
 from streams.epochs import Epoch
 from streams.errors import WorkerFailedError
+from streams.kafka_access import kafka
 from streams.settings import Settings
 from streams.sources.replay import Clock, replay, ticks_topic
 from streams.sources.tape import Interval, Tape
@@ -131,7 +132,7 @@ async def declare_live(bootstrap_servers: str, settings: Settings) -> None:
 
 
 async def _declare(servers: str, name: str, n_partitions: int, replication: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**kafka(servers))
     await admin.start()
     try:
         await topics.declare(
@@ -212,7 +213,7 @@ async def decided(
 async def producing(bootstrap_servers: str) -> AsyncIterator[AIOKafkaProducer]:
     """Yield a producer of ticks: idempotent, in large compressed batches."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **kafka(bootstrap_servers),
         enable_idempotence=True,
         compression_type="lz4",
         max_batch_size=1 << 18,
@@ -226,7 +227,7 @@ async def producing(bootstrap_servers: str) -> AsyncIterator[AIOKafkaProducer]:
 
 @asynccontextmanager
 async def _watching(run: Run, watch: Observer) -> AsyncIterator[None]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=run.bootstrap_servers)
+    consumer = AIOKafkaConsumer(**kafka(run.bootstrap_servers))
     await consumer.start()
     counting = _count(watch, consumer, run.epoch.n_partitions)
     tasks = [asyncio.create_task(watch.follow()), asyncio.create_task(counting)]

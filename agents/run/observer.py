@@ -16,6 +16,7 @@ from models.verification import SeenDecision, SeenExecution, SeenSnapshot
 from streams import topics
 from streams.clock import monotonic_s
 from streams.errors import RecordError
+from streams.kafka_access import kafka
 from streams.records import Rejection, read_json
 from streams.slices import Slice
 from streams.sources.replay import ORIGIN_HEADER
@@ -123,9 +124,7 @@ class Observer:
     async def follow(self) -> None:
         """Read until cancelled."""
         names = [self._prefix + spec.name for spec in _WATCHED]
-        consumer = AIOKafkaConsumer(
-            *names, bootstrap_servers=self._servers, auto_offset_reset="earliest"
-        )
+        consumer = AIOKafkaConsumer(*names, **kafka(self._servers), auto_offset_reset="earliest")
         await consumer.start()
         try:
             while True:

@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from streams.kafka_access import kafka
+
 _POLL_MS = 500
 
 
 @asynccontextmanager
 async def reading(servers: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Give a consumer that commits nothing."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka(servers), enable_auto_commit=False)
     await consumer.start()
     await asyncio.sleep(0)  # a task of the consumer that never ran cannot be stopped
     try:
@@ -24,7 +26,7 @@ async def reading(servers: str) -> AsyncIterator[AIOKafkaConsumer]:
 
 async def partitions(servers: str, topic: str) -> list[TopicPartition]:
     """Return the partitions of a topic, none where there is no such topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**kafka(servers))
     await admin.start()
     try:
         if topic not in await admin.list_topics():

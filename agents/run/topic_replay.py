@@ -26,6 +26,7 @@ from agents.run.workers import Children, free_port
 from agents.topology import changelogs
 from streams.clock import monotonic_s
 from streams.errors import RecordError
+from streams.kafka_access import kafka
 from streams.partitions import partition_of
 from streams.records import ClockRecord, Heartbeat, read_json
 from streams.sources.replay import CLOCK_HEADER, ticks_topic
@@ -144,7 +145,7 @@ class TopicReplay:
     async def remove(self) -> None:
         """Delete the run's topics and its folder."""
         names = [self.run.prefix + spec.name for spec in CATALOGUE]
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.run.bootstrap_servers)
+        admin = AIOKafkaAdminClient(**kafka(self.run.bootstrap_servers))
         await admin.start()
         try:
             for name in (*names, *changelogs(self.run.name)):

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
+from streams.access import PLAINTEXT
 from streams.brokers.embedded import open_embedded
-from streams.brokers.given import given_servers, open_given
+from streams.brokers.given import VARIABLE, given_servers, open_given
+from streams.errors import SettingsError
+from streams.settings import Settings
 
 
 class Broker(Protocol):
@@ -45,10 +48,18 @@ def open_broker(home: Path, *, port: int | None = None, detach: bool = False) ->
 
     Raises
     ------
+    SettingsError
+        If the settings of Kafka are of another kind than the broker.
     streams.errors.BrokerError
         With what was found, what was expected and what to do.
     """
     servers = given_servers()
     if servers is not None:
         return open_given(servers)
+    protocol = Settings.read().kafka_protocol
+    if protocol != PLAINTEXT:
+        raise SettingsError(
+            f"kafka_protocol is {protocol} and {VARIABLE} is not set: the embedded broker speaks "
+            f"{PLAINTEXT} on loopback; name the broker that is meant, or leave kafka_protocol out"
+        )
     return open_embedded(home, port=port, detach=detach)

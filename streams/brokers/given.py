@@ -3,9 +3,12 @@
 import os
 from dataclasses import dataclass
 
+from streams.access import PLAIN, Access
 from streams.brokers.probe import answers, split_address
 from streams.brokers.waiting import wait_for
 from streams.errors import BrokerUnreachableError
+from streams.kafka_access import access_of
+from streams.settings import Settings
 
 VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 _REACH_S = 10.0
@@ -18,13 +21,15 @@ class GivenBroker:
     bootstrap_servers: str
     provider: str = "given"
     why: str = f"{VARIABLE} is set"
+    access: Access = PLAIN
 
     def stop(self) -> None:
         """Do nothing: who started it stops it."""
 
     def alive(self) -> bool:
         """Return whether one of the addresses answers now."""
-        return any(answers(address) for address in self.bootstrap_servers.split(","))
+        addresses = self.bootstrap_servers.split(",")
+        return any(answers(address, access=self.access) for address in addresses)
 
 
 def given_servers() -> str | None:
@@ -39,11 +44,12 @@ def open_given(servers: str, *, timeout_s: float = _REACH_S) -> GivenBroker:
             raise BrokerUnreachableError(
                 f"{VARIABLE} has {address!r}; expected host:port, several separated by commas."
             )
-    broker = GivenBroker(servers)
+    access = access_of(Settings.read())
+    broker = GivenBroker(servers, access=access)
     if not wait_for(broker.alive, timeout_s=timeout_s, poll_s=0.2):
         raise BrokerUnreachableError(
             f"No Kafka broker answered at {servers} within {timeout_s:g} s ({VARIABLE})."
-            " Start it, correct the address (it must speak PLAINTEXT), or unset the variable"
-            " to run the embedded broker."
+            f" Start it, correct the address (it must speak {access.protocol}, setting"
+            " kafka_protocol), or unset the variable to run the embedded broker."
         )
     return broker

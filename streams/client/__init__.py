@@ -6,6 +6,7 @@ The records are those of :mod:`streams.records` and :mod:`streams.questions`. No
 part of a stack or reads a setting.
 """
 
+from streams.access import Access
 from streams.client.api import Api
 from streams.client.decision_reader import DecisionReader, Received
 from streams.client.errors import (
@@ -19,6 +20,7 @@ from streams.client.errors import (
 from streams.client.tick_producer import TickProducer
 
 __all__ = [
+    "Access",
     "Api",
     "ApiAwayError",
     "ApiError",

@@ -15,6 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from streams.access import PLAIN, Access
 from streams.client.errors import ClientError, ConflictingDecisionError, DecisionsLostError
 from streams.errors import RecordError
 from streams.records import Decision, read_json
@@ -105,6 +106,8 @@ class DecisionReader:
         How many decisions are remembered, by partition.
     tls
         How to encrypt; None for plain text.
+    access
+        How to log in, in place of ``tls``.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class DecisionReader:
         *,
         memory: int = 10_000,
         tls: ssl.SSLContext | None = None,
+        access: Access = PLAIN,
     ) -> None:
         self._start = start
         self._topic = topic
@@ -123,8 +127,7 @@ class DecisionReader:
             "bootstrap_servers": servers,
             "enable_auto_commit": False,
             "auto_offset_reset": "none",
-            "security_protocol": "SSL" if tls else "PLAINTEXT",
-            "ssl_context": tls,
+            **(Access("SSL", tls) if tls else access).options(),
         }
         self._consumer: AIOKafkaConsumer | None = None
         self._from: dict[int, int] = {}

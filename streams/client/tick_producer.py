@@ -13,6 +13,7 @@ from typing import Self
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from streams.access import PLAIN, Access
 from streams.client.errors import NotDeliveredError
 from streams.errors import RecordError
 from streams.records import Tick, read_json
@@ -61,6 +62,8 @@ class TickProducer:
         How many ticks may wait for the broker; ``send`` waits while there are as many.
     tls
         How to encrypt; None for plain text.
+    access
+        How to log in, in place of ``tls``.
     """
 
     def __init__(
@@ -70,10 +73,11 @@ class TickProducer:
         *,
         most_waiting: int = 10_000,
         tls: ssl.SSLContext | None = None,
+        access: Access = PLAIN,
     ) -> None:
         self._servers = servers
         self._topic = topic
-        self._tls = tls
+        self._access = Access("SSL", tls) if tls else access
         self._room = asyncio.Semaphore(most_waiting)
         self._producer: AIOKafkaProducer | None = None
         self._n_failed = 0
@@ -86,8 +90,7 @@ class TickProducer:
             acks="all",
             enable_idempotence=True,
             linger_ms=_LINGER_MS,
-            security_protocol="SSL" if self._tls else "PLAINTEXT",
-            ssl_context=self._tls,
+            **self._access.options(),
         )
         try:
             await self._producer.start()

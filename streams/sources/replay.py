@@ -22,6 +22,7 @@ from streams.topics import MARKET_TICKS
 
 CLOCK_HEADER = "clock"
 ORIGIN_HEADER = "origin-ns"
+TRACE_HEADER = "traceparent"
 
 _NS_PER_MS = 1_000_000
 _JSON = msgspec.json.Encoder()
@@ -40,6 +41,8 @@ class Clock:
         Where ``market-ticks`` of the run is.
     clock_id
         The id that the epoch names.
+    traced
+        Gives the trace context that goes along with a heartbeat; None to do without.
     """
 
     producer: AIOKafkaProducer
@@ -47,6 +50,7 @@ class Clock:
     n_partitions: int
     clock_id: str
     n: int = 0
+    traced: Callable[[], str] | None = None
 
     async def announce(self, epoch: int, digest: str, from_close_ns: int) -> None:
         """Announce an epoch to every partition, before the heartbeat that reaches it."""
@@ -70,6 +74,8 @@ class Clock:
 
     async def _broadcast(self, value: bytes, meant_ns: int) -> None:
         headers = [(CLOCK_HEADER, b"1"), (ORIGIN_HEADER, str(meant_ns).encode())]
+        if self.traced is not None:
+            headers.append((TRACE_HEADER, self.traced().encode()))
         sent = [
             await self.producer.send(self.topic, value, partition=partition, headers=headers)
             for partition in range(self.n_partitions)

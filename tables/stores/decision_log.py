@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError, UnknownTopicOrPar
 
 from streams import clock
 from streams.dead_letters import Headers
+from streams.kafka_access import kafka
 
 log = logging.getLogger("tradewind.decision_log")
 
@@ -186,7 +187,7 @@ class DecisionLog:
     async def _consumer(self, *topics: str, **settings: Any) -> AsyncIterator[AIOKafkaConsumer]:  # noqa: ANN401  settings of the driver
         consumer = AIOKafkaConsumer(
             *topics,
-            bootstrap_servers=self._servers,
+            **kafka(self._servers),
             group_id=None,
             enable_auto_commit=False,
             request_timeout_ms=_REQUEST_MS,

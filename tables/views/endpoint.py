@@ -16,6 +16,7 @@ from aiohttp import web
 from streams import clock, metrics
 from streams.clock import random_id
 from streams.records import LONGEST_ID
+from streams.sources.replay import TRACE_HEADER
 from tables.stores.admin_log import AdminLogError
 from tables.views.auth import Caller, Callers
 from tables.views.bodies import MOST_BYTES, read_body, read_query
@@ -26,7 +27,6 @@ from tables.views.request_log import (
     DECISION_ID,
     REQUEST_ID,
     TRACE,
-    TRACE_HEADER,
     VIEWER,
     printable,
 )

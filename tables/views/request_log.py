@@ -13,12 +13,12 @@ from aiohttp import web
 from streams import clock
 from streams.clock import random_id
 from streams.records import LONGEST_ID
+from streams.sources.replay import TRACE_HEADER
 from tables.views.auth import Caller
 
 log = logging.getLogger("tradewind.http")
 
 ID_HEADER = "X-Request-Id"
-TRACE_HEADER = "traceparent"
 
 REQUEST_ID = web.RequestKey("request_id", str)
 """The caller's own id of a request, or one that was made for it."""

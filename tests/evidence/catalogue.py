@@ -2,6 +2,7 @@
 
 from tests.evidence.ab_aa import AB_AA
 from tests.evidence.ab_split import AB_SPLIT
+from tests.evidence.alert_false_positives import ALERT_FALSE_POSITIVES
 from tests.evidence.alerts_proof import ALERTS_PROOF
 from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
@@ -18,6 +19,7 @@ from tests.evidence.chaos import (
 )
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
 from tests.evidence.deploy_check import DEPLOY_CHECK
+from tests.evidence.disk_per_day import DISK_PER_DAY
 from tests.evidence.emit_overhead import EMIT_OVERHEAD
 from tests.evidence.ewc_fisher import EWC_FISHER
 from tests.evidence.feature_disk import FEATURE_DISK
@@ -120,6 +122,8 @@ CATALOGUE = {
         ROLLBACK_TIME,
         ALERTS_PROOF,
         METRICS_DANGLING,
+        ALERT_FALSE_POSITIVES,
+        DISK_PER_DAY,
         DEPLOY_CHECK,
     )
 }

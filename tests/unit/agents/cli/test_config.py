@@ -67,6 +67,7 @@ def test_config_when_file_and_environment_are_set_then_says_which(
         ("DATABASE_URL", "postgresql://db/t?password=s3cret", "postgresql://db/t?password=***"),
         ("REDIS_URL", "redis://:s3cret@r:6379/0", "redis://:***@r:6379/0"),
         ("MLFLOW_TRACKING_URI", "https://me:s3cret@m", "https://me:***@m"),
+        ("KAFKA_PASSWORD", "k://s3cret", "***"),
         ("DATABASE_URL", "s3cret", "***"),
         ("DATABASE_URL", "postgresql://[s3cret", "***"),
     ],

@@ -19,7 +19,7 @@ def test_open_given_when_one_of_two_addresses_answers_then_both_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Clients get the whole list; one living address is enough to begin."""
-    monkeypatch.setattr(given, "answers", lambda address: address == "b:9092")
+    monkeypatch.setattr(given, "answers", lambda address, **_: address == "b:9092")
     broker = open_given("a:9092,b:9092", timeout_s=0.0)
     assert broker == GivenBroker("a:9092,b:9092", "given", "KAFKA_BOOTSTRAP_SERVERS is set")
 
@@ -28,7 +28,7 @@ def test_open_given_when_nobody_answers_then_the_error_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The wait is bounded, and the message names the variable."""
-    monkeypatch.setattr(given, "answers", lambda _address: False)
+    monkeypatch.setattr(given, "answers", lambda _address, **_: False)
     with pytest.raises(BrokerUnreachableError, match=r"within 0 s .KAFKA_BOOTSTRAP_SERVERS."):
         open_given("a:9092", timeout_s=0.0)
 

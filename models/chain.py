@@ -68,7 +68,7 @@ def no_wish(n_rows: int) -> Wish:
 
     Examples
     --------
-    >>> no_wish(1).target_fraction, no_wish(1).weights.sum()
+    >>> no_wish(1).target_fraction, float(no_wish(1).weights.sum())
     (array([nan]), 1.0)
     """
     belief = simplex.uniform(n_rows, len(posterior.REGIMES))

@@ -1,8 +1,11 @@
-"""Write ONLINE_LEARNING_VALIDATION.md: ``python -m tests.evidence.validation.learning``.
+"""Write ONLINE_LEARNING_VALIDATION.md: ``python -m tests.evidence.validation.learning [FILE]``.
 
-About an hour; what `learning-arms` has measured already is not measured again.
+About an hour. With a file of lines that ``tradewind evidence NAME --json`` printed, the
+measurements in it are not repeated.
 """
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from models import paired
@@ -17,14 +20,17 @@ from tests.evidence.learning_arms import (
     SEEDS,
     WINDOW_BARS,
 )
-from tests.evidence.measurement import Result
+from tests.evidence.learning_sweep import LEARNING_SWEEP
+from tests.evidence.measurement import Measurement, Result
 from tests.evidence.model_rebuild import MODEL_REBUILD
 from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.validation import document
 from tests.evidence.validation.document import percent, settings_line, signed, table
+from tests.evidence.validation.forensics import kept
 
 COMMAND = "python -m tests.evidence.validation.learning"
 NAME = "ONLINE_LEARNING_VALIDATION.md"
+MEASURED = (EWC_FISHER, LEARNING_SWEEP, LEARNING_ARMS, POISON_ROLLBACK, MODEL_REBUILD)
 
 _PURPOSE = """\
 What daily updates of the specialists do to their losses, what they forget, and whether one that
@@ -64,15 +70,20 @@ _LIMITS = """\
   of loss as if they did not."""
 
 
-def main() -> None:
-    """Measure everything and write the document."""
-    results = document.run((EWC_FISHER, LEARNING_ARMS, POISON_ROLLBACK, MODEL_REBUILD))
+def main(arguments: list[str]) -> None:
+    """Measure what is not given and write the document."""
+    given = kept(Path(arguments[0])) if arguments else {}
+    results: dict[str, tuple[Measurement, Result]] = {
+        each.name: (each, given[each.name] if each.name in given else each.measure())
+        for each in MEASURED
+    }
     arms = results[LEARNING_ARMS.name][1]
     sections = [
         "# Models that learn: validation",
         _PURPOSE,
         "## Verdict\n\n" + document.verdicts(results),
         _settings(),
+        _sweep(results[LEARNING_SWEEP.name][1]),
         _DEFINITIONS.format(
             window=60 * learning_streams.BARS_A_WEEK // learning_streams.DAYS_A_WEEK,
             span=WINDOW_BARS,
@@ -105,6 +116,28 @@ column *moved* says. Refused is a candidate that loses more for certain, that is
 at most {percent(paired.TOLERANCE_FRACTION, 0)} more, or that is worse by more than
 {percent(paired.MAX_DEGRADATION_FRACTION, 0)} in loss or Sharpe ratio; confidence sequence at
 {percent(1.0 - paired.LEVEL, 0)} (Waudby-Smith et al. 2024)."""
+
+
+def _sweep(result: Result) -> str:
+    rows = [
+        [
+            f"**{name}**" if name in {result.parts["recommended"], result.parts["safe"]} else name,
+            f"{cell['new']:+.3f}",
+            f"{cell['old']:+.3f}",
+            percent(cell["from_base_fraction"], 2),
+        ]
+        for name, cell in result.parts["cells"].items()
+    ]
+    better = ", ".join(result.parts["dominated_by"]) or "none"
+    return f"""\
+## What strength and rate do
+
+Planted drift (see below) on the two development seeds; where nothing else is said the information
+has a mean of one, and a prior of 0.1.
+
+{table(["Setting", "New, nats", "Old, nats (forgotten)", "Moved"], rows)}
+
+Cells that are better than the recommended one on both: {better}."""
 
 
 def _real(result: Result) -> str:
@@ -193,4 +226,4 @@ weight."""
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -74,15 +74,23 @@ def outcomes(world: World) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_findings_when_folded_then_are_those_of_the_whole_stretch(seed: int) -> None:
     """Sums that are kept bar by bar give what all bars at once give."""
-    world = World(seed)
+    world = World(seed, better=0.05)
     found = findings(world.folded(), tightest_at=1000.0)
     lost, gained = outcomes(world)
+    assert (lost[:, 0] != lost[:, 1]).any()
     difference = lost[:, 1] - lost[:, 0]
     wide = float(paired.radius(len(lost), float(difference.std()), tightest_at=1000.0))
     assert found.n_bars == len(lost)
     assert (found.loss_champion, found.loss_challenger) == pytest.approx(lost.mean(axis=0))
     assert (found.loss_lower, found.loss_upper) == pytest.approx(
         (difference.mean() - wide, difference.mean() + wide)
+    )
+    means = lost.mean(axis=0)
+    assert found.loss_degradation_fraction == pytest.approx(means[1] / means[0] - 1.0)
+    more = gained[:, 1] - gained[:, 0]
+    wide = float(paired.radius(len(gained), float(more.std()), tightest_at=1000.0))
+    assert (found.earned_lower, found.earned_upper) == pytest.approx(
+        (more.mean() - wide, more.mean() + wide)
     )
     assert (found.earned_champion, found.earned_challenger) == pytest.approx(gained.sum(axis=0))
     here = np.isfinite(world.close) & np.isfinite(world.up[0])

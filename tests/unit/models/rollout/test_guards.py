@@ -6,13 +6,15 @@ from models.rollout import guards
 from models.rollout.guards import LatencyWindow, Timed
 
 SECOND = 10**9
+# No clock begins at zero.
+BEGIN_NS = 1_704_153_600 * SECOND
 
 
 def filled(*decisions: tuple[float, float]) -> LatencyWindow:
     """Return a window behind decisions of (second, latency in ms)."""
     window = LatencyWindow()
     for second, latency_ms in decisions:
-        window.add(Timed(int(second * SECOND), latency_ms))
+        window.add(Timed(BEGIN_NS + int(second * SECOND), latency_ms))
     return window
 
 
@@ -51,6 +53,13 @@ def test_add_when_slow_ones_are_long_past_then_forgets_them() -> None:
     """The window is the shortest that has its count and its time."""
     window = filled(*[(k, 999.0) for k in range(200)], *[(200 + k, 1.0) for k in range(200)])
     assert window.p95_ms() == 1.0
+
+
+def test_add_when_one_more_comes_then_lets_the_first_go() -> None:
+    """Eleven slow ones of 200 are too many; with the next one behind them ten are left."""
+    decisions = [(k, 201.0 if k < 11 else 1.0) for k in range(201)]
+    assert filled(*decisions[:200]).is_broken
+    assert not filled(*decisions).is_broken
 
 
 def test_add_when_decisions_are_dense_then_holds_a_bounded_number() -> None:

@@ -30,6 +30,16 @@ def test_sample_ratio_when_a_unit_is_in_the_wrong_arm_then_alarms() -> None:
     assert not sample_ratio(950, 50, 0.05).is_alarming
 
 
+@pytest.mark.parametrize(("away", "is_alarming"), [(142, False), (143, True)])
+def test_sample_ratio_when_it_is_as_rare_as_one_in_a_thousand_then_alarms(
+    away: int, *, is_alarming: bool
+) -> None:
+    """By scipy 142 units too many of 10,000 are a chance of 0.00104, and 143 of 0.00096."""
+    p_value = chisquare([7500 - away, 2500 + away], [7500, 2500]).pvalue
+    assert bool(p_value < 0.001) is is_alarming
+    assert sample_ratio(7500 - away, 2500 + away, 0.25).is_alarming is is_alarming
+
+
 def test_sample_ratio_when_the_split_is_impossible_then_alarms() -> None:
     """None of a thousand where fifty are expected."""
     assert sample_ratio(1000, 0, 0.05).is_alarming

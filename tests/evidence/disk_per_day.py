@@ -8,6 +8,10 @@ A day that passes in minutes shows no retention, so that is reckoned: of a topic
 less than a day only that share stands at its end; of a changelog the last state of every key, a
 tenth more of what the cleaner leaves, and twenty minutes of writing. All else counts in full. What
 the embedded database keeps as its write-ahead log is bounded by a setting, and told apart.
+
+Then the clock is a week further on for the shelf, which takes the day out of SQL. What is left is
+what one more day adds once every topic has reached its retention: tables without one, and the
+shelf's file (``adds_mb_in_balance``). The value is the larger one, of the first day.
 """
 
 import asyncio
@@ -15,6 +19,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -27,11 +32,13 @@ from agents.run.workers import Children
 from agents.topology import all_changelogs
 from models.features.catalogue import WARMUP_BARS
 from streams import topics
-from streams.brokers import open_broker, stack_home
-from streams.clock import monotonic_s
+from streams.brokers import open_broker, stack_home, stack_id
+from streams.clock import monotonic_s, wall_ns
 from streams.sources.replay import Stretch, replay
 from streams.sources.synthetic import SyntheticTape
 from tables.stores.artifacts import Artifacts
+from tables.stores.audit_shelf import HOT_DAYS, AuditShelf
+from tables.stores.errors import StoreConflict
 from tables.stores.migrations import SCHEMA
 from tables.stores.servers.postgres import PostgresServer
 from tests.evidence import bench
@@ -49,6 +56,8 @@ _UNCOMPACTED_S = 1_200.0
 _DIRTY = 1.1
 _BEHIND_BARS = 8
 _PATIENCE_S = 600.0
+# A head is signed every minute.
+_SEALED_S, _SEALED_TRIES = 10.0, 18
 _SIZES = f"""
     SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c
     JOIN pg_namespace n ON n.oid = relnamespace
@@ -177,6 +186,7 @@ async def _measured(servers: str, home: Path, models: str) -> Result:
             took_s = monotonic_s() - started_s
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            shelf_bytes = await shelved(home, server)
             logs = all_changelogs(chain.run.name)
             prefix = chain.run.prefix
             shares = {name.removeprefix(prefix): await latest_share(servers, name) for name in logs}
@@ -184,7 +194,28 @@ async def _measured(servers: str, home: Path, models: str) -> Result:
         await asyncio.to_thread(children.stop)
     before, after = taken
     grown = {part: after[part] - before.get(part, 0) for part in sorted(after)}
-    return told(grown, shares, {"minutes": round(took_s / 60.0, 1), "decisions": n_rows})
+    # The shelf has the bars of before, too.
+    shelf_mb = shelf_bytes / _MB * SYMBOLS * DAY_BARS / n_rows
+    more = {"minutes": round(took_s / 60.0, 1), "shelf_mb": round(shelf_mb, 1)}
+    return told(grown, shares, more)
+
+
+async def shelved(home: Path, server: PostgresServer) -> int:
+    """Take the day to the shelf as a week later, once all its rows are sealed; count the bytes."""
+    shelf, later = AuditShelf(home), datetime.fromtimestamp(wall_ns() / 1e9, UTC).date()
+    for _ in range(_SEALED_TRIES):
+        try:
+            days = [
+                day
+                async for day in shelf.shelve(
+                    server, stack_id(home), later + timedelta(days=HOT_DAYS + 2)
+                )
+            ]
+        except StoreConflict:
+            await asyncio.sleep(_SEALED_S)
+        else:
+            return sum(day.path.stat().st_size for day in days)
+    raise SystemExit("the audit trail was not sealed within three minutes")
 
 
 def told(grown: dict[str, int], shares: dict[str, float], more: dict[str, float]) -> Result:
@@ -192,6 +223,12 @@ def told(grown: dict[str, int], shares: dict[str, float], more: dict[str, float]
     left = {part: standing(part, size, shares) / _MB for part, size in grown.items()}
     log_mb = left.pop("write-ahead log")
     of_sql = sum(size for part, size in left.items() if part.startswith("sql "))
+    # What a topic that is kept for weeks at most, a table of the shelf's and a state do not add to.
+    adds = more["shelf_mb"] + sum(
+        size
+        for part, size in left.items()
+        if part.startswith("sql ") and not part.startswith("sql audit_records")
+    )
     total = sum(left.values())
     return Result(
         value=round(total, 1),
@@ -205,6 +242,7 @@ def told(grown: dict[str, int], shares: dict[str, float], more: dict[str, float]
                 if round(size, 1)
             },
             "sql_mb": round(of_sql, 1),
+            "adds_mb_in_balance": round(adds, 1),
             "written_mb": round(sum(grown.values()) / _MB, 1),
             "write_ahead_log_mb": round(log_mb, 1),
         },

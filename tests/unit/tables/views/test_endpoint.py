@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 
 from tables.stores.admin_log import AdminLogError
+from tables.views.api import OF_WORKERS, api, elsewhere
+from tables.views.auth import Callers
 from tables.views.bodies import MOST_BYTES
-from tables.views.call_limits import PER_MINUTE
+from tables.views.call_limits import PER_MINUTE, CallLimits
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
-from tests.unit.tables.views.conftest import Asking, Serve
+from tests.unit.tables.views.conftest import STACK, Asking, Serve
 
 ORDER = {"symbol": SYMBOLS[0], "side": "BUY", "quantity": 1}
 CHECK = "/risk/check"
@@ -224,6 +228,35 @@ async def test_answer_when_another_owns_it_then_is_forwarded_once_with_all_of_it
     await server.close()
     status, said, _ = await asking.ask(PREDICT, body)
     assert (status, said["code"]) == (503, "OWNER_AWAY")
+
+
+async def test_answer_when_the_pages_asked_the_wrong_worker_then_it_asks_the_owner(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They know one worker, which need not own anything; between workers there is one hop."""
+    seen: list[str] = []
+
+    async def owner(request: web.Request) -> web.Response:
+        seen.append(request.headers["Tradewind-Forwarded"])
+        return web.json_response({"portfolio": "main"})
+
+    app = web.Application()
+    app.router.add_get("/risk/portfolio", owner)
+    server = TestServer(app)
+    await server.start_server()
+    monkeypatch.setattr(asking.desk, "elsewhere", str(server.make_url("")))
+    keys, pages = asking.keys, Forwarder(sender="pages")
+    worker = str(asking.client.make_url(""))
+    endpoints = Endpoints(Callers(keys, STACK), CallLimits(), pages)
+    site = TestServer(api(elsewhere(OF_WORKERS, worker, "a worker"), endpoints))
+    async with TestClient(site) as client:
+        for sent, expected in (({}, 200), ({"Tradewind-Forwarded": "pages"}, 503)):
+            headers = {"Authorization": f"Bearer {asking.token('trader')}", **sent}
+            answer = await client.get("/risk/portfolio", headers=headers)
+            assert answer.status == expected, await answer.text()
+    assert seen == ["worker"]
+    await pages.close()
+    await server.close()
 
 
 async def test_answer_when_too_many_wait_then_the_next_is_told(

@@ -165,7 +165,7 @@ class Callers:
                 leeway=_LEEWAY_S,
                 options={"require": list(_REQUIRED)},
             )
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise _unknown(f"the token is not accepted: {error}") from error
         try:
             said = msgspec.convert(claims, _Claims)

@@ -16,6 +16,7 @@ from tables.views.bodies import MOST_BYTES
 from tables.views.call_limits import PER_MINUTE, CallLimits
 from tables.views.endpoint import Endpoints
 from tables.views.forwarding import Forwarder
+from tests.attacks import answer_to
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
 from tests.unit.tables.views.conftest import STACK, Asking, Serve
@@ -182,6 +183,36 @@ async def test_answer_when_too_large_or_not_json_then_is_refused_unread(asking: 
     headers = {"Content-Type": "text/xml"}
     status, said, _ = await asking.ask(CHECK, data=b"<a/>", headers=headers)
     assert (status, said["code"]) == (415, "NOT_JSON")
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "body", "expected"),
+    [
+        (CHECK, b"Idempotency-Key: \xff", b"{}", (422, "BAD_KEY")),
+        (CHECK, b"Request-Timeout-Ms: \xff", b"{}", (422, "BAD_DEADLINE")),
+        (CHECK, b"Authorization: Bearer \xff", b"{}", (401, "UNKNOWN_CALLER")),
+        (CHECK, b"Content-Encoding: gzip", b"rubbish", (400, "BAD_ENCODING")),
+        (CHECK, b"X-Other: 1", b'{"zzz":"\\ud800"}', (422, "UNKNOWN_FIELD")),
+        (CHECK, b"X-Other: 1", b'{"quantity":"\\ud800"}', (400, "NOT_JSON")),
+        (CHECK + "?q=%ff", b"X-Other: 1", b"{}", (422, "IN_THE_ADDRESS")),
+    ],
+)
+async def test_answer_when_bytes_are_no_text_then_is_a_problem_of_the_callers(
+    asking: Asking, path: str, header: bytes, body: bytes, expected: tuple[int, str]
+) -> None:
+    """Whatever a caller sends is told again as JSON, and is no error of ours."""
+    url = asking.client.make_url(path)
+    sent = [
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close".encode(),
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(body),
+        header,
+    ]
+    if not header.startswith(b"Authorization"):
+        sent.append(f"Authorization: Bearer {asking.token('trader')}".encode())
+    request = b"\r\n".join(sent) + b"\r\n\r\n" + body
+    status, answer = await answer_to(str(url.host), int(url.port or 0), request)
+    assert (status, json.loads(answer)["code"]) == expected, answer
 
 
 async def test_answer_when_the_address_or_method_is_none_then_is_a_problem_too(

@@ -75,6 +75,14 @@ class Answering:
         """Say who folds a symbol's bars."""
         return self.elsewhere
 
+    def informed(self) -> str:
+        """Give another worker, while no epoch was seen here."""
+        if self.fold.latest is not None:
+            return ""
+        if not self.elsewhere:
+            raise not_ready("NO_EPOCH", "no bar yet")
+        return self.elsewhere
+
     def running(self) -> LoadedEpoch:
         """Give the epoch, once one was seen."""
         if self.fold.latest is None:

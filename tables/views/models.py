@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from streams.timestamps import format_ns
 from tables.epochs import LoadedEpoch
 from tables.views.desk import Desk
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
@@ -25,8 +26,8 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     fit_version: int
     code: str | None
-    first_close_ns: int
-    last_close_ns: int
+    first_close: str
+    last_close: str
     metrics: dict[str, Any]
 
 
@@ -81,7 +82,7 @@ def _answer(loaded: LoadedEpoch, mine: list[str]) -> ModelAnswer:
         seed=int(metadata["seed"]),
         fit_version=int(metadata["fit_version"]),
         code=None if code is None else str(code),
-        first_close_ns=int(metadata["first_close_ns"]),
-        last_close_ns=int(metadata["last_close_ns"]),
+        first_close=format_ns(int(metadata["first_close_ns"])),
+        last_close=format_ns(int(metadata["last_close_ns"])),
         metrics=dict(metadata["metrics"]),
     )

@@ -24,8 +24,8 @@ METADATA = {
     "seed": 1,
     "fit_version": 1,
     "code": None,
-    "first_close_ns": 1,
-    "last_close_ns": 2,
+    "first_close_ns": 631_324_800_000_000_000,
+    "last_close_ns": 1_514_592_000_500_000_000,
     "metrics": {"rank_ic": 0.01},
 }
 

@@ -118,6 +118,8 @@ async def test_models_when_listed_then_each_set_says_where_it_comes_from(asking:
     book, _ = asking.desk.book("main")
     assert (status, model["epoch_digest"]) == (200, book.epoch_digest)
     assert (model["timeframe"], model["seed"], model["metrics"]) == ("1min", 1, {"rank_ic": 0.01})
+    fitted_on = (model["first_close"], model["last_close"])
+    assert fitted_on == ("1990-01-03T00:00:00Z", "2017-12-30T00:00:00.5Z")
 
 
 async def test_models_when_another_has_the_book_then_it_is_told_here_all_the_same(

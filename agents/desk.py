@@ -92,6 +92,7 @@ class WorkerDesk:
         self._waiting: dict[_Asked, asyncio.Future[bytes]] = {}
         self._decided: OrderedDict[_Asked, bytes] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._n_sent_on = 0
         self._warmed: dict[tuple[int, str], tuple[int, ...]] = {}
         self._risk.listeners.append(self._hear)
         self._features.listeners.append(self._hear_features)
@@ -115,6 +116,19 @@ class WorkerDesk:
             if partition in topics.get(changelog, ()) and url != str(self._app.conf.canonical_url):
                 return str(url)
         raise not_ready("NO_OWNER", f"no worker owns {key!r} at the moment")
+
+    def informed(self) -> str:
+        """Return the address of another worker while none of the bars has come to this one."""
+        if self._seen():
+            return ""
+        own = str(self._app.conf.canonical_url)
+        peers = {str(url): topics for url, topics in self._app.router.tables_metadata().items()}
+        others = sorted(url for url, topics in peers.items() if url != own and any(topics.values()))
+        if not others:
+            raise not_ready("NO_EPOCH", "no bar has come yet, neither here nor to another worker")
+        # Which of them has seen one nobody knows: whoever asks again meets the next.
+        self._n_sent_on += 1
+        return others[self._n_sent_on % len(others)]
 
     def book(self, portfolio: str) -> tuple[KeptBook, Place]:
         """Return a portfolio of this worker."""

@@ -3,6 +3,7 @@
 Each is made with ``cryptography`` and by hand, not by the library that checks them.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -41,6 +42,21 @@ class Attack(NamedTuple):
 def b64(data: bytes) -> str:
     """Encode as tokens do (RFC 7515)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+async def answer_to(host: str, port: int, request: bytes) -> tuple[int, bytes]:
+    """Send bytes that no client would send; return the answer's status and body.
+
+    The request has to say ``Connection: close``.
+    """
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(request)
+        answer = await reader.read()
+    finally:
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
 
 
 class Forge:
@@ -212,7 +228,12 @@ class Forge:
             ("claims that are a list", self.sign([1, 2])),
             ("claims that are a text", self.sign("admin")),
             ("claims that are null", self.sign(None)),
-            ("bytes", "\xff\xfe"),
+            ("letters outside ASCII", "\xff\xfe"),
+            ("raw bytes", "\udcff\udcfe"),
+            ("raw bytes in the head", f"\udcff{good}"),
+            ("raw bytes in the body", f"{head}.\udcff{body}.{signature}"),
+            ("raw bytes in the signature", f"{good}\udcff"),
+            ("half a pair as kid", self.sign(self.claims(), {"kid": "\ud800"})),
         ):
             yield Attack(name, f"Bearer {token}")
         for at in range(0, len(signature) - 2, 9):

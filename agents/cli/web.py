@@ -147,7 +147,7 @@ async def serving(
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
     memory = RunMemory(prefix_of(about.run), wall_ns() // _NS_PER_MS)
     log = DecisionLog(bootstrap, memory.topics, memory.take)
-    forwarder = Forwarder(at.tls.client)
+    forwarder = Forwarder(at.tls.client, "pages")
     served = None if stack is None else _served(stack, forwarder)
     behind = NOTHING if stack is None else stack.behind
     app = site(Pages(about, memory, log, behind), at.host, served)

@@ -6,10 +6,12 @@
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -24,6 +26,7 @@ from streams.clock import random_id, wall_ns
 from streams.errors import SettingsError
 from streams.instructions import Role
 from tables.stores.lines import append_line
+from tables.stores.replacing import replacing
 
 log = logging.getLogger("tradewind.tokens")
 
@@ -70,6 +73,8 @@ class TokenKeys:
         self.folder = folder
         self._public: dict[str, Ed25519PublicKey] = {}
         self._changed_ns = 0
+        # Files that are no keys, as they were when they were read.
+        self._bad_ns: dict[Path, int] = {}
         self._revoked: frozenset[str] = frozenset()
         self._stamp: tuple[int, int] | None = None
 
@@ -78,7 +83,9 @@ class TokenKeys:
         files = sorted(self.folder.glob(f"*{_PRIVATE}"), key=lambda path: path.stat().st_mtime_ns)
         if not files:
             return self.rotate()
-        private = load_pem_private_key(files[-1].read_bytes(), None)
+        private: object = None
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            private = load_pem_private_key(files[-1].read_bytes(), None)
         if not isinstance(private, Ed25519PrivateKey):
             raise SettingsError(f"{files[-1]} is no Ed25519 key; move it away, a new one is made")
         return files[-1].name.removesuffix(_PRIVATE), private
@@ -95,11 +102,9 @@ class TokenKeys:
 
     def public_key(self, kid: str) -> Ed25519PublicKey | None:
         """Return a public key by its id; an id is a name of this folder's files and no path."""
-        try:
-            changed_ns = self.folder.stat().st_mtime_ns
-        except FileNotFoundError:
-            changed_ns = 0
-        if changed_ns != self._changed_ns:
+        changed_ns = _changed_ns(self.folder)
+        bad_ns = {path: _changed_ns(path) for path in self._bad_ns}
+        if (changed_ns, bad_ns) != (self._changed_ns, self._bad_ns):
             self._read_keys()
             self._changed_ns = changed_ns
         return self._public.get(kid)
@@ -120,9 +125,17 @@ class TokenKeys:
         (self.folder / f"{kid}{_PRIVATE}").unlink(missing_ok=True)
 
     def _read_keys(self) -> None:
+        """Read all keys; what is none is said once, and keeps no other from being good."""
         self._public.clear()
+        self._bad_ns.clear()
         for path in sorted(self.folder.glob(f"*{_PUBLIC}")):
-            key = load_pem_public_key(path.read_bytes())
+            changed_ns = _changed_ns(path)
+            try:
+                key = load_pem_public_key(path.read_bytes())
+            except (ValueError, UnsupportedAlgorithm, OSError) as error:
+                log.warning("%s is no key: %s; no token of it is accepted", path, error)
+                self._bad_ns[path] = changed_ns
+                continue
             if isinstance(key, Ed25519PublicKey):
                 self._public[path.name.removesuffix(_PUBLIC)] = key
 
@@ -167,8 +180,17 @@ class TokenKeys:
 
 
 def _write(path: Path, data: bytes, mode: Literal[0o600, 0o644]) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+    with replacing(path) as file:
+        os.fchmod(file.fileno(), mode)
         file.write(data)
+
+
+def _changed_ns(path: Path) -> int:
+    """Return when a file or folder was changed; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _lines(path: Path, kind: type[Line]) -> list[Line]:

@@ -31,13 +31,17 @@ _MOST_CHECKED = 10_000
 
 
 class Caller(NamedTuple):
-    """Who calls: the token's subject and id, role, and the portfolios that it may see."""
+    """Who calls: the token's subject and id, role, the portfolios that it may see, and its key.
+
+    Of the processes that ask nobody for a token the callers have no key.
+    """
 
     subject: str
     jti: str
     role: Role
     portfolios: tuple[str, ...]
     expires_s: int
+    kid: str = ""
 
     def may_see(self, portfolio: str) -> bool:
         """Tell whether a portfolio is one of the caller's."""
@@ -114,7 +118,7 @@ class Callers:
     def __init__(self, keys: TokenKeys, stack: str) -> None:
         self._keys = keys
         self._issuer = issuer_of(stack)
-        self._checked: OrderedDict[bytes, tuple[str, Caller]] = OrderedDict()
+        self._checked: OrderedDict[bytes, Caller] = OrderedDict()
 
     def caller(self, authorization: str | None) -> Caller:
         """Return who calls.
@@ -135,9 +139,12 @@ class Callers:
         return caller
 
     def is_good(self, caller: Caller) -> bool:
-        """Tell whether a caller's token has neither expired since nor been revoked."""
-        expired = wall_ns() // 1_000_000_000 > caller.expires_s + _LEEWAY_S
-        return not expired and not self._keys.is_revoked(caller.jti)
+        """Tell whether a caller's token has not expired, nor it or its key been taken back."""
+        if wall_ns() // 1_000_000_000 > caller.expires_s + _LEEWAY_S:
+            return False
+        return self._keys.public_key(caller.kid) is not None and not self._keys.is_revoked(
+            caller.jti
+        )
 
     def _known(self, token: str) -> Caller:
         digest = hashlib.sha256(token.encode(errors="replace")).digest()
@@ -145,12 +152,12 @@ class Callers:
             self._checked[digest] = self._check(token)
             if len(self._checked) > _MOST_CHECKED:
                 self._checked.popitem(last=False)
-        kid, caller = self._checked[digest]
-        if self._keys.public_key(kid) is None:
+        caller = self._checked[digest]
+        if self._keys.public_key(caller.kid) is None:
             raise _unknown("the token's key was retired")
         return caller
 
-    def _check(self, token: str) -> tuple[str, Caller]:
+    def _check(self, token: str) -> Caller:
         try:
             kid = jwt.get_unverified_header(token).get("kid")
             key = self._keys.public_key(kid) if isinstance(kid, str) else None
@@ -165,7 +172,7 @@ class Callers:
                 leeway=_LEEWAY_S,
                 options={"require": list(_REQUIRED)},
             )
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, UnicodeError) as error:
             raise _unknown(f"the token is not accepted: {error}") from error
         try:
             said = msgspec.convert(claims, _Claims)
@@ -173,7 +180,8 @@ class Callers:
             raise _unknown(f"the token's claims are not accepted: {error}") from error
         if said.exp - said.iat > _LONGEST_DAYS * _DAY_S:
             raise _unknown(f"the token would live for more than {_LONGEST_DAYS} days")
-        return str(kid), Caller(said.sub, said.jti, said.role, tuple(said.portfolios), said.exp)
+        portfolios = tuple(said.portfolios)
+        return Caller(said.sub, said.jti, said.role, portfolios, said.exp, str(kid))
 
 
 def _unknown(detail: str) -> ProblemError:

@@ -61,6 +61,17 @@ class Desk(Protocol):
         It raises as :meth:`owner`.
         """
 
+    def informed(self) -> str:
+        """Return the address of a process that may know what this one does not yet.
+
+        Empty if an epoch was seen here; otherwise that of another worker, each in its turn.
+
+        Raises
+        ------
+        ProblemError
+            503 if there is no other.
+        """
+
     def book(self, portfolio: str) -> tuple[Book, Place]:
         """Return a portfolio that this process owns.
 
@@ -139,9 +150,17 @@ def owner_by(desk: Desk) -> Owner:
     """Return who owns the portfolio that a request is about."""
 
     def owner(call: Call) -> str:
-        return desk.owner(portfolio_of(desk, call))
+        return portfolio_owner(desk, call)
 
     return owner
+
+
+def portfolio_owner(desk: Desk, call: Call) -> str:
+    """Return who owns the portfolio that a request is about, or who may know which one it is."""
+    could_be_any = call.asked.portfolio is None and ALL_PORTFOLIOS in call.caller.portfolios
+    if could_be_any and (other := desk.informed()):
+        return other
+    return desk.owner(portfolio_of(desk, call))
 
 
 def row_of(book: Book, symbol: str, close_ns: int | None = None) -> SeenRow:

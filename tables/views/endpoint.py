@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from streams import clock, metrics
 from streams.clock import random_id
@@ -76,9 +77,10 @@ class Endpoints:
             started_s = clock.monotonic_s()
             request_id = request[REQUEST_ID]
             try:
-                response = await self._within(request, bound, request_id, started_s)
-            except ProblemError as error:
-                response = error.response(request_id)
+                try:
+                    response = await self._within(request, bound, request_id, started_s)
+                except ProblemError as error:
+                    response = error.response(request_id)
             except Exception:
                 log.exception("%s %s failed, request %s", route.method, route.path, request_id)
                 text = f"an error of ours; the server's log has it under request {request_id}"
@@ -221,6 +223,9 @@ async def _body(request: web.Request) -> bytes:
         raise ProblemError(
             413, "TOO_LARGE", f"the body has more than {MOST_BYTES} bytes; no request needs as many"
         ) from error
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        text = f"the body is not encoded as its headers say: {error}"
+        raise ProblemError(400, "BAD_ENCODING", text) from error
 
 
 def _deadline_ms(request: web.Request) -> int:

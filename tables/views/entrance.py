@@ -83,8 +83,14 @@ class Entrance:
         issued = self._codes.redeem(request.match_info["code"])
         if issued is None:
             raise MessageError(_CODE_USED)
-        portfolios = tuple(issued.portfolios)
-        caller = Caller(issued.subject, issued.jti, issued.role, portfolios, issued.expires_s)
+        caller = Caller(
+            issued.subject,
+            issued.jti,
+            issued.role,
+            tuple(issued.portfolios),
+            issued.expires_s,
+            issued.kid,
+        )
         if not self._sessions.callers.is_good(caller):
             raise MessageError(_CODE_USED)
         # Not a redirect: a browser that was led here by another program would leave out the strict

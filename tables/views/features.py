@@ -12,7 +12,14 @@ from streams.timestamps import TIMEFRAMES_NS, format_ns, longer_than
 from tables.recent import SeenRow
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import Desk, portfolio_of, row_of, unknown_portfolio, unknown_symbol
+from tables.views.desk import (
+    Desk,
+    portfolio_of,
+    portfolio_owner,
+    row_of,
+    unknown_portfolio,
+    unknown_symbol,
+)
 from tables.views.problems import ProblemError, unknown, wrong
 from tables.views.routes import Bound, Call, Reply, Route
 
@@ -62,6 +69,10 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
 
     def owner(call: Call) -> str:
         timeframe = call.path["timeframe"]
+        if not desk.portfolios():
+            # Whose bars they are only an epoch says; who owns the book has seen one.
+            _check_timeframe(timeframe)
+            return portfolio_owner(desk, call) or desk.informed()
         if timeframe == _epoch(desk, timeframe).timeframe:
             return desk.owner(portfolio_of(desk, call))
         return desk.symbol_owner(call.path["symbol"])
@@ -71,16 +82,20 @@ def feature_endpoints(desk: Desk, cache: FeatureCache) -> tuple[Bound, ...]:
 
 def _epoch(desk: Desk, timeframe: str) -> Epoch:
     """Return the running epoch, if it has bars of a timeframe."""
-    if timeframe not in TIMEFRAMES_NS:
-        raise wrong(
-            "NO_SUCH_TIMEFRAME", "timeframe", timeframe, f"one of {', '.join(TIMEFRAMES_NS)}"
-        )
+    _check_timeframe(timeframe)
     epoch = desk.running().epoch
     known = (epoch.timeframe, *longer_than(epoch.timeframe))
     if timeframe not in known:
         expected = f"{', or folded from it '.join(known)}, the bars of this run"
         raise unknown("UNKNOWN_TIMEFRAME", "timeframe", timeframe, expected)
     return epoch
+
+
+def _check_timeframe(timeframe: str) -> None:
+    if timeframe not in TIMEFRAMES_NS:
+        raise wrong(
+            "NO_SUCH_TIMEFRAME", "timeframe", timeframe, f"one of {', '.join(TIMEFRAMES_NS)}"
+        )
 
 
 async def _of_bar(desk: Desk, cache: FeatureCache, symbol: str, portfolio: str) -> CachedRow:

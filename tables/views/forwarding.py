@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from typing import Literal
 
 import aiohttp
 from aiohttp import web
@@ -29,6 +30,8 @@ _RETURNED = (
 )
 _CONNECT_S = 0.5
 
+Sender = Literal["worker", "pages"]
+
 
 class Forwarder:
     """The connections of a process to the others; made at the first use, closed at the end.
@@ -37,10 +40,14 @@ class Forwarder:
     ----------
     tls
         How to check the others, where they speak TLS.
+    sender
+        What this process is. The pages own no portfolio and know one worker, so the way from them
+        to it is no hop yet: it may ask the owner. Whatever else was sent on goes no further.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, sender: Sender = "worker") -> None:
         self._tls = tls
+        self._sender = sender
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(
@@ -51,12 +58,13 @@ class Forwarder:
         Raises
         ------
         ProblemError
-            503 if it came from another process already, or if the owner does not answer.
+            503 if it has made its hop already, or if the owner does not answer.
         """
-        if FORWARDED in request.headers:
+        came_from = request.headers.get(FORWARDED)
+        if came_from is not None and (came_from, self._sender) != ("pages", "worker"):
             raise not_ready("NOT_OWNER", "the portfolio moves from one worker to another")
         kept = {name: request.headers[name] for name in _KEPT if name in request.headers}
-        kept |= {FORWARDED: "1", "X-Request-Id": headers["request-id"]}
+        kept |= {FORWARDED: self._sender, "X-Request-Id": headers["request-id"]}
         there = owner.rstrip("/") + request.path_qs
         # What a GET carries means nothing (RFC 9110, 9.3.1), and nobody here reads it.
         sent = None if request.method == "GET" else await request.read()

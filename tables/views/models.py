@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from streams.timestamps import format_ns
 from tables.epochs import LoadedEpoch
 from tables.views.desk import Desk
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
@@ -25,13 +26,13 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     fit_version: int
     code: str | None
-    first_close_ns: int
-    last_close_ns: int
+    first_close: str
+    last_close: str
     metrics: dict[str, Any]
 
 
 class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All sets by which a portfolio of this process goes on."""
+    """All sets by which a portfolio of the caller goes on."""
 
     models: list[ModelAnswer]
 
@@ -41,8 +42,7 @@ MODELS = Route(
     "/api/v1/models",
     "listModels",
     "The models that decide",
-    "Every set by which a portfolio of the caller goes on in this worker, with its lineage and "
-    "metrics.",
+    "Every set by which a portfolio of the caller goes on, with its lineage and metrics.",
     Nothing,
     ModelsAnswer,
     limited="features",
@@ -54,13 +54,18 @@ def model_endpoints(desk: Desk) -> tuple[Bound, ...]:
 
     async def models(call: Call) -> Reply:
         mine = [name for name in desk.portfolios() if call.caller.may_see(name)]
+        # Of a book that another worker has: all change their epoch at the same bar.
         digests = dict.fromkeys(
-            desk.book(name)[0].epoch_digest for name in mine if not desk.owner(name)
+            desk.running().digest if desk.owner(name) else desk.book(name)[0].epoch_digest
+            for name in mine
         )
         found = [_answer(desk.epoch(digest), mine) for digest in digests]
         return Reply(ModelsAnswer(models=found))
 
-    return (Bound(MODELS, models),)
+    def owner(_call: Call) -> str:
+        return desk.informed()
+
+    return (Bound(MODELS, models, owner),)
 
 
 def _answer(loaded: LoadedEpoch, mine: list[str]) -> ModelAnswer:
@@ -77,7 +82,7 @@ def _answer(loaded: LoadedEpoch, mine: list[str]) -> ModelAnswer:
         seed=int(metadata["seed"]),
         fit_version=int(metadata["fit_version"]),
         code=None if code is None else str(code),
-        first_close_ns=int(metadata["first_close_ns"]),
-        last_close_ns=int(metadata["last_close_ns"]),
+        first_close=format_ns(int(metadata["first_close_ns"])),
+        last_close=format_ns(int(metadata["last_close_ns"])),
         metrics=dict(metadata["metrics"]),
     )

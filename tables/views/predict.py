@@ -56,16 +56,18 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
             text = "only researchers may leave out the risk check"
             raise ProblemError(403, "FORBIDDEN", text)
         book, _ = desk.book(name)
-        row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
-        # Asked again behind the next bar, a key is still answered with its own one.
-        row = first.row(name, call.key, asked, row)
+        # Asked again behind the next bar, or when its own is no longer kept, a key has that one.
+        row = first.row(name, call.key, asked)
+        if row is None:
+            row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+            first.keep(name, call.key, asked, row)
         said = target_of(desk, book, row, asked, call.key)
         decision = _DECISION.decode(await desk.decide(said, call.headers))
         _check_same(decision, said)
         why = None
         if asked.explain:
             models = desk.epoch(row.epoch_digest).models_of(name, row.symbol)
-            rows = book.recent.rows(row.symbol, row.close_ns)
+            rows = book.recent.rows(row.symbol, row.close_ns) or [row]
             # Ten milliseconds of arithmetic, for which no bar should wait.
             why = await asyncio.to_thread(explained, decision, models, rows)
         return Reply(_answer(decision, row, why, 1e3 * (clock.monotonic_s() - call.started_s)))
@@ -82,18 +84,20 @@ class FirstAsked:
     def __init__(self) -> None:
         self._by_key: OrderedDict[tuple[str, str], tuple[Predict, SeenRow]] = OrderedDict()
 
-    def row(self, portfolio: str, key: str, asked: Predict, row: SeenRow) -> SeenRow:
-        """Return the bar of the first request with a key; ``explain`` alone may differ in it.
+    def row(self, portfolio: str, key: str, asked: Predict) -> SeenRow | None:
+        """Return the bar of the first request with a key; None if this is the first.
+
+        ``explain`` alone may differ in it.
 
         Raises
         ------
         ProblemError
             409 if the key was used for another request.
         """
-        wish = msgspec.structs.replace(asked, explain=False, portfolio=portfolio)
-        before, kept = self._by_key.setdefault((portfolio, key), (wish, row))
-        if len(self._by_key) > MOST_REMEMBERED:
-            self._by_key.popitem(last=False)
+        if (portfolio, key) not in self._by_key:
+            return None
+        wish = _wish(asked, portfolio)
+        before, kept = self._by_key[portfolio, key]
         for name in wish.__struct_fields__:
             there, here = getattr(before, name), getattr(wish, name)
             if there != here:
@@ -104,6 +108,17 @@ class FirstAsked:
                     (Wrong(name, here, f"{there!r}, as at first, or another key"),),
                 )
         return kept
+
+    def keep(self, portfolio: str, key: str, asked: Predict, row: SeenRow) -> None:
+        """Keep the bar of a first request."""
+        self._by_key[portfolio, key] = _wish(asked, portfolio), row
+        if len(self._by_key) > MOST_REMEMBERED:
+            self._by_key.popitem(last=False)
+
+
+def _wish(asked: Predict, portfolio: str) -> Predict:
+    """Return what has to be the same whenever a key comes again."""
+    return msgspec.structs.replace(asked, explain=False, portfolio=portfolio)
 
 
 def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) -> TargetIntent:

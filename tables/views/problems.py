@@ -67,10 +67,10 @@ class ProblemError(Exception):
             type="about:blank",
             title=_TITLES.get(self.status, "Problem"),
             status=self.status,
-            detail=self.detail,
+            detail=_encodable(self.detail),
             code=self.code,
             request_id=request_id,
-            errors=list(self.errors),
+            errors=[_told(one) for one in self.errors],
         )
         return web.Response(
             status=self.status,
@@ -78,6 +78,16 @@ class ProblemError(Exception):
             content_type=CONTENT_TYPE,
             headers=self.headers,
         )
+
+
+def _told(one: Wrong) -> Wrong:
+    value = _encodable(one.value) if isinstance(one.value, str) else one.value
+    return Wrong(_encodable(one.field), value, _encodable(one.expected))
+
+
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 has bytes for: a caller's can hold halves of pairs and raw bytes."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def wrong(code: str, field: str, value: object, expected: str) -> ProblemError:

@@ -2,7 +2,8 @@
 
 A browser keeps the random name of its session and no token: cookies go to every port of a host, and
 what another program there reads of ours opens pages of this process and no API. A session forgets
-itself with the process, after half a day, and when its token expires or is revoked.
+itself with the process, after half a day, and when its token expires, is revoked or was signed by
+a key that is retired.
 """
 
 import hashlib

@@ -118,26 +118,26 @@ async def test_api_when_a_worker_is_killed_then_answers_again_with_the_same_bar(
         assert (status, again["decision_id"]) == (200, decided["decision_id"])
 
 
-async def pages(api: Served) -> None:
-    """Have the process of the pages beside the worker, with all decisions read."""
+async def pages(api: Served, name: str = "web", worker: str = "0") -> None:
+    """Have a process of the pages beside a worker, with all decisions read."""
     run = api.trial.run
-    if "web" not in api.ports:
-        port = api.ports["web"] = free_port("127.0.0.1")
+    if name not in api.ports:
+        port = api.ports[name] = free_port("127.0.0.1")
         api.trial.children.start(
-            "web",
+            name,
             "web",
             f"--bootstrap={run.bootstrap_servers}",
             f"--run={run.name}",
             f"--port={port}",
             f"--auth={api.keys.folder}",
             f"--stack={api.stack}",
-            f"--api-url=http://127.0.0.1:{api.ports['0']}",
+            f"--api-url={api.url('', worker)}",
         )
     n = len(TAPE.symbols) * len(TAPE.closes_ns())
 
     async def read() -> bool:
         try:
-            async with api.session.get(api.url("/health", "web")) as answer:
+            async with api.session.get(api.url("/health", name)) as answer:
                 is_read = answer.status == 200
                 return is_read and bool((await answer.json())["decisions"] >= n)
         except OSError:
@@ -176,9 +176,9 @@ async def test_api_when_asked_for_decisions_then_the_pages_answer(api: Served) -
         assert (status, said["code"]) == expected
 
 
-async def asked(api: Served, path: str) -> tuple[int, Any]:
-    """Ask the process of the pages."""
-    async with api.session.get(api.url(path, "web"), headers=api.headers()) as answer:
+async def asked(api: Served, path: str, name: str = "web") -> tuple[int, Any]:
+    """Ask a process of the pages."""
+    async with api.session.get(api.url(path, name), headers=api.headers()) as answer:
         return answer.status, await answer.json(content_type=None)
 
 
@@ -194,7 +194,7 @@ async def test_client_of_the_readme_when_it_asks_then_is_answered(api: Served) -
 
 
 async def test_api_when_two_workers_serve_then_either_answers_for_the_other(api: Served) -> None:
-    """Who does not own the portfolio asks who does; when the owner dies the other takes over."""
+    """Who does not own the portfolio asks who does, also for the pages that know only this one."""
     api.start("1")
     await api.trial.members(2)
     key, body = {"Idempotency-Key": "either"}, {"symbol": ONE, "portfolio": "main"}
@@ -211,3 +211,8 @@ async def test_api_when_two_workers_serve_then_either_answers_for_the_other(api:
         await api.trial.until(answers, f"worker {instance} answers")
         await api.ready(instance)
     assert said["0"]["decision_id"] == said["1"]["decision_id"]
+    for name, worker in (("web", "0"), ("web-1", "1")):
+        await pages(api, name, worker)
+        for path in ("/risk/portfolio", "/regime/probabilities"):
+            status, answer = await asked(api, path, name)
+            assert (status, answer.get("code")) == (200, None), (name, path)

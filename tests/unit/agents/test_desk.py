@@ -16,6 +16,7 @@ from agents.stage import Stage
 from streams.transport import Outgoing
 from tables.stores.feature_cache import FeatureCache
 from tables.stores.spill import Spill
+from tables.views.problems import ProblemError
 from tests.unit.agents.test_aside import World
 
 
@@ -68,3 +69,23 @@ async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_o
         first, second = await asyncio.gather(*asking)
     assert first == second
     assert [json.loads(record.value or b"")["intent_id"] for record in log.appended] == ["k1"]
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [((), []), (("http://b", "http://c"), ["http://c", "http://b", "http://c"])],
+)
+def test_informed_when_no_bar_has_come_then_the_others_are_asked_in_turn(
+    others: tuple[str, ...], expected: list[str]
+) -> None:
+    """Itself and one without partitions can say nothing; nobody left is a reason to wait."""
+    urls = {"http://a": {"t": [0]}, "http://idle": {"t": []}} | {url: {"t": [1]} for url in others}
+    router = SimpleNamespace(tables_metadata=lambda: urls)
+    app = SimpleNamespace(conf=SimpleNamespace(canonical_url="http://a"), router=router)
+    stage = cast("Stage", SimpleNamespace(listeners=[], folds=list))
+    none = cast("Any", None)
+    desk = WorkerDesk(cast("Any", app), Stages(stage, stage), none, none, none)
+    if not others:
+        with pytest.raises(ProblemError, match="503 NO_EPOCH"):
+            desk.informed()
+    assert [desk.informed() for _ in expected] == expected

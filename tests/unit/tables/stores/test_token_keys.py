@@ -1,5 +1,7 @@
 """Keys and tokens as files: closed to others, by name and never by path, kept in order."""
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -54,9 +56,42 @@ def test_key_when_it_is_of_another_kind_then_says_which_file(tmp_path: Path) -> 
     """A key of OpenSSL's default kind in our folder."""
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "odd.private.pem").write_bytes(pem)
-    with pytest.raises(SettingsError, match=r"odd\.private\.pem is no Ed25519 key"):
-        TokenKeys(tmp_path).signing_key()
+    for damaged in (pem, b"", b"\xff"):
+        (tmp_path / "odd.private.pem").write_bytes(damaged)
+        with pytest.raises(SettingsError, match=r"odd\.private\.pem is no Ed25519 key"):
+            TokenKeys(tmp_path).signing_key()
+
+
+def test_key_when_a_file_is_damaged_then_the_others_are_good_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk left an empty file; restored in place, its key is good again."""
+    keys = TokenKeys(tmp_path)
+    (kid, _), (other, _) = keys.rotate(), keys.rotate()
+    path = tmp_path / f"{kid}.public.pem"
+    pem = path.read_bytes()
+    path.write_bytes(b"")
+    assert keys.public_key(other) is not None
+    assert [keys.public_key(kid) for _ in range(3)] == [None] * 3
+    said = f"{path} is no key"
+    assert sum(said in record.getMessage() for record in caplog.records) == 1
+    path.write_bytes(pem)
+    os.utime(path, ns=(0, 1))  # whatever the clock of the file system can tell apart
+    assert keys.public_key(kid) is not None
+
+
+def test_key_when_the_disk_is_full_then_none_is_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who checks tokens at that moment must not read the beginning of a key."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tables.stores.replacing.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        TokenKeys(tmp_path).rotate()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_token_when_revoked_then_every_process_sees_it(tmp_path: Path) -> None:

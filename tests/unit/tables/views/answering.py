@@ -24,8 +24,8 @@ METADATA = {
     "seed": 1,
     "fit_version": 1,
     "code": None,
-    "first_close_ns": 1,
-    "last_close_ns": 2,
+    "first_close_ns": 631_324_800_000_000_000,
+    "last_close_ns": 1_514_592_000_500_000_000,
     "metrics": {"rank_ic": 0.01},
 }
 
@@ -73,6 +73,14 @@ class Answering:
 
     def symbol_owner(self, _symbol: str) -> str:
         """Say who folds a symbol's bars."""
+        return self.elsewhere
+
+    def informed(self) -> str:
+        """Give another worker, while no epoch was seen here."""
+        if self.fold.latest is not None:
+            return ""
+        if not self.elsewhere:
+            raise not_ready("NO_EPOCH", "no bar yet")
         return self.elsewhere
 
     def running(self) -> LoadedEpoch:

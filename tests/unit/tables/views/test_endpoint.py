@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 
 from tables.stores.admin_log import AdminLogError
+from tables.views.api import OF_WORKERS, api, elsewhere
+from tables.views.auth import Callers
 from tables.views.bodies import MOST_BYTES
-from tables.views.call_limits import PER_MINUTE
+from tables.views.call_limits import PER_MINUTE, CallLimits
+from tables.views.endpoint import Endpoints
+from tables.views.forwarding import Forwarder
+from tests.attacks import answer_to
 from tests.unit.agents.test_risk import SYMBOLS
 from tests.unit.tables.views.answering import Answering
-from tests.unit.tables.views.conftest import Asking, Serve
+from tests.unit.tables.views.conftest import STACK, Asking, Serve
 
 ORDER = {"symbol": SYMBOLS[0], "side": "BUY", "quantity": 1}
 CHECK = "/risk/check"
@@ -180,6 +185,36 @@ async def test_answer_when_too_large_or_not_json_then_is_refused_unread(asking: 
     assert (status, said["code"]) == (415, "NOT_JSON")
 
 
+@pytest.mark.parametrize(
+    ("path", "header", "body", "expected"),
+    [
+        (CHECK, b"Idempotency-Key: \xff", b"{}", (422, "BAD_KEY")),
+        (CHECK, b"Request-Timeout-Ms: \xff", b"{}", (422, "BAD_DEADLINE")),
+        (CHECK, b"Authorization: Bearer \xff", b"{}", (401, "UNKNOWN_CALLER")),
+        (CHECK, b"Content-Encoding: gzip", b"rubbish", (400, "BAD_ENCODING")),
+        (CHECK, b"X-Other: 1", b'{"zzz":"\\ud800"}', (422, "UNKNOWN_FIELD")),
+        (CHECK, b"X-Other: 1", b'{"quantity":"\\ud800"}', (400, "NOT_JSON")),
+        (CHECK + "?q=%ff", b"X-Other: 1", b"{}", (422, "IN_THE_ADDRESS")),
+    ],
+)
+async def test_answer_when_bytes_are_no_text_then_is_a_problem_of_the_callers(
+    asking: Asking, path: str, header: bytes, body: bytes, expected: tuple[int, str]
+) -> None:
+    """Whatever a caller sends is told again as JSON, and is no error of ours."""
+    url = asking.client.make_url(path)
+    sent = [
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close".encode(),
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(body),
+        header,
+    ]
+    if not header.startswith(b"Authorization"):
+        sent.append(f"Authorization: Bearer {asking.token('trader')}".encode())
+    request = b"\r\n".join(sent) + b"\r\n\r\n" + body
+    status, answer = await answer_to(str(url.host), int(url.port or 0), request)
+    assert (status, json.loads(answer)["code"]) == expected, answer
+
+
 async def test_answer_when_the_address_or_method_is_none_then_is_a_problem_too(
     asking: Asking,
 ) -> None:
@@ -224,6 +259,35 @@ async def test_answer_when_another_owns_it_then_is_forwarded_once_with_all_of_it
     await server.close()
     status, said, _ = await asking.ask(PREDICT, body)
     assert (status, said["code"]) == (503, "OWNER_AWAY")
+
+
+async def test_answer_when_the_pages_asked_the_wrong_worker_then_it_asks_the_owner(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They know one worker, which need not own anything; between workers there is one hop."""
+    seen: list[str] = []
+
+    async def owner(request: web.Request) -> web.Response:
+        seen.append(request.headers["Tradewind-Forwarded"])
+        return web.json_response({"portfolio": "main"})
+
+    app = web.Application()
+    app.router.add_get("/risk/portfolio", owner)
+    server = TestServer(app)
+    await server.start_server()
+    monkeypatch.setattr(asking.desk, "elsewhere", str(server.make_url("")))
+    keys, pages = asking.keys, Forwarder(sender="pages")
+    worker = str(asking.client.make_url(""))
+    endpoints = Endpoints(Callers(keys, STACK), CallLimits(), pages)
+    site = TestServer(api(elsewhere(OF_WORKERS, worker, "a worker"), endpoints))
+    async with TestClient(site) as client:
+        for sent, expected in (({}, 200), ({"Tradewind-Forwarded": "pages"}, 503)):
+            headers = {"Authorization": f"Bearer {asking.token('trader')}", **sent}
+            answer = await client.get("/risk/portfolio", headers=headers)
+            assert answer.status == expected, await answer.text()
+    assert seen == ["worker"]
+    await pages.close()
+    await server.close()
 
 
 async def test_answer_when_too_many_wait_then_the_next_is_told(

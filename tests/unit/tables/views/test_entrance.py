@@ -217,6 +217,18 @@ async def test_session_when_its_token_is_revoked_then_it_ends_at_once(guarded: G
     await guarded.text("/", 401)
 
 
+async def test_session_when_its_key_is_retired_then_it_ends_at_once(guarded: Guarded) -> None:
+    """Whoever stole the key and looks at the pages is out, and no link of it lets in."""
+    token, issued = guarded.token()
+    path = entry_path(guarded.codes.issue(issued))
+    await guarded.sign_in(token)
+    guarded.keys.rotate()
+    await guarded.text("/")
+    guarded.keys.retire(issued.kid)
+    await guarded.text("/", 401)
+    await guarded.text(path, 410)
+
+
 @pytest.mark.parametrize("later_s", [LONGEST_S + 1, 90_000])
 async def test_session_when_it_or_its_token_is_too_old_then_it_is_over(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch, later_s: int

@@ -96,10 +96,35 @@ def test_keys_when_asked_again_behind_the_next_bar_then_the_first_bar_answers() 
     """An answer never has the decision of one bar and the close of another."""
     first, asked = FirstAsked(), Predict(symbol=ONE)
     earlier, later = object(), object()
-    assert first.row("main", "k", asked, earlier) is earlier  # type: ignore[arg-type]  any row
+    assert first.row("main", "k", asked) is None
+    first.keep("main", "k", asked, earlier)  # type: ignore[arg-type]  any row
+    first.keep("other", "k", asked, later)  # type: ignore[arg-type]  any row
     again = Predict(symbol=ONE, explain=True)
-    assert first.row("main", "k", again, later) is earlier  # type: ignore[arg-type]  any row
-    assert first.row("other", "k", asked, later) is later  # type: ignore[arg-type]  any row
+    assert first.row("main", "k", again) is earlier
+    assert first.row("other", "k", again) is later
+
+
+async def test_predict_when_its_bar_is_no_longer_kept_then_a_key_has_the_same_answer(
+    asking: Asking,
+) -> None:
+    """Same key, same body, same decision, however many bars have come; the reasons are told too."""
+    timestamp = format_ns(MIDNIGHT + MINUTE)
+    body: dict[str, object] = {"symbol": ONE, "timestamp": timestamp}
+    decided = await _event_of(asking, body, "early")
+    for minute in range(2, BARS_KEPT + 2):
+        asking.desk.bar(minute, target=0.0)
+    status, said, _ = await asking.ask(PATH, body, headers={"Idempotency-Key": "late"})
+    assert (status, said["code"]) == (422, "BAR_NOT_KEPT")
+
+    async def same(*_given: object) -> bytes:
+        return decided
+
+    asking.desk.decide = same  # type: ignore[method-assign]  what a worker remembers
+    again = body | {"explain": True}
+    status, said, _ = await asking.ask(PATH, again, headers={"Idempotency-Key": "early"})
+    assert (status, said["bar_close"]) == (200, timestamp)
+    assert said["decision_id"] == json.loads(decided)["decision_id"]
+    assert said["explanation"]["decision_id"] == said["decision_id"]
 
 
 async def test_predict_when_a_specialist_is_wanted_then_it_alone_has_weight(
@@ -138,7 +163,7 @@ async def test_predict_when_a_key_is_used_for_something_else_then_is_a_conflict(
     asking: Asking,
 ) -> None:
     """409 with the decision that the key has."""
-    decided = await _event_of(asking, ONE, "again")
+    decided = await _event_of(asking, {"symbol": ONE}, "again")
 
     async def same(*_given: object) -> bytes:
         return decided
@@ -148,7 +173,7 @@ async def test_predict_when_a_key_is_used_for_something_else_then_is_a_conflict(
     assert (status, said["code"]) == (409, "KEY_REUSED")
 
 
-async def _event_of(asking: Asking, symbol: str, key: str) -> bytes:
+async def _event_of(asking: Asking, body: object, key: str) -> bytes:
     values: list[bytes] = []
     decide = asking.desk.decide
 
@@ -157,7 +182,7 @@ async def _event_of(asking: Asking, symbol: str, key: str) -> bytes:
         return values[-1]
 
     asking.desk.decide = kept  # type: ignore[method-assign]  a spy
-    await asking.ask(PATH, {"symbol": symbol}, headers={"Idempotency-Key": key})
+    await asking.ask(PATH, body, headers={"Idempotency-Key": key})
     asking.desk.decide = decide  # type: ignore[method-assign]  as it was
     return values[0]
 

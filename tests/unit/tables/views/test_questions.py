@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from models.features.catalogue import NAMES
 from streams.timestamps import format_ns
@@ -116,15 +118,57 @@ async def test_models_when_listed_then_each_set_says_where_it_comes_from(asking:
     book, _ = asking.desk.book("main")
     assert (status, model["epoch_digest"]) == (200, book.epoch_digest)
     assert (model["timeframe"], model["seed"], model["metrics"]) == ("1min", 1, {"rank_ic": 0.01})
+    fitted_on = (model["first_close"], model["last_close"])
+    assert fitted_on == ("1990-01-03T00:00:00Z", "2017-12-30T00:00:00.5Z")
 
 
-async def test_models_when_no_bar_has_come_then_there_are_none_yet(
+async def test_models_when_another_has_the_book_then_it_is_told_here_all_the_same(
+    asking: Asking,
+) -> None:
+    """All books change their epoch at one bar, so whoever has seen it knows."""
+    _, here, _ = await asking.ask("/api/v1/models")
+    asking.desk.elsewhere = "http://127.0.0.1:1"
+    status, said, _ = await asking.ask("/api/v1/models")
+    assert (status, said) == (200, here)
+
+
+_OF_AN_EPOCH = (
+    "/api/v1/models",
+    f"/api/v1/features/{ONE}/1min?portfolio=main",
+    f"/api/v1/features/{ONE}/1min",
+    "/risk/portfolio",
+    "/regime/probabilities",
+)
+
+
+@pytest.mark.parametrize("path", _OF_AN_EPOCH)
+async def test_questions_when_no_bar_has_come_then_another_is_asked_or_they_can_come_again(
+    serve: Serve, tmp_path: Path, path: str
+) -> None:
+    """A worker that has just joined knows no epoch; nothing and something look alike to nobody."""
+    asking = await serve(Answering(tmp_path / "artifacts"))
+    status, said, answer = await asking.ask(path)
+    assert (status, answer.headers["Retry-After"]) == (503, "1")
+    assert said["code"] == "NO_EPOCH"
+
+    async def owner(request: web.Request) -> web.Response:
+        return web.json_response({"asked": request.path_qs})
+
+    app = web.Application()
+    app.router.add_get("/{rest:.*}", owner)
+    async with TestServer(app) as server:
+        asking.desk.elsewhere = str(server.make_url(""))
+        status, said, _ = await asking.ask(path)
+    assert (status, said) == (200, {"asked": path})
+
+
+async def test_features_when_no_bar_has_come_then_a_wrong_timeframe_is_still_said(
     serve: Serve, tmp_path: Path
 ) -> None:
-    """An empty list is an answer."""
+    """It is wrong everywhere."""
     asking = await serve(Answering(tmp_path / "artifacts"))
-    status, said, _ = await asking.ask("/api/v1/models")
-    assert (status, said) == (200, {"models": []})
+    status, said, _ = await asking.ask(f"/api/v1/features/{ONE}/7min")
+    assert (status, said["code"]) == (422, "NO_SUCH_TIMEFRAME")
 
 
 async def test_health_when_a_needed_part_is_away_then_is_not_ready(asking: Asking) -> None:

@@ -378,10 +378,15 @@ async def test_explanation_when_it_is_kept_then_the_reader_finds_it_and_the_bars
     made = [at_bar(n, portfolio=p) for n in range(20) for p in ("main", "other")]
     made[30] = msgspec.structs.replace(made[30], intent_id="mine", features={})
     values = [msgspec.json.encode(each) for each in made]
+    # Enough to be found by, and no decision.
+    bare = ("decision_id", "portfolio", "symbol", "timeframe", "timestamp", "action", "quantity")
+    fields = msgspec.json.decode(values[36])
+    values.append(msgspec.json.encode({name: fields[name] for name in (*bare, "approved")}))
     taken = [chain.take(record(n, value)) for n, value in enumerate(values)]
     rows = [each.row for each in taken if each is not None and each.row is not None]
     async with AuditStore(postgres, of) as trail:
         await trail.put(rows, [])
+    assert rows[-1].bar_close == rows[36].bar_close
     past = await reader.past(rows[36])
     assert past.close_ns == bars(19).close_ns
     assert past.bars.tolist() == bars(19).bars.tolist()

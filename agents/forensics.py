@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.archive_gaps import Fetched, Reach, tell
+from agents.archive_gaps import Fetched, Reach, commit, tell
 from agents.topology import prefix_of
 from streams import clock, metrics, topics
 from streams.audit import AuditHead
@@ -231,11 +231,7 @@ class Forensics:
         self._n_ahead -= 1
         await self._publish(batch.heads)
         await self._bury(batch.letters)
-        try:
-            await self._parts.consumer.commit(batch.offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            # Another process has the partition: it reads on from what is in SQL.
-            log.warning("offsets were not committed: %r", error)
+        await commit(self._parts.consumer, batch.offsets)
         self._show(batch)
 
     async def _publish(self, heads: Sequence[AuditHead]) -> None:

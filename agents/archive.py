@@ -17,7 +17,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.archive_gaps import Gap, Reach, tell
+from agents.archive_gaps import Gap, Reach, commit, tell
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
@@ -140,7 +140,7 @@ class Archive:
                     ]
                 )
                 reach(STAGE, "before-mark")
-                await self._consumer.commit(self._reach.after(fetched))
+                await commit(self._consumer, self._reach.after(fetched))
 
     async def synchronise(self) -> None:
         """Keep what waits on disk, in its order, whenever something does, until cancelled."""

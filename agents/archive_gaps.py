@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 
 from streams import metrics, topics
@@ -68,6 +69,22 @@ def tell(gaps: Sequence[Gap]) -> None:
             "an unknown time" if gap.kept_until_ns is None else format_ns(gap.kept_until_ns),
             _RETENTION_H[gap.topic],
         )
+
+
+async def commit(
+    consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, OffsetAndMetadata]
+) -> None:
+    """Commit what is kept; where the group went on without this process, say so.
+
+    A broker that stalls for longer than a session lets members go. Whoever has the partition next
+    reads again what was not committed, and rows that are there change nothing.
+    """
+    if not offsets:
+        return
+    try:
+        await consumer.commit(dict(offsets))
+    except (CommitFailedError, IllegalStateError) as error:
+        log.warning("offsets were not committed, so these records are read again: %r", error)
 
 
 class Reach:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from agents.archive_gaps import Fetched, Reach, tell
+from agents.archive_gaps import Fetched, Reach, commit, tell
 from agents.topology import prefix_of
 from streams import clock, metrics, topics
 from streams.audit import AuditHead
@@ -41,7 +41,7 @@ _BATCH_RECORDS = 2_000
 FETCH_BYTES = 4 << 20
 _POLL_MS = 200
 _WAIT_S_MAX = 30.0
-# Rows of a topic that fell silent get their head after a minute all the same.
+# Rows of a partition that fell silent get their head after a minute all the same.
 _QUIET_S = 60.0
 # How often the broker is asked where the partitions end.
 _WATCH_S = 5.0
@@ -112,7 +112,8 @@ class Forensics:
         self._writing: asyncio.Task[None] | None = None
         # Batches that are linked and not in SQL yet: a head must not vouch for them.
         self._n_ahead = 0
-        self._heard_s = clock.monotonic_s()
+        # When a record of each chain was last linked.
+        self._heard_s: dict[TopicPartition, float] = {}
         # Up to where each partition is in SQL.
         self._kept: dict[TopicPartition, int] = {}
 
@@ -155,17 +156,28 @@ class Forensics:
         await self._tell(fetched)
         # What came or went meanwhile is read from where its chain ends, here or elsewhere.
         known = {place: found for place, found in fetched.items() if place in self._chains}
-        if known:
-            self._heard_s = clock.monotonic_s()
-            await self._hand_over(self._linked(known))
-        elif clock.monotonic_s() - self._heard_s >= _QUIET_S:
-            await self._seal()
+        quiet = self._quiet(known)
+        if known or quiet:
+            await self._hand_over(self._linked(known, quiet))
+
+    def _quiet(self, known: Fetched) -> list[AuditHead]:
+        """Seal the chains that fell silent, however busy the others are.
+
+        Their rows are in batches before the one that these heads go with, so no head is in SQL
+        before what it vouches for.
+        """
+        now_s = clock.monotonic_s()
+        self._heard_s |= dict.fromkeys(known, now_s)
+        silent = [p for p in self._chains if now_s - self._heard_s[p] >= _QUIET_S]
+        heads = [self._chains[place].seal() for place in silent if place not in known]
+        return [head for head in heads if head is not None]
 
     def forget(self, places: Sequence[TopicPartition]) -> None:
         """Let go of partitions: whoever has them next asks SQL where they end."""
         for place in places:
             self._chains.pop(place, None)
             self._kept.pop(place, None)
+            self._heard_s.pop(place, None)
 
     async def _open(self, place: TopicPartition) -> None:
         """Find the end of a chain, and read on from there."""
@@ -189,12 +201,13 @@ class Forensics:
         if place not in consumer.assignment():
             return
         self._kept[place] = tip.next_offset
+        self._heard_s[place] = clock.monotonic_s()
         self._chains[place] = AuditChain(self._of, place.partition, tip, self._parts.key.sign)
         consumer.seek(place, tip.next_offset)
 
-    def _linked(self, fetched: Fetched) -> Batch:
+    def _linked(self, fetched: Fetched, quiet: list[AuditHead]) -> Batch:
         # Noted now: the next batch is fetched before this one is written.
-        batch = Batch([], [], [], fetched, self._parts.reach.after(fetched))
+        batch = Batch([], quiet, [], fetched, self._parts.reach.after(fetched))
         self._n_ahead += 1
         for place, records in fetched.items():
             chain = self._chains[place]
@@ -231,11 +244,7 @@ class Forensics:
         self._n_ahead -= 1
         await self._publish(batch.heads)
         await self._bury(batch.letters)
-        try:
-            await self._parts.consumer.commit(batch.offsets)
-        except (CommitFailedError, IllegalStateError) as error:
-            # Another process has the partition: it reads on from what is in SQL.
-            log.warning("offsets were not committed: %r", error)
+        await commit(self._parts.consumer, batch.offsets)
         self._show(batch)
 
     async def _publish(self, heads: Sequence[AuditHead]) -> None:
@@ -291,7 +300,8 @@ class Forensics:
     def _show(self, batch: Batch) -> None:
         now_ms = clock.wall_ns() // 1_000_000
         metrics.AUDITED_RECORDS.inc(len(batch.rows))
-        metrics.AUDIT_BATCH_RECORDS.observe(len(batch.rows))
+        if batch.fetched:
+            metrics.AUDIT_BATCH_RECORDS.observe(len(batch.rows))
         for place, records in batch.fetched.items():
             self._kept[place] = records[-1].offset + 1
             metrics.AUDIT_DELAY_SECONDS.observe(max(now_ms - records[0].timestamp, 0) * _MS)

@@ -1,7 +1,9 @@
-"""Verify an exported audit trail: ``python verify.py BUNDLE.zip --key public.pem``.
+"""Verify an exported audit trail: ``python verify.py BUNDLE.zip --key YOUR_COPY/public.pem``.
 
 This file needs Python 3.11 and the package cryptography, and nothing else: no database, no broker,
-no other part of Tradewind. Every bundle has a copy of it; take one that you trust.
+no other part of Tradewind. Every bundle has a copy of it, and of the public key; take both from
+where you trust them. Whoever writes a whole trail anew signs it with a key of his own, and puts
+that one into the bundle.
 
 Each row must follow from the row before it (SHA-256 over its canonical JSON), its columns must say
 what its bytes say, and each head must be signed, follow from the head before it, and have the root
@@ -9,7 +11,8 @@ of the hash tree (RFC 6962) of its rows. Heads may be given from elsewhere, one 
 as a copy of the topic ``audit-heads``: ``--heads FILE``.
 
 Exit status: 0 if all holds, 1 if anything was changed, 2 if the bundle cannot be read, 3 if some
-rows have no signed head yet, as in the first minute of a trail: nothing is proved of them.
+rows have no signed head yet, as in the first minute of a trail: nothing is proved of them; 4 if all
+holds in itself, and no key was given: nothing says whose key it is that signed.
 """
 
 import argparse
@@ -37,8 +40,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 FORMAT = "tradewind-audit-1"
 
-HOLDS, FAULTS, NO_HEAD_YET = "holds", "faults", "no head yet"
-_STATUS = {HOLDS: 0, FAULTS: 1, NO_HEAD_YET: 3}
+HOLDS, FAULTS, NO_HEAD_YET, KEY_UNKNOWN = "holds", "faults", "no head yet", "key unknown"
+_STATUS = {HOLDS: 0, FAULTS: 1, NO_HEAD_YET: 3, KEY_UNKNOWN: 4}
 
 _SAID_MAX = 100
 _EXPECTED = "a file that `tradewind audit export` wrote"
@@ -105,15 +108,21 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     headless: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    is_own_key: bool = False
 
     def state(self) -> str:
-        """Say what came out; partitions that are ``headless`` have rows, and no head at all."""
+        """Say what came out; partitions that are ``headless`` have rows, and no head at all.
+
+        What is signed by the bundle's own key alone (``is_own_key``) may be anybody's.
+        """
         if self.faults:
             return FAULTS
-        return NO_HEAD_YET if self.headless else HOLDS
+        if self.headless:
+            return NO_HEAD_YET
+        return KEY_UNKNOWN if self.is_own_key else HOLDS
 
     def holds(self) -> bool:
-        """Tell whether nothing was changed, as signed heads show."""
+        """Tell whether nothing was changed, as heads show that a given key signed."""
         return self.state() == HOLDS
 
 
@@ -127,7 +136,8 @@ def verify(
     bundle
         The exported file.
     keys
-        Public keys as PEM; without one that of the bundle is taken.
+        Public keys as PEM, from elsewhere; without one that of the bundle is taken, and it is
+        never said to hold.
     heads
         Files of heads to take instead of the bundle's.
     excerpt
@@ -143,7 +153,7 @@ def verify(
             raise ValueError(f"it has no manifest.json; expected {_EXPECTED}")
         manifest = _manifest(archive.read("manifest.json"))
         known = dict(_key(pem) for pem in keys or [archive.read("public.pem")])
-        report = Report(keys=sorted(known))
+        report = Report(keys=sorted(known), is_own_key=not keys)
         given = _given(heads, manifest) if heads else {}
         # The manifest is signed by nobody: what it leaves out is looked at all the same.
         for partition in sorted({*map(int, _begins(manifest)), *given, *_partitions(archive)}):
@@ -504,15 +514,23 @@ def tell(report: Report, out: TextIO, *, has_own_heads: bool = True) -> None:
     out.writelines(f"{fault}\n" for fault in report.faults[:_SAID_MAX])
     if len(report.faults) > _SAID_MAX:
         out.write(f"... and {len(report.faults) - _SAID_MAX} more\n")
-    verdict = {HOLDS: "all hold", FAULTS: f"{len(report.faults)} faults"}.get(
-        report.state(), NO_HEAD_YET
-    )
+    verdict = {
+        HOLDS: "all hold",
+        FAULTS: f"{len(report.faults)} faults",
+        NO_HEAD_YET: NO_HEAD_YET,
+        KEY_UNKNOWN: "it holds in itself, but nothing says whose key it is",
+    }[report.state()]
     out.write(
         f"{report.n_rows:,} rows, {report.n_heads:,} signed heads: {verdict}. "
         f"{report.n_unsealed:,} rows at the end have no head yet, {report.n_left_out:,} before it "
         "are left out.\n"
         f"Keys taken: {', '.join(report.keys)}; compare with those that you know.\n"
     )
+    if report.is_own_key:
+        out.write(
+            "That key is the bundle's own: whoever writes a trail anew puts his key there. Verify "
+            "with --key and a copy of public.pem of the stack's folder audit, from elsewhere.\n"
+        )
     if report.headless:
         out.write(
             f"Nothing is proved of partitions {', '.join(map(str, report.headless))}: they have no "
@@ -538,7 +556,13 @@ def main(arguments: list[str]) -> int:
     """Verify the bundle that is named and say what came out."""
     parser = argparse.ArgumentParser(description="Verify an exported audit trail of Tradewind.")
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--key", type=Path, action="append", default=[], help="public key, PEM")
+    parser.add_argument(
+        "--key",
+        type=Path,
+        action="append",
+        default=[],
+        help="public key, PEM, from elsewhere than the bundle",
+    )
     parser.add_argument(
         "--heads", type=Path, action="append", help="heads from elsewhere, JSON lines"
     )

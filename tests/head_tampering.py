@@ -11,7 +11,7 @@ import msgspec
 
 from models.forensics import merkle
 from streams.audit import NO_HEAD, AuditHead
-from tables.audit_rows import leaf_of
+from tables.audit_rows import AuditRow, leaf_of
 from tests.tampering import ROWS_A_HEAD, Done, rewrite
 from tests.trails import Trail, key
 
@@ -86,17 +86,35 @@ def rewrite_all(trail: Trail, draw: Random) -> Done:
         rows = [row for row in trail.rows if head.first_seq <= row.seq <= head.last_seq]
         if not rows:
             break
-        made = msgspec.structs.replace(
-            head,
-            chain=rows[-1].chain.hex(),
-            last_offset=rows[-1].log_offset,
-            last_seq=rows[-1].seq,
-            previous=kept[-1].digest() if kept else NO_HEAD,
-            root=merkle.root([leaf_of(row) for row in rows]).hex(),
-        )
-        kept.append(_signed(made, draw))
+        kept.append(_signed(_over(rows, head, kept), draw))
     trail.heads = kept
     return Done(first * ROWS_A_HEAD, heads[0].last_seq)
+
+
+def rewrite_bundle(trail: Trail, draw: Random) -> None:
+    """Rewrite rows, sign all heads anew under the forger's name, and put his key beside them.
+
+    Nothing in such a bundle is wrong in itself: it is told by a key from elsewhere alone.
+    """
+    rewrite(trail.rows, draw)
+    heads, trail.heads = trail.heads, []
+    for head in heads:
+        rows = [row for row in trail.rows if head.first_seq <= row.seq <= head.last_seq]
+        made = _over(rows, head, trail.heads)
+        trail.heads.append(_FORGER.sign(made))
+    trail.public_pem = _FORGER.public_pem
+
+
+def _over(rows: list[AuditRow], head: AuditHead, before: list[AuditHead]) -> AuditHead:
+    """Return a head that is true of other rows, and not signed."""
+    return msgspec.structs.replace(
+        head,
+        chain=rows[-1].chain.hex(),
+        last_offset=rows[-1].log_offset,
+        last_seq=rows[-1].seq,
+        previous=before[-1].digest() if before else NO_HEAD,
+        root=merkle.root([leaf_of(row) for row in rows]).hex(),
+    )
 
 
 def _signed(head: AuditHead, draw: Random) -> AuditHead:

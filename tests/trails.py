@@ -57,6 +57,7 @@ class Trail:
     def __init__(self, n_records: int, *, sealed: bool = True, partition: int = 0) -> None:
         chain = AuditChain(OF, partition, Tip(), key().sign)
         self.partition = partition
+        self.public_pem = key().public_pem
         self.rows: list[AuditRow] = []
         self.heads: list[AuditHead] = []
         for offset in range(n_records):
@@ -74,7 +75,7 @@ class Trail:
         file = HeadFile(home, OF.run, self.partition)
         file.path.unlink(missing_ok=True)
         file.append(self.heads)
-        (home / "audit" / "public.pem").write_bytes(key().public_pem)
+        (home / "audit" / "public.pem").write_bytes(self.public_pem)
         path = folder / "audit.zip"
         reader = cast("AuditReader", PlayedReader(self.rows))
         return (await audit_bundle.export(home, reader, path, since)).path

@@ -25,6 +25,7 @@ from tables import audit_verifier
 from tables.archive import run_key
 from tables.stores import audit_bundle
 from tables.stores.admin_log import AdminLog
+from tables.stores.audit_key import public_key_file
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_shelf import HOT_DAYS, KEPT_YEARS, AuditShelf
 from tables.stores.daily_marks import SHELF, mark_done
@@ -40,7 +41,7 @@ _Name = Annotated[str, typer.Option("--name", help="The stack.")]
 _Run = Annotated[str, typer.Option("--run", help="Run whose trail it is; empty: live.")]
 _Keys = Annotated[
     list[Path] | None,
-    typer.Option("--key", help="Public key that you trust, PEM; default: the one that is there."),
+    typer.Option("--key", help="Public key that you trust, PEM; default: the stack's own."),
 ]
 _Heads = Annotated[
     list[Path] | None, typer.Option("--heads", help="Heads from elsewhere, one JSON line each.")
@@ -70,7 +71,8 @@ def verify(  # noqa: PLR0913  one argument per option of the command
 ) -> None:
     """Say whether the trail is what it was, else which row is not and why.
 
-    Exit status: 0 if it holds, 1 if not, 2 if it cannot be read, 3 if it has no signed head yet.
+    Exit status: 0 if it holds, 1 if not, 2 if it cannot be read, 3 if it has no signed head yet, 4
+    if it holds in itself, and neither --key nor the stack says whose key it is.
     """
     with spoken_errors(), tempfile.TemporaryDirectory() as folder:
         if bundle is None:
@@ -78,7 +80,7 @@ def verify(  # noqa: PLR0913  one argument per option of the command
             _exported(name, run, bundle, None)
         arguments = [
             str(bundle),
-            *(f"--key={path}" for path in key or []),
+            *(f"--key={path}" for path in key or _own_key(name)),
             *(f"--heads={path}" for path in heads or []),
             *(["--excerpt"] if excerpt else []),
             *(["--json"] if as_json else []),
@@ -100,8 +102,10 @@ def export(
     with spoken_errors():
         done = _exported(name, run, out, None if since is None else _midnight(since))
     typer.echo(
-        f"{done.n_rows:,} rows and {done.n_heads:,} heads in {done.path}. Anywhere: unzip it, then "
-        f"python verify.py {done.path.name} --key public.pem{' --excerpt' if since else ''}"
+        f"{done.n_rows:,} rows and {done.n_heads:,} heads in {done.path}. Anywhere: "
+        f"python verify.py {done.path.name} --key public.pem{' --excerpt' if since else ''}, with "
+        f"a copy of {public_key_file(stack_home(name))} that came another way: whoever forges the "
+        "file puts a key and a verify.py of his own into it."
     )
 
 
@@ -179,6 +183,12 @@ async def _shelved(shelf: AuditShelf, server: PostgresServer, stack: str, today:
         typer.echo(f"{each.day.isoformat()}: {each.n_rows:,} rows in {each.path}.")
         n_days += 1
     return n_days
+
+
+def _own_key(name: str) -> list[Path]:
+    """Return the stack's key where there is one; a bundle may be verified where no stack is."""
+    path = public_key_file(stack_home(name))
+    return [path] if path.exists() else []
 
 
 def _exported(name: str, run: str, out: Path, since: datetime | None) -> audit_bundle.Exported:

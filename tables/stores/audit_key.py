@@ -96,6 +96,11 @@ def _draw(path: Path) -> None:
     draft.unlink()
 
 
+def public_key_file(home: Path) -> Path:
+    """Return where a stack keeps its public key; it is there once the role forensics has run."""
+    return audit_folder(home) / _PUBLIC
+
+
 def public_key(home: Path) -> bytes:
     """Return the public key of a stack as PEM.
 
@@ -104,7 +109,7 @@ def public_key(home: Path) -> bytes:
     StoreConflict
         If the role forensics has never run there.
     """
-    path = audit_folder(home) / _PUBLIC
+    path = public_key_file(home)
     if not path.exists():
         raise StoreConflict(f"{path} is missing: the role forensics makes it where it runs")
     return path.read_bytes()

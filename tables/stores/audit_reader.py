@@ -13,8 +13,10 @@ import msgspec
 from models.forensics import merkle
 from models.specialists.window import LENGTH_BARS
 from streams.audit import AuditHead, read_head
+from streams.errors import RecordError
 from streams.explanation import Explanation
 from streams.records import Decision
+from streams.timestamps import parse_ns
 from tables.archive import RunKey
 from tables.audit_rows import COLUMNS, AuditRow, leaf_of, sealed_row
 from tables.explanations import (
@@ -164,6 +166,8 @@ class AuditReader:
     async def past(self, row: AuditRow) -> PastBars:
         """Return the last bars of a row's symbol up to its own, as the decisions tell them.
 
+        Rows whose bytes are no decision of this program's tell of none.
+
         Raises
         ------
         StoreUnavailable
@@ -177,8 +181,8 @@ class AuditReader:
             )
             about = (row.symbol, row.timeframe, row.bar_close)
             async for each in connection.cursor(query, *self.of, *about, prefetch=LENGTH_BARS):
-                decision = read_decision(each["value"])
-                if tells_of_a_bar(decision):
+                decision = _of_a_bar(each["value"])
+                if decision is not None:
                     told[each["bar_close"]] = decision
                 if len(told) == LENGTH_BARS:
                     break
@@ -310,6 +314,19 @@ class AuditReader:
         async with reading(self.server) as connection:
             await _prepare(connection)
             yield connection
+
+
+def _of_a_bar(value: bytes) -> Decision | None:
+    """Return the decision in a row's bytes; None if they are none, or it was not made from a bar.
+
+    The trail keeps whatever names a decision: other fields may be missing, or of another version.
+    """
+    try:
+        decision = read_decision(value)
+        parse_ns(decision.timestamp)
+    except RecordError:
+        return None
+    return decision if tells_of_a_bar(decision) else None
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:

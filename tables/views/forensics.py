@@ -12,18 +12,21 @@ from typing import NamedTuple
 import msgspec
 
 from models.model_set import ModelSet
+from streams.errors import RecordError
 from streams.explanation import Explanation
 from streams.records import Decision
+from streams.timestamps import parse_ns
 from tables.audit_rows import AuditRow
 from tables.explanations import explanation, read_decision
 from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
 from tables.stores.audit_reader import AuditReader, Proof
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.views.audit_badge import badge_of
+from tables.views.auth import Caller
 from tables.views.database_away import problem_of
 from tables.views.decision_row import is_decision_id
 from tables.views.decisions import event_of, unknown_decision
-from tables.views.problems import not_ready, wrong
+from tables.views.problems import ProblemError, not_ready, wrong
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
 from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
@@ -62,6 +65,27 @@ class Audited(NamedTuple):
     decision: Decision
 
 
+class UnreadableError(RecordError):
+    """A row of the trail with a decision's id whose bytes are no decision that can be explained.
+
+    Parameters
+    ----------
+    row
+        As the trail has it.
+    error
+        Why its bytes are none.
+    """
+
+    def __init__(self, row: AuditRow, error: RecordError) -> None:
+        super().__init__(
+            "NOT_A_DECISION",
+            f"row {row.seq} of partition {row.log_partition}, offset {row.log_offset}, has this id "
+            f"and its bytes are no decision: {error}; so nothing can explain it. "
+            "`tradewind audit export` has the bytes",
+        )
+        self.portfolio = row.portfolio or ""
+
+
 class Known(NamedTuple):
     """What is known of a decision: its row, its reasons, whether they are stored, its proof."""
 
@@ -82,7 +106,7 @@ FORENSICS = Route(
     Nothing,
     ForensicsAnswer,
     limited="features",
-    codes=(404,),
+    codes=(404, 409),
     statuses=(200, 202),
 )
 
@@ -99,13 +123,11 @@ def forensics_endpoints(
         if reader is None:
             raise not_ready("NO_DATABASE", "this process knows no database; DATABASE_URL names one")
         try:
-            audited = await audited_of(reader, decision_id)
+            audited = await _seen(reader, decision_id, call.caller)
             if audited is None:
                 await event_of(memory, log, decision_id, call.caller)
                 pending = ForensicsAnswer(decision_id=decision_id, pending="not in the trail yet")
                 return Reply(pending, 202, {"Retry-After": "1"})
-            if not call.caller.may_see(audited.decision.portfolio):
-                raise unknown_decision(decision_id)
             known = await known_of(reader, home, audited)
         except StoreUnavailable as error:
             raise problem_of(error) from error
@@ -122,6 +144,18 @@ def forensics_endpoints(
     return (Bound(FORENSICS, forensics),)
 
 
+async def _seen(reader: AuditReader, decision_id: str, caller: Caller) -> Audited | None:
+    try:
+        audited = await audited_of(reader, decision_id)
+    except UnreadableError as error:
+        if not caller.may_see(error.portfolio):
+            raise unknown_decision(decision_id) from error
+        raise ProblemError(409, error.reason, error.detail) from error
+    if audited is not None and not caller.may_see(audited.decision.portfolio):
+        raise unknown_decision(decision_id)
+    return audited
+
+
 async def audited_of(reader: AuditReader, decision_id: str) -> Audited | None:
     """Return a decision as the audit trail has it; None if it has none.
 
@@ -129,11 +163,20 @@ async def audited_of(reader: AuditReader, decision_id: str) -> Audited | None:
     ------
     ValueError
         If the id is no UUID.
+    UnreadableError
+        If the row's bytes are no decision.
     StoreUnavailable
         If the database does not answer in time.
     """
     row = await reader.row(decision_id)
-    return None if row is None or row.value is None else Audited(row, read_decision(row.value))
+    if row is None or row.value is None:
+        return None
+    try:
+        decision = read_decision(row.value)
+        parse_ns(decision.timestamp)
+    except RecordError as error:
+        raise UnreadableError(row, error) from error
+    return Audited(row, decision)
 
 
 async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from random import Random
 
 import asyncpg
 import msgspec
@@ -33,6 +34,7 @@ from tables.stores.head_trees import HeadTrees
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tests.builders import models
+from tests.head_tampering import rewrite_bundle
 from tests.trails import OF, Trail, key, record
 from tests.unit.tables.test_explanations import at_bar, bars
 from tests.unit.tables.views.played import WRITTEN_MS, decision, decision_id
@@ -324,17 +326,23 @@ def test_audit_commands_when_used_then_prove_export_shelve_and_restore(
 
     asyncio.run(made())
     out = stack / "out.zip"
+    trail = Trail(40)
+    rewrite_bundle(trail, Random(1))  # noqa: S311  a seeded place
+    (folder := stack / "forger").mkdir()
+    forged = asyncio.run(trail.bundle(folder))
     runner, whose = CliRunner(), ["--name=fx", "--run=r1"]
     answers = [
         (["verify", *whose], 0, "5 rows, 1 signed heads: all hold"),
         (["export", f"--out={out}", *whose], 0, "5 rows and 1 heads in"),
-        (["verify", f"--bundle={out}", "--json"], 0, '"holds": true'),
+        (["verify", f"--bundle={out}", "--json", "--name=fx"], 0, '"holds": true'),
+        (["verify", f"--bundle={out}"], 4, "nothing says whose key it is"),
+        (["verify", f"--bundle={forged}", "--name=fx"], 1, "is not signed by a known key"),
         (["shelve", "--name=fx"], 0, "2026-01-02: 5 rows in"),
         (["shelve", "--name=fx"], 0, "Nothing in SQL is older than 7 days"),
         (["verify", *whose], 0, "5 rows, 1 signed heads: all hold"),
         (["export", f"--out={out}", "--since=2026-01-03", *whose], 0, "0 rows and 1 heads in"),
-        (["verify", f"--bundle={out}"], 1, "0 rows, 1 signed heads: 1 faults"),
-        (["verify", f"--bundle={out}", "--excerpt"], 0, "0 rows, 1 signed heads: all hold"),
+        (["verify", f"--bundle={out}", *whose], 1, "0 rows, 1 signed heads: 1 faults"),
+        (["verify", f"--bundle={out}", "--excerpt", *whose], 0, "0 rows, 1 signed heads: all hold"),
         (["export", f"--out={stack}/no/x.zip", *whose], 1, "give a file in a folder that is there"),
         (["export", "--out=/dev/full/x.zip", *whose], 1, "could not be written"),
         (["restore", "2026-01-02", "--name=fx"], 0, "5 rows are back in SQL"),
@@ -370,10 +378,15 @@ async def test_explanation_when_it_is_kept_then_the_reader_finds_it_and_the_bars
     made = [at_bar(n, portfolio=p) for n in range(20) for p in ("main", "other")]
     made[30] = msgspec.structs.replace(made[30], intent_id="mine", features={})
     values = [msgspec.json.encode(each) for each in made]
+    # Enough to be found by, and no decision.
+    bare = ("decision_id", "portfolio", "symbol", "timeframe", "timestamp", "action", "quantity")
+    fields = msgspec.json.decode(values[36])
+    values.append(msgspec.json.encode({name: fields[name] for name in (*bare, "approved")}))
     taken = [chain.take(record(n, value)) for n, value in enumerate(values)]
     rows = [each.row for each in taken if each is not None and each.row is not None]
     async with AuditStore(postgres, of) as trail:
         await trail.put(rows, [])
+    assert rows[-1].bar_close == rows[36].bar_close
     past = await reader.past(rows[36])
     assert past.close_ns == bars(19).close_ns
     assert past.bars.tolist() == bars(19).bars.tolist()

@@ -8,7 +8,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import tenacity
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from agents import archive
 from agents.archive import Archive
@@ -88,17 +89,21 @@ def made(topic: str, offset: int, value: bytes) -> Record:
 
 
 def opened(
-    root: Path, store: PlayedStore, producer: PlayedProducer, spill: Spill | None = None
+    root: Path,
+    store: PlayedStore,
+    producer: PlayedProducer,
+    spill: Spill | None = None,
+    consumer: object = None,
 ) -> Archive:
     """Open the archive of run r1 on played parts."""
     return Archive(
         "r1",
         OF,
-        cast("AIOKafkaConsumer", None),
+        cast("AIOKafkaConsumer", consumer),
         cast("AIOKafkaProducer", producer),
         cast("RowStore", store),
         Artifacts(root),
-        cast("Reach", None),
+        cast("Reach", PlayedReach()),
         cast("Spill", spill),
     )
 
@@ -171,6 +176,66 @@ async def test_take_when_the_disk_is_full_as_well_then_waits_for_either(
         await opened(tmp_path, store, PlayedProducer(), spill).take([record(digest, 1)])
         assert spill.n_records == 0
     assert len(store.rows["regime_history"]) == 1
+
+
+class PlayedConsumer:
+    """Gives one record after the other; the group went on without it before the first commit."""
+
+    def __init__(self, *records: Record) -> None:
+        self.left = list(records)
+        self.commits: list[dict[TopicPartition, int]] = []
+        self.refused: Exception | None = None
+        self.idle = asyncio.Event()
+
+    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Record]]:  # noqa: ANN401  as the driver's
+        """Hand out the next record."""
+        await asyncio.sleep(0)
+        if not self.left:
+            self.idle.set()
+            return {}
+        one = self.left.pop(0)
+        return {TopicPartition(one.topic, one.partition): [one]}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        """Note what is committed."""
+        refused, self.refused = self.refused, None
+        if refused is not None:
+            raise refused
+        self.commits.append(offsets)
+
+
+class PlayedReach:
+    """Nothing is missing."""
+
+    async def gaps(self, _fetched: object) -> list[Gap]:
+        """Return no gap."""
+        return []
+
+    def after(self, fetched: dict[TopicPartition, list[Record]]) -> dict[TopicPartition, int]:
+        """Return what to commit."""
+        return {place: records[-1].offset + 1 for place, records in fetched.items()}
+
+
+@pytest.mark.parametrize("error", [CommitFailedError("played"), IllegalStateError("played")])
+async def test_work_when_the_group_went_on_without_it_then_says_so_and_goes_on(
+    tmp_path: Path, digest: str, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """A broker that stalls for longer than a session ends no role; the rows are durable."""
+    store, consumer = PlayedStore(), PlayedConsumer(record(digest, 1), record(digest, 2))
+    consumer.refused = error
+    async with Spill(tmp_path / "spill") as spill:
+        kept = opened(tmp_path, store, PlayedProducer(), spill, consumer)
+        task = asyncio.create_task(kept.work())
+        idle = asyncio.create_task(consumer.idle.wait())
+        async with asyncio.timeout(10):
+            await asyncio.wait([task, idle], return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(store.rows["regime_history"]) == 2
+    assert consumer.commits == [{TopicPartition("r1.regime-probabilities", 0): 3}]
+    assert "offsets were not committed, so these records are read again" in caplog.text
 
 
 async def test_tell_when_the_database_is_away_then_the_hole_is_a_row_later(tmp_path: Path) -> None:

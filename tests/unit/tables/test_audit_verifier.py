@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tables.audit_verifier import main, verify
-from tests.head_tampering import HEAD_DEEDS
+from tests.head_tampering import HEAD_DEEDS, rewrite_bundle
 from tests.tampering import DEEDS, is_located
 from tests.trails import Trail, key
 from tests.unit.tables.views.played import decision
@@ -44,6 +44,29 @@ async def test_main_when_the_first_minute_is_not_over_then_says_that_no_head_is_
     assert main([str(young), "--json"]) == 3
     told = json.loads(capsys.readouterr().out)
     assert (told["holds"], told["state"], told["headless"]) == (False, "no head yet", [0])
+
+
+def own_copy(folder: Path) -> list[str]:
+    """Return the option that names the true key, kept where no bundle is."""
+    path = folder / "kept.pem"
+    path.write_bytes(key().public_pem)
+    return [f"--key={path}"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_verify_when_a_forger_signed_all_anew_then_holds_for_nobody(
+    tmp_path: Path, seed: int
+) -> None:
+    """His bundle is sound and has his key: no status of success, and faults under the true key."""
+    trail = Trail(N_ROWS)
+    rewrite_bundle(trail, Random(seed))  # noqa: S311  a seeded place
+    bundle = await trail.bundle(tmp_path)
+    alone = verify(bundle, [])
+    assert (alone.faults, alone.holds(), alone.state()) == ([], False, "key unknown")
+    assert main([str(bundle)]) == 4
+    assert main([str(bundle), *own_copy(tmp_path)]) == 1
+    by_head = [fault for fault in verify(bundle, KEYS).faults if fault.kind == "head"]
+    assert [fault.first_seq for fault in by_head] == [0, 10, 20, 30]
 
 
 async def test_verify_when_the_young_rows_were_edited_then_that_is_what_it_says(
@@ -237,7 +260,7 @@ async def test_main_when_no_heads_are_given_then_says_what_is_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The end can be cut off with its heads by whoever makes the bundle."""
-    assert main([str(await Trail(N_ROWS).bundle(tmp_path))]) == 0
+    assert main([str(await Trail(N_ROWS).bundle(tmp_path)), *own_copy(tmp_path)]) == 0
     assert "by --heads from elsewhere alone" in capsys.readouterr().out
 
 
@@ -265,7 +288,7 @@ async def test_verify_when_run_as_a_file_alone_then_needs_no_other_part(tmp_path
         archive.extractall(elsewhere)
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-I", "verify.py", str(bundle), "--key", "public.pem", "--json"],
+        [sys.executable, "-I", "verify.py", str(bundle), *own_copy(tmp_path), "--json"],
         cwd=elsewhere,
         env={},
         capture_output=True,
@@ -283,11 +306,15 @@ async def test_verify_when_run_as_a_file_alone_then_needs_no_other_part(tmp_path
 async def test_main_when_asked_then_its_status_and_words_say_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """0 holds, 1 does not, 2 cannot be read."""
+    """0 holds, 1 does not, 2 cannot be read, 4 holds in itself and nobody knows whose key it is."""
     trail = Trail(N_ROWS)
     bundle = await trail.bundle(tmp_path)
-    assert main([str(bundle)]) == 0
+    assert main([str(bundle), *own_copy(tmp_path)]) == 0
     assert "40 rows, 4 signed heads: all hold" in capsys.readouterr().out
+    assert main([str(bundle)]) == 4
+    said = capsys.readouterr().out
+    assert "it holds in itself, but nothing says whose key it is" in said
+    assert "copy of public.pem of the stack's folder audit, from elsewhere" in said
     for at in range(N_ROWS):
         trail.rows[at] = trail.rows[at]._replace(action="SELL", quantity=1.0, symbol="X")
     trail.rows += [row._replace(log_offset=row.log_offset + 99) for row in trail.rows]

@@ -127,7 +127,7 @@ async def test_main_when_the_file_is_damaged_then_says_so(
     data = bundle.read_bytes()
     for at in range(0, len(data), 97):
         bundle.write_bytes(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
-        assert main([str(bundle)]) in {0, 1, 2}
+        assert main([str(bundle)]) in {1, 2, 4}
     bundle.write_bytes(data[: len(data) // 2])
     assert main([str(bundle)]) == 2
     assert "cannot be verified" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from tests.unit.tables.views.played import TOPIC, PlayedLog, decision, decision_
 
 _NOW = datetime(2026, 1, 2, 21, tzinfo=UTC)
 
-Told = Decision | Exception | None
+Told = Decision | Exception | bytes | None
 
 
 class Trail:
@@ -37,8 +37,9 @@ class Trail:
             raise self._told
         if self._told is None:
             return None
-        value = msgspec.json.encode(self._told)
-        return AuditRow("s", "r1", 0, 0, 0, _NOW, b"main", "[]", value, bytes(32))
+        value = self._told if isinstance(self._told, bytes) else msgspec.json.encode(self._told)
+        of = ("s", "r1", 0, 0, 0, _NOW, b"main", "[]", value, bytes(32))
+        return AuditRow(*of, portfolio=msgspec.json.decode(value)["portfolio"])
 
     async def explanation(self, _decision_id: str) -> None:
         """Count that reasons were asked for."""
@@ -84,6 +85,25 @@ async def test_forensics_when_it_is_another_portfolio_then_is_unknown(
         assert [(one.field, one.value) for one in problem.errors] == [
             ("decision_id", decision_id(number))
         ]
+
+
+@pytest.mark.parametrize(
+    ("portfolio", "said"),
+    [("main", (409, "NOT_A_DECISION")), ("theirs", (404, "UNKNOWN_DECISION"))],
+)
+async def test_forensics_when_the_row_is_no_decision_then_says_so_to_whom_it_belongs(
+    tmp_path: Path, portfolio: str, said: tuple[int, str]
+) -> None:
+    """The trail keeps whatever names a decision; a row with nothing else has no reasons."""
+    fields = msgspec.json.decode(msgspec.json.encode(decision(1, portfolio=portfolio)))
+    bare = msgspec.json.encode({name: fields[name] for name in ("decision_id", "portfolio")})
+    late = msgspec.json.encode(fields | {"timestamp": "soon"})
+    for value, why in ((bare, "row 0 of partition 0, offset 0"), (late, "soon")):
+        with pytest.raises(ProblemError) as raised:
+            await asking(value, PlayedLog(), tmp_path)(1)
+        problem = raised.value
+        assert (problem.status, problem.code) == said
+        assert (why in problem.detail) is (portfolio == "main")
 
 
 async def test_forensics_when_database_or_broker_are_away_then_is_not_ready(

@@ -81,11 +81,19 @@ class ReadingPool:
                     self.server.url,
                     min_size=0,
                     max_size=CONNECTIONS_MAX,
-                    init=self._prepare,
+                    init=self._prepared,
                     timeout=_CONNECT_S,
                     command_timeout=_ANSWER_S,
                 )
             return self._pool
+
+    async def _prepared(self, connection: asyncpg.Connection) -> None:
+        try:
+            await self._prepare(connection)
+        except BROKEN_OFF:
+            # The driver would say good-bye, and wait for the answer.
+            connection.terminate()
+            raise
 
     async def _taken(self, pool: asyncpg.Pool) -> PoolConnectionProxy:
         try:

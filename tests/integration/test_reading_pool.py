@@ -131,6 +131,29 @@ async def test_reading_when_the_server_hangs_then_the_deadline_of_the_caller_hol
     assert await backend(pool) != stopped[1]
 
 
+async def test_reading_when_a_new_connection_hangs_then_the_deadline_of_the_caller_holds(
+    postgres: PostgresServer,
+) -> None:
+    """Connected, and no answer to what makes the connection ready."""
+    stopped: list[int] = []
+
+    async def hang(connection: asyncpg.Connection) -> None:
+        stopped.append(await connection.fetchval("SELECT pg_backend_pid()"))
+        os.kill(stopped[0], signal.SIGSTOP)
+        await connection.fetchval("SELECT 1")
+
+    pool = ReadingPool(postgres, hang)
+    begun_s = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(backend(pool), 0.3)
+        taken_s = time.monotonic() - begun_s
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
+        await pool.close()
+    assert taken_s < 1.0
+
+
 async def test_reading_when_nothing_listens_or_the_pool_was_closed_then_says_so_or_opens(
     postgres: PostgresServer,
 ) -> None:

@@ -3,14 +3,18 @@
 Not state: it follows from the newest slices of the book's log, which a restart reads again.
 """
 
+from collections import deque
 from typing import NamedTuple
 
-from models.specialists.window import LENGTH_BARS
+import numpy as np
+
+from models.specialists.window import ATTENDED, COLUMNS, LENGTH_BARS
 from streams.slices import FloatArray, Slice
 
-# Bars that can still be asked about, as many as a specialist attends to; the slices of one take
-# 0.2 MB at 200 symbols.
-BARS_KEPT = LENGTH_BARS
+# Bars that can still be asked about; the slices of one take 0.2 MB at 200 symbols.
+BARS_KEPT = 16
+# Of each symbol before those, so that a specialist's window of the oldest is whole; 1 kB a symbol.
+_PAST_BARS = LENGTH_BARS - 1
 
 
 class SeenRow(NamedTuple):
@@ -37,6 +41,14 @@ class _Columns:
     def __init__(self, slice_: Slice) -> None:
         self._slice = slice_
         self._read: tuple[FloatArray, ...] = ()
+        self._attended: FloatArray = np.empty((0, len(COLUMNS)))
+
+    def attended(self, at: int) -> FloatArray:
+        """Return what a specialist remembers of a row's bar, shape (8,)."""
+        if not len(self._attended):
+            self._attended = self._slice.matrix("features")[:, COLUMNS]
+        row: FloatArray = self._attended[at]
+        return row
 
     def row(self, symbol: str, at: int) -> SeenRow:
         """Return one row."""
@@ -54,24 +66,38 @@ class _Columns:
         )
 
 
+_Bar = dict[str, tuple[_Columns, int]]
+
+
 class RecentBars:
-    """The newest bars of one portfolio, by close; each is made of the slices of its partitions."""
+    """The newest bars of one portfolio, by close; each is made of the slices of its partitions.
+
+    A close without a row is no bar. Of the bars before the newest ones each symbol keeps what a
+    specialist attends to, so that a symbol that trades seldom has a whole window too.
+    """
 
     def __init__(self) -> None:
-        self._bars: dict[int, dict[str, tuple[_Columns, int]]] = {}
+        self._bars: dict[int, _Bar] = {}
+        self._past: dict[str, deque[tuple[int, FloatArray]]] = {}
 
     def take(self, slice_: Slice) -> None:
-        """Remember a slice; one of a bar older than those kept is nothing new."""
-        close_ns = slice_.meta.close_ns
-        bar = self._bars.get(close_ns)
-        if bar is None:
-            if len(self._bars) >= BARS_KEPT and close_ns < min(self._bars):
-                return
-            bar = self._bars[close_ns] = {}
-            if len(self._bars) > BARS_KEPT:
-                del self._bars[min(self._bars)]
+        """Remember a slice; a symbol's come in the order of their bars."""
+        if not slice_.n_rows:
+            return
         columns = _Columns(slice_)
+        bar = self._bars.setdefault(slice_.meta.close_ns, {})
         bar.update((symbol, (columns, at)) for at, symbol in enumerate(slice_.symbols()))
+        if len(self._bars) > BARS_KEPT:
+            oldest_ns = min(self._bars)
+            self._let_go(oldest_ns, self._bars.pop(oldest_ns))
+
+    def _let_go(self, close_ns: int, bar: _Bar) -> None:
+        for symbol, (columns, at) in bar.items():
+            past = self._past.setdefault(symbol, deque(maxlen=_PAST_BARS))
+            # What comes again from before a restart is known.
+            if not past or past[-1][0] < close_ns:
+                # A copy: the rest of the slice goes.
+                past.append((close_ns, columns.attended(at).copy()))
 
     def closes_ns(self, until_ns: int) -> list[int]:
         """Return the closes of the bars that are kept, up to a time, the newest first."""
@@ -90,10 +116,21 @@ class RecentBars:
         closes = (close for close, bar in self._bars.items() if close <= until_ns and symbol in bar)
         return max(closes, default=None)
 
-    def rows(self, symbol: str, until_ns: int) -> list[SeenRow]:
-        """Return a symbol's rows of the bars that are kept, up to a time, the oldest first."""
-        rows = (self.row(symbol, close_ns) for close_ns in reversed(self.closes_ns(until_ns)))
-        return [row for row in rows if row is not None]
+    def window(self, symbol: str, until_ns: int) -> FloatArray:
+        """Return what a specialist attended to at a bar: a symbol's own last bars up to it.
+
+        Returns
+        -------
+        (16, 8)
+            The features ``ATTENDED``, the oldest first; NaN where the symbol had fewer bars, or
+            they are not known behind a restart.
+        """
+        closes_ns = reversed(self.closes_ns(until_ns))
+        found = (self._bars[close_ns].get(symbol) for close_ns in closes_ns)
+        bars = [bar for close_ns, bar in self._past.get(symbol, ()) if close_ns <= until_ns]
+        bars += [each[0].attended(each[1]) for each in found if each is not None]
+        unknown = np.full((LENGTH_BARS, len(ATTENDED)), np.nan)
+        return np.concatenate([unknown, *(bar[np.newaxis] for bar in bars)])[-LENGTH_BARS:]
 
     def newest(self, symbol: str, until_ns: int) -> SeenRow | None:
         """Return the newest row of a symbol up to a time; None if no kept bar has one."""

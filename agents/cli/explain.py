@@ -27,6 +27,7 @@ from tables.views.decision_row import is_decision_id
 from tables.views.forensics import audited_of, known_of
 
 _SHOWN_FEATURES = 8
+_DIFFERS, _NOT_REBUILT = 1, 3
 
 
 class Answer(msgspec.Struct):
@@ -63,7 +64,11 @@ def explain(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Say why a decision was made; exit 1 if it cannot be made again with the same bytes."""
+    """Say why a decision was made.
+
+    Exit status: 0, 1 if it comes again with other bytes or something failed, 3 if --recompute could
+    not rebuild it because neither the first ticks of the run nor its first bars are kept.
+    """
     limits = {}
     with spoken_errors():
         limits = limits_of(what_if or [])
@@ -85,9 +90,15 @@ def explain(
         typer.echo(msgspec.json.encode(said).decode())
     else:
         typer.echo("\n".join(lines(said)))
-    made_again = [each for each in (said.recomputed, said.rebuilt) if each is not None]
-    if any(each["is_identical"] is False for each in made_again):
-        raise typer.Exit(1)
+    raise typer.Exit(status_of(said))
+
+
+def status_of(said: Answer) -> int:
+    """Return how the command ends: what was not made again is no success either."""
+    made = [each["is_identical"] for each in (said.recomputed, said.rebuilt) if each is not None]
+    if False in made:
+        return _DIFFERS
+    return _NOT_REBUILT if None in made else 0
 
 
 def _told(decision_id: str, stack: str, run: str) -> tuple[AuditRow, Answer]:
@@ -215,7 +226,11 @@ def _recomputed_line(made: dict[str, Any]) -> str:
 
 def _rebuilt_line(made: dict[str, Any]) -> str:
     if made["is_identical"] is None:
-        return f"Not rebuilt from ticks or bars: {'; '.join(made['missing'])}."
+        return (
+            f"Not rebuilt: {'; '.join(made['missing'])}. All stages are folded from the run's "
+            "first tick or its first bar, and neither is kept. Kept are the decision's bytes, and "
+            "the log of its book as the line before says: those prove the risk part alone."
+        )
     places = ", ".join(f"{a}..{b}" for a, b in zip(made["begins"], made["ends"], strict=True))
     way = f"all stages folded from {made['topic']}, offsets {places}"
     if made["missing"]:

@@ -31,7 +31,7 @@ from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreConflict
 from tables.stores.head_trees import HeadTrees, Tree
 from tables.stores.migrations import SCHEMA
-from tables.stores.postgres_connection import reading
+from tables.stores.postgres_connection import reading, snapshot
 from tables.stores.reading_pool import ReadingPool
 from tables.stores.servers.postgres import PostgresServer
 
@@ -174,7 +174,7 @@ class AuditReader:
             If the server does not answer in time.
         """
         told: dict[datetime | None, Decision] = {}
-        async with self._speaking() as connection, connection.transaction(readonly=True):
+        async with self._speaking() as connection, snapshot(connection):
             query = (
                 f"SELECT bar_close, value FROM {SCHEMA}.{TABLE} {_OF} AND symbol = $3 "  # noqa: S608  constants
                 "AND timeframe = $4 AND bar_close <= $5 ORDER BY bar_close DESC"
@@ -248,7 +248,7 @@ class AuditReader:
         """
         later = "" if since is None else "AND logged_at >= $4"
         times = () if since is None else (since,)
-        async with self._speaking() as connection, connection.transaction(readonly=True):
+        async with self._speaking() as connection, snapshot(connection):
             query = (
                 f"SELECT {_ALL} FROM {SCHEMA}.{TABLE} {_OF} AND log_partition = $3 {later} "  # noqa: S608  constants
                 "ORDER BY log_offset"
@@ -277,7 +277,7 @@ class AuditReader:
             "AND ($8::text[] IS NULL OR portfolio = ANY($8)) "
             "ORDER BY bar_close DESC, log_partition, log_offset"
         )
-        async with self._speaking() as connection, connection.transaction(readonly=True):
+        async with self._speaking() as connection, snapshot(connection):
             for stretch in _STRETCHES:
                 since = None if stretch is None else until - stretch
                 found = connection.cursor(

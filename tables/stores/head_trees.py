@@ -16,6 +16,7 @@ from tables.audit_rows import Hashed, leaf_of_hashed
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreBusy, StoreConflict
 from tables.stores.migrations import SCHEMA
+from tables.stores.postgres_connection import snapshot
 
 Speaking = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
 
@@ -93,7 +94,7 @@ class HeadTrees:
 
     async def _read(self, head: AuditHead) -> list[bytes]:
         leaves: list[bytes] = []
-        async with self._speaking() as connection, connection.transaction(readonly=True):
+        async with self._speaking() as connection, snapshot(connection):
             cursor = await connection.cursor(
                 "SELECT log_offset, seq, logged_at, record_key, headers, sha256(value) "  # noqa: S608  constants
                 f"FROM {SCHEMA}.{TABLE} WHERE stack = $1 AND run = $2 AND log_partition = $3 "

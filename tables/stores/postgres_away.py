@@ -1,5 +1,7 @@
 """What PostgreSQL's driver raises, sorted: the server is away, or the rows are bad."""
 
+import asyncio
+
 import asyncpg
 
 # The last one: a server that ends says so on an idle connection, and the next use of that one finds
@@ -11,6 +13,9 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+
+# What ends in the middle of an answer: the server may hang, so nothing more is asked of it.
+BROKEN_OFF = (asyncio.CancelledError, *AWAY)
 
 # What says that the rows are bad: data that the columns do not take (SQLSTATE class 22), checks and
 # keys that they break (23), and numbers that the driver cannot encode. All else is the store's own

@@ -7,7 +7,7 @@ import asyncpg
 
 from tables.stores.errors import StoreConflict, StoreUnavailable
 from tables.stores.migrations import migrate
-from tables.stores.postgres_away import AWAY, BAD_ROWS
+from tables.stores.postgres_away import AWAY, BAD_ROWS, BROKEN_OFF
 from tables.stores.servers.postgres import PostgresServer
 
 _CONNECT_S = 5.0
@@ -105,3 +105,22 @@ async def reading(
     finally:
         if connection is not None:
             connection.terminate()
+
+
+@asynccontextmanager
+async def snapshot(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Read in one transaction, as a cursor must.
+
+    A reading that breaks off is not rolled back: a server that hangs would not answer that either.
+    Whoever gave the connection ends it.
+    """
+    transaction = connection.transaction(readonly=True)
+    await transaction.start()
+    try:
+        yield
+    except BROKEN_OFF:
+        raise
+    except BaseException:
+        await transaction.rollback()
+        raise
+    await transaction.commit()

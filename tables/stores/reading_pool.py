@@ -1,6 +1,7 @@
 """A few connections that many readers of one process share, made when somebody reads."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -9,8 +10,10 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from tables.stores.errors import StoreBusy, StoreUnavailable
-from tables.stores.postgres_away import AWAY
+from tables.stores.postgres_away import AWAY, BROKEN_OFF
 from tables.stores.servers.postgres import PostgresServer
+
+log = logging.getLogger("tradewind.forensics")
 
 CONNECTIONS_MAX = 4
 # A page waits for less; who comes back later finds a shorter queue.
@@ -40,10 +43,11 @@ class ReadingPool:
         self._wait_s = wait_s
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._giving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[asyncpg.Connection]:
-        """Give a connection for one reading.
+        """Give a connection for one reading; whoever is cancelled in it waits for nothing more.
 
         Raises
         ------
@@ -58,8 +62,12 @@ class ReadingPool:
             try:
                 # The pool's wrapper has all that a connection has.
                 yield cast("asyncpg.Connection", connection)
+            except BROKEN_OFF:
+                # Nobody waits for a server that hangs, and its place is free at once.
+                connection.terminate()
+                raise
             finally:
-                await pool.release(connection, timeout=self._wait_s)
+                self._give_back(pool, connection)
         except AWAY as error:
             raise StoreUnavailable(
                 f"PostgreSQL at {self.server.spoken} does not answer: {error!r}"
@@ -73,11 +81,19 @@ class ReadingPool:
                     self.server.url,
                     min_size=0,
                     max_size=CONNECTIONS_MAX,
-                    init=self._prepare,
+                    init=self._prepared,
                     timeout=_CONNECT_S,
                     command_timeout=_ANSWER_S,
                 )
             return self._pool
+
+    async def _prepared(self, connection: asyncpg.Connection) -> None:
+        try:
+            await self._prepare(connection)
+        except BROKEN_OFF:
+            # The driver would say good-bye, and wait for the answer.
+            connection.terminate()
+            raise
 
     async def _taken(self, pool: asyncpg.Pool) -> PoolConnectionProxy:
         try:
@@ -90,8 +106,22 @@ class ReadingPool:
                 f"{CONNECTIONS_MAX} are in use; ask again in a moment"
             ) from error
 
+    def _give_back(self, pool: asyncpg.Pool, connection: PoolConnectionProxy) -> None:
+        """Let the connection be made ready for the next reader, in a task that no reader awaits."""
+        task = asyncio.create_task(self._released(pool, connection))
+        self._giving.add(task)
+        task.add_done_callback(self._giving.discard)
+
+    async def _released(self, pool: asyncpg.Pool, connection: PoolConnectionProxy) -> None:
+        try:
+            await pool.release(connection, timeout=self._wait_s)
+        except AWAY as error:
+            # The driver has ended it; the next reader gets another one.
+            log.warning("a connection to PostgreSQL was lost behind a reading: %r", error)
+
     async def close(self) -> None:
         """Let the connections go; the next reading makes new ones."""
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.terminate()
+        await asyncio.gather(*self._giving)

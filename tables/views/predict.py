@@ -67,9 +67,9 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         why = None
         if asked.explain:
             models = desk.epoch(row.epoch_digest).models_of(name, row.symbol)
-            rows = book.recent.rows(row.symbol, row.close_ns) or [row]
+            bars = book.recent.window(row.symbol, row.close_ns)
             # Ten milliseconds of arithmetic, for which no bar should wait.
-            why = await asyncio.to_thread(explained, decision, models, rows)
+            why = await asyncio.to_thread(explained, decision, models, bars)
         return Reply(_answer(decision, row, why, 1e3 * (clock.monotonic_s() - call.started_s)))
 
     return (Bound(PREDICT, prediction, owner_by(desk)),)

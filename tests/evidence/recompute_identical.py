@@ -1,14 +1,16 @@
 """``recompute-identical``: decisions made again from the log of their book, one by one.
 
-A run of the whole chain is played on a real broker. A hundred of its decisions are drawn, refused
-ones and orders among them, and each is made again as ``tradewind explain --recompute`` does it: by
-folding the book's log from its first record up to the one that decided. Then from the ticks: all
+A run of the whole chain is played on a real broker. A hundred of its decisions are drawn by seed: a
+third refusals and a third orders, or all there are of them, the rest that hold. Each is made again
+as ``tradewind explain --recompute`` does it: by folding the book's log from its first record up to
+the one that decided. Then from the ticks: all
 stages are folded in one process, once for all decisions of the run. Then the model's part: the
 confidence of each is computed again from the features that the decisions carry.
 """
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,6 +37,23 @@ N_DECISIONS = 100
 _SEED = "recompute 20260105"
 
 
+def draw(decisions: Mapping[str, bytes], n_drawn: int) -> list[str]:
+    """Return the ids of some decisions: a third refused, a third orders, the rest that hold.
+
+    Of a kind that is rarer all are taken; what is missing then holds, or is of any kind.
+    """
+    random = Random(_SEED)  # noqa: S311  a seeded sample
+    kinds: dict[str, list[str]] = {"refused": [], "order": [], "hold": []}
+    for id_, value in sorted(decisions.items()):
+        said = read_decision(value)
+        kind = "refused" if not said.approved else "hold" if said.action == "HOLD" else "order"
+        kinds[kind].append(id_)
+    shuffled = {kind: random.sample(ids, len(ids)) for kind, ids in kinds.items()}
+    each = n_drawn // 3
+    first = [*shuffled["refused"][:each], *shuffled["order"][:each], *shuffled["hold"]]
+    return [*first, *shuffled["refused"][each:], *shuffled["order"][each:]][:n_drawn]
+
+
 async def _rebuilt(servers: str, home: Path, run: str, decisions: dict[str, bytes]) -> int:
     """Return how many of a run's decisions the whole chain makes again from the ticks."""
     test = TopicBacktest(home, servers, run, MARKET_TICKS.name, (None, None))
@@ -57,7 +76,7 @@ async def compared(servers: str, home: Path, models: str) -> Result:
         run.start()
         await run.feed()
         decisions = (await run.outcome()).decisions
-        drawn = Random(_SEED).sample(sorted(decisions), N_DECISIONS)  # noqa: S311  a seeded sample
+        drawn = draw(decisions, N_DECISIONS)
         log = BookLog(servers, name, Epochs(artifacts))
         n_identical = 0
         for id_ in drawn:

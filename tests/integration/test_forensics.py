@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.archive_gaps import Gap
 from agents.cli.forensics import serve
 from agents.topology import prefix_of
 from streams.brokers import stack_id
@@ -29,6 +30,7 @@ from tables.stores.audit_key import public_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_store import WRITER, AuditStore, ChainMoved
 from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tests.trails import key, record
 from tests.unit.tables.views.played import decision, decision_id
@@ -205,6 +207,53 @@ async def test_writer_when_it_tries_to_change_or_delete_then_may_not(
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await store.sql._connection.execute(forbidden)
+
+
+def _grants() -> list[str]:
+    """Return what README tells an administrator to type."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    block = text.partition("<!-- grants -->\n```sql\n")[2].partition("```")[0]
+    return [line.partition("--")[0].strip() for line in block.splitlines()]
+
+
+async def test_writer_when_it_has_a_login_of_its_own_then_writes_and_can_take_no_rights_back(
+    postgres: PostgresServer,
+) -> None:
+    """The grants of README are enough; behind RESET ROLE it still changes and deletes nothing."""
+    of = of_stack("login")
+    async with AuditStore(postgres, of) as store:
+        await store.tip(0)
+    async with sql(postgres) as owner:
+        await owner.execute("DROP ROLE IF EXISTS tradewind_auditor")
+        for grant in _grants():
+            await owner.execute(grant)
+    own = postgres.url.replace("://tradewind@", "://tradewind_auditor@")
+    assert own != postgres.url
+    server = PostgresServer(own, "given", "")
+    chain = AuditChain(of, 0, Tip(), key().sign)
+    rows = [taken.row for n in range(5) if (taken := chain.take(record(n))) and taken.row]
+    head = chain.seal()
+    assert head is not None
+    try:
+        async with AuditStore(server, of) as store, RowStore(server) as gaps:
+            await store.put(rows, [head])
+            assert (await store.tip(0)).head == head
+            gap = Gap("trading-decisions", 0, 3, 5, None).row(of)
+            assert (await gaps.put([gap])).new == {"archive_gaps": 1}
+            assert store.sql._connection is not None
+            await store.sql._connection.execute("RESET ROLE")
+            for forbidden in (
+                "UPDATE tradewind.audit_records SET symbol = 'X'",
+                "DELETE FROM tradewind.audit_heads",
+                "DROP TABLE tradewind.audit_heads",
+                "SET ROLE tradewind",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await store.sql._connection.execute(forbidden)
+    finally:
+        async with sql(postgres) as owner:
+            await owner.execute("DROP OWNED BY tradewind_auditor")
+            await owner.execute("DROP ROLE tradewind_auditor")
 
 
 async def test_put_when_the_server_is_away_then_says_so_and_connects_anew(

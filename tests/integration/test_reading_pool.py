@@ -1,7 +1,12 @@
 """Many readers over a few connections: shared, waited for with a bound, and made anew."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -9,6 +14,7 @@ import pytest_asyncio
 
 from agents.run.workers import free_port
 from tables.stores.errors import StoreBusy, StoreUnavailable
+from tables.stores.postgres_connection import snapshot
 from tables.stores.reading_pool import CONNECTIONS_MAX, ReadingPool
 from tables.stores.servers.postgres import PostgresServer
 
@@ -88,6 +94,64 @@ async def test_reading_when_a_query_fails_or_breaks_off_then_the_connection_is_g
             async with asyncio.timeout(0.02), pool.reading() as connection:
                 await connection.execute("SELECT pg_sleep(5)")
     assert await backend(pool)
+
+
+Within = Callable[[asyncpg.Connection], AbstractAsyncContextManager[None]]
+
+
+async def hung(pool: ReadingPool, within: Within, stopped: list[int]) -> None:
+    """Stop the server and the process that answers, in the middle of a reading."""
+    async with asyncio.timeout(0.3), pool.reading() as connection, within(connection):
+        folder = Path(await connection.fetchval("SHOW data_directory"))
+        own = await connection.fetchval("SELECT pg_backend_pid()")
+        stopped += [int((folder / "postmaster.pid").read_text().split()[0]), own]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        await connection.fetchval("SELECT 1")
+
+
+@pytest.mark.parametrize("within", [lambda _: nullcontext(), snapshot])
+async def test_reading_when_the_server_hangs_then_the_deadline_of_the_caller_holds(
+    pool: ReadingPool, within: Within
+) -> None:
+    """Stopped in the middle, a server answers neither a roll-back nor the end of a reading."""
+    stopped: list[int] = []
+    begun_s = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            await hung(pool, within, stopped)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(backend(pool), 0.2)
+        taken_s = time.monotonic() - begun_s
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    # Without a deadline of their own, each of these takes a second and more.
+    assert taken_s < 1.0
+    assert await backend(pool) != stopped[1]
+
+
+async def test_reading_when_a_new_connection_hangs_then_the_deadline_of_the_caller_holds(
+    postgres: PostgresServer,
+) -> None:
+    """Connected, and no answer to what makes the connection ready."""
+    stopped: list[int] = []
+
+    async def hang(connection: asyncpg.Connection) -> None:
+        stopped.append(await connection.fetchval("SELECT pg_backend_pid()"))
+        os.kill(stopped[0], signal.SIGSTOP)
+        await connection.fetchval("SELECT 1")
+
+    pool = ReadingPool(postgres, hang)
+    begun_s = time.monotonic()
+    try:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(backend(pool), 0.3)
+        taken_s = time.monotonic() - begun_s
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
+        await pool.close()
+    assert taken_s < 1.0
 
 
 async def test_reading_when_nothing_listens_or_the_pool_was_closed_then_says_so_or_opens(

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from models.features.catalogue import NAMES
+from models.specialists import window
 from streams.slices import Slice
 from tables.recent import BARS_KEPT, RecentBars
 from tests.builders import MIDNIGHT, MINUTE, bars, meta, proposal
@@ -51,6 +53,41 @@ def test_take_when_there_are_many_then_keeps_the_newest(minutes: list[int]) -> N
     recent = filled(*minutes)
     closes = [MIDNIGHT + minute * MINUTE for minute in range(29, 29 - BARS_KEPT, -1)]
     assert len(closes) == 16
+    assert recent.closes_ns(MIDNIGHT + 99 * MINUTE) == closes
+
+
+@pytest.mark.parametrize("step", [1, 3, 40])
+@pytest.mark.parametrize("ago", [0, 1, 15])
+def test_window_when_a_symbol_trades_seldom_then_is_the_one_of_the_fold(
+    step: int, ago: int
+) -> None:
+    """Its own last bars, over closes of others and over closes of nobody, as `window.step` does."""
+    recent, state, windows = RecentBars(), window.initial_state(1), []
+    for minute in range(1, 40 * step + 1):
+        prices = {"AAA": 1.0} if minute % 2 else {}
+        if minute % step == 0:
+            prices["BBB"] = float(minute)
+        features = np.full((len(prices), len(NAMES)), float(minute))
+        fresh = bars(meta(MIDNIGHT + minute * MINUTE), prices, SYMBOLS)
+        recent.take(fresh.with_columns({"features": features}))
+        recent.take(bar(1, {"AAA": 1.0, "BBB": 1.0}))  # again, from before a restart
+        if "BBB" in prices:
+            state, (latest,) = window.step(state, np.array([0]), features[-1:])
+            windows.append((minute, latest))
+    kept = recent.closes_ns(MIDNIGHT + 9_999 * MINUTE)
+    asked = [each for each in windows if MIDNIGHT + each[0] * MINUTE in kept] or windows[-1:]
+    minute, expected = asked[-1 - min(ago, len(asked) - 1)]
+    assert np.array_equal(recent.window("BBB", MIDNIGHT + minute * MINUTE), expected)
+    assert np.isfinite(expected).all()
+    assert np.isnan(recent.window("CCC", MIDNIGHT + minute * MINUTE)).all()
+
+
+def test_take_when_nobody_traded_at_a_close_then_it_is_no_bar_to_ask_about() -> None:
+    """A question names a bar by its close; a close without rows pushes none out either."""
+    recent = filled(*range(1, 1 + BARS_KEPT))
+    for minute in range(20, 40):
+        recent.take(bar(minute, {}))
+    closes = [MIDNIGHT + minute * MINUTE for minute in range(BARS_KEPT, 0, -1)]
     assert recent.closes_ns(MIDNIGHT + 99 * MINUTE) == closes
 
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agents.cli import program
-from agents.cli.explain import Answer, lines
+from agents.cli.explain import Answer, lines, status_of
 from agents.cli.recompute import limits_of
 from streams.errors import SettingsError
 from tables.explanations import explanation
@@ -79,6 +79,27 @@ def test_lines_when_recomputed_then_say_whether_the_bytes_are_the_same(
         else "Recomputed: DIFFERENT in quantity; risk folded from the stage's snapshot, offsets 5 "
         "to 70."
     )
+
+
+@pytest.mark.parametrize(
+    ("recomputed", "rebuilt", "status"),
+    [(True, True, 0), (True, None, 3), (False, None, 1), (True, False, 1)],
+)
+def test_status_when_it_could_not_be_rebuilt_then_is_neither_success_nor_difference(
+    *, recomputed: bool, rebuilt: bool | None, status: int
+) -> None:
+    """A script that asks for proof must not take silence for it."""
+    assert status_of(answer()) == 0
+    made = {"is_identical": recomputed}
+    assert status_of(answer(recomputed=made, rebuilt={"is_identical": rebuilt})) == status
+
+
+def test_lines_when_the_beginnings_are_deleted_then_say_what_is_kept_and_what_is_not() -> None:
+    """What is missing by topic, and how far the proof goes all the same."""
+    gone = [f"market-{what} begins at offsets 5: it was deleted" for what in ("ticks", "bars")]
+    line = lines(answer(rebuilt={"is_identical": None, "missing": gone}))[-1]
+    assert line.startswith(f"Not rebuilt: {gone[0]}; {gone[1]}. ")
+    assert "neither is kept. Kept are the decision's bytes, and the log of its book" in line
 
 
 def test_lines_when_limits_were_other_then_say_what_would_have_been() -> None:

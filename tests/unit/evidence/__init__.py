@@ -1,0 +1,1 @@
+"""Tests of what the evidence is drawn from."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.prediction.ensemble import predict
+from models.specialists.window import COLUMNS
 from streams import clock
 from streams.errors import RecordError
 from streams.explanation import Explanation
@@ -68,6 +69,8 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         if asked.explain:
             models = desk.epoch(row.epoch_digest).models_of(name, row.symbol)
             bars = book.recent.window(row.symbol, row.close_ns)
+            # Of a bar that is no longer kept the key still has the row.
+            bars[-1] = row.features[COLUMNS]
             # Ten milliseconds of arithmetic, for which no bar should wait.
             why = await asyncio.to_thread(explained, decision, models, bars)
         return Reply(_answer(decision, row, why, 1e3 * (clock.monotonic_s() - call.started_s)))

@@ -1,7 +1,7 @@
 """Write ONLINE_LEARNING_VALIDATION.md: ``python -m tests.evidence.validation.learning [FILE]``.
 
 About an hour. With a file of lines that ``tradewind evidence NAME --json`` printed, the
-measurements in it are not repeated.
+measurements in it are not repeated; the sweep of strengths and rates is shown if the file has it.
 """
 
 import sys
@@ -25,12 +25,12 @@ from tests.evidence.measurement import Measurement, Result
 from tests.evidence.model_rebuild import MODEL_REBUILD
 from tests.evidence.poison_rollback import POISON_ROLLBACK
 from tests.evidence.validation import document
-from tests.evidence.validation.document import percent, settings_line, signed, table
+from tests.evidence.validation.document import percent, settings_line, table
 from tests.evidence.validation.forensics import kept
 
 COMMAND = "python -m tests.evidence.validation.learning"
 NAME = "ONLINE_LEARNING_VALIDATION.md"
-MEASURED = (EWC_FISHER, LEARNING_SWEEP, LEARNING_ARMS, POISON_ROLLBACK, MODEL_REBUILD)
+MEASURED = (EWC_FISHER, LEARNING_ARMS, POISON_ROLLBACK, MODEL_REBUILD)
 
 _PURPOSE = """\
 What daily updates of the specialists do to their losses, what they forget, and whether one that
@@ -78,12 +78,15 @@ def main(arguments: list[str]) -> None:
         for each in MEASURED
     }
     arms = results[LEARNING_ARMS.name][1]
+    swept = given.get(LEARNING_SWEEP.name)
+    if swept is not None:
+        results[LEARNING_SWEEP.name] = (LEARNING_SWEEP, swept)
     sections = [
         "# Models that learn: validation",
         _PURPOSE,
         "## Verdict\n\n" + document.verdicts(results),
         _settings(),
-        _sweep(results[LEARNING_SWEEP.name][1]),
+        *([] if swept is None else [_sweep(swept)]),
         _DEFINITIONS.format(
             window=60 * learning_streams.BARS_A_WEEK // learning_streams.DAYS_A_WEEK,
             span=WINDOW_BARS,
@@ -98,6 +101,7 @@ def main(arguments: list[str]) -> None:
         _planted(arms),
         _poison(results[POISON_ROLLBACK.name][1]),
         _fisher(results[EWC_FISHER.name][1]),
+        _rebuilt(results[MODEL_REBUILD.name][1]),
         _LIMITS,
     ]
     path = document.write(NAME, COMMAND, sections)
@@ -186,7 +190,7 @@ of what naive fine-tuning forgets. L2 arms that are better on both: {better}."""
 
 
 def _pair(row: dict[str, Any], name: str) -> str:
-    return f"{signed(row[name])} ± {row[f'{name}_error']:.2f}"
+    return f"{row[name]:+.3f} ± {row[f'{name}_error']:.3f}"
 
 
 def _poison(result: Result) -> str:
@@ -211,6 +215,17 @@ the flood says; "without a hold" is naive fine-tuning with twenty passes, the wo
 configured. {parts["harmful"]} of {result.n} updates did harm in truth, {result.value:g} of them
 would have served. Of {parts["clean_updates"]} clean updates {parts["clean_updates_refused"]} were
 refused."""
+
+
+def _rebuilt(result: Result) -> str:
+    rows = [[name, f"`{digest}`"] for name, digest in result.parts["digests"].items()]
+    return f"""\
+## Made again from its lineage
+
+{table(["Model set", "Digest, its first 16 digits"], rows)}
+
+Each was made once more from its lineage and bars, in a folder without anything that had been kept;
+{result.value:g} of {result.n} digests differed."""
 
 
 def _fisher(result: Result) -> str:

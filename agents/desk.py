@@ -6,6 +6,7 @@ waits until the broker has the decision; the fold does not know that anybody wai
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from agents.aside import Aside
 from agents.features import FeatureFold
 from agents.risk import KeptBook, RiskFold
 from agents.stage import Output, Stage
+from streams import clock
 from streams.away import n_waiting
 from streams.dead_letters import DeadLetter
 from streams.errors import RecordError
@@ -42,6 +44,7 @@ from tables.views.problems import ProblemError, not_ready
 log = logging.getLogger("tradewind.desk")
 
 _JSON = msgspec.json.Encoder()
+_SILENT_S = 4.0  # heartbeats are a second apart
 
 
 class Stages(NamedTuple):
@@ -317,11 +320,21 @@ class WorkerDesk:
 
     def parts(self) -> list[Part]:
         """Say how everything is that answers depend on."""
-        waits = n_waiting()
         assigned = bool(consumer_of(self._app).assignment())
-        broker = Part("broker", not waits, f"{waits} sends wait for it" if waits else "answers")
+        trouble = self._broker_trouble()
+        # While it is away, wishes are decided aside for as long as nobody else can decide them.
+        is_needed = not self._aside.can_decide
+        broker = Part("broker", not trouble, trouble or "answers", is_needed)
         group = Part("assignment", assigned, "has partitions" if assigned else "has none yet")
         return [broker, group, self._books(), self._redis()]
+
+    def _broker_trouble(self) -> str:
+        """Say why the broker is not well; a send notices at once, heartbeats without one."""
+        if waits := n_waiting():
+            return f"{waits} sends wait for it"
+        silent_s = clock.monotonic_s() - consumer_of(self._app).member_at_s()
+        is_silent = _SILENT_S < silent_s < math.inf
+        return f"no heartbeat was answered for {silent_s:.0f} s" if is_silent else ""
 
     def _books(self) -> Part:
         """Say how the books are, by numbers and codes: whoever asks has not said who he is."""

@@ -22,7 +22,6 @@ from streams import clock
 from streams.away import n_waiting
 from streams.dead_letters import DeadLetter
 from streams.errors import RecordError
-from streams.ids import intent_decision_id
 from streams.instructions import TargetIntent
 from streams.partitions import partition_of
 from streams.questions import Wrong
@@ -37,7 +36,7 @@ from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import MOST_REMEMBERED, Part, Place, unknown_portfolio
+from tables.views.desk import MOST_REMEMBERED, Part, Place, refuse_decided, unknown_portfolio
 from tables.views.features import cached
 from tables.views.problems import ProblemError, not_ready
 
@@ -200,7 +199,7 @@ class WorkerDesk:
         self, asked: _Asked, said: TargetIntent, headers: Mapping[str, str]
     ) -> "asyncio.Future[bytes]":
         """Append a target; it goes on if the caller gives up: nothing half sent is taken back."""
-        self._refuse_decided(said)
+        refuse_decided(self.book(said.portfolio)[0], said.id)
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[asked] = waiting
         waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
@@ -208,25 +207,11 @@ class WorkerDesk:
         return waiting
 
     async def _decide_aside(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
-        self._refuse_decided(said)
         book, _ = self.book(said.portfolio)
+        refuse_decided(book, said.id)
         value = await self._aside.decide(book, said, headers)
         self._remember((said.portfolio, said.intent_id), value)
         return value
-
-    def _refuse_decided(self, said: TargetIntent) -> None:
-        """Say where the decision is that this process no longer remembers."""
-        book, _ = self.book(said.portfolio)
-        memory = book.account.kept.memory
-        if memory.is_known(said.id):
-            decided = intent_decision_id(said.portfolio, said.intent_id, memory.ids[said.id])
-            raise ProblemError(
-                409,
-                "DECIDED_BEFORE",
-                f"the key {said.intent_id!r} has its decision, {decided}, from before this worker "
-                f"started; read it at /api/v1/decisions/{decided}",
-                headers={"Location": f"/api/v1/decisions/{decided}"},
-            )
 
     async def _append(
         self, said: TargetIntent, headers: Mapping[str, str], waiting: "asyncio.Future[bytes]"

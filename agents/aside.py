@@ -103,6 +103,11 @@ class Aside:
         """Whether sends wait for the broker."""
         return bool(self._late or n_waiting())
 
+    @property
+    def can_decide(self) -> bool:
+        """Whether nobody else can have taken a portfolio over, so that this worker may decide."""
+        return self._late_s() <= 0
+
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Take the broker for away while what is inside waits for it longer than it should.
@@ -150,7 +155,7 @@ class Aside:
         return value
 
     def _check_owner(self) -> None:
-        late_s = clock.monotonic_s() + _DISK_S - self._alone_until_s()
+        late_s = self._late_s()
         if late_s > 0:
             raise not_ready(
                 "BROKER_AWAY",
@@ -158,6 +163,9 @@ class Aside:
                 "portfolio, so nothing is decided here",
                 retry_s=5,
             )
+
+    def _late_s(self) -> float:
+        return clock.monotonic_s() + _DISK_S - self._alone_until_s()
 
     def _copied(self, book: KeptBook) -> KeptBook:
         stored = StoredAccount(

@@ -6,6 +6,7 @@ waits until the broker has the decision; the fold does not know that anybody wai
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple
@@ -17,10 +18,10 @@ from agents.aside import Aside
 from agents.features import FeatureFold
 from agents.risk import KeptBook, RiskFold
 from agents.stage import Output, Stage
+from streams import clock
 from streams.away import n_waiting
 from streams.dead_letters import DeadLetter
 from streams.errors import RecordError
-from streams.ids import intent_decision_id
 from streams.instructions import TargetIntent
 from streams.partitions import partition_of
 from streams.questions import Wrong
@@ -35,13 +36,14 @@ from streams.transport import Outgoing, consumer_of, producer_of
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.cached_row import CachedRow, CacheKey
 from tables.stores.feature_cache import FeatureCache
-from tables.views.desk import MOST_REMEMBERED, Part, Place, unknown_portfolio
+from tables.views.desk import MOST_REMEMBERED, Part, Place, refuse_decided, unknown_portfolio
 from tables.views.features import cached
 from tables.views.problems import ProblemError, not_ready
 
 log = logging.getLogger("tradewind.desk")
 
 _JSON = msgspec.json.Encoder()
+_SILENT_S = 4.0  # heartbeats are a second apart
 
 
 class Stages(NamedTuple):
@@ -197,7 +199,7 @@ class WorkerDesk:
         self, asked: _Asked, said: TargetIntent, headers: Mapping[str, str]
     ) -> "asyncio.Future[bytes]":
         """Append a target; it goes on if the caller gives up: nothing half sent is taken back."""
-        self._refuse_decided(said)
+        refuse_decided(self.book(said.portfolio)[0], said.id)
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[asked] = waiting
         waiting.add_done_callback(lambda _: self._waiting.pop(asked, None))
@@ -205,25 +207,11 @@ class WorkerDesk:
         return waiting
 
     async def _decide_aside(self, said: TargetIntent, headers: Mapping[str, str]) -> bytes:
-        self._refuse_decided(said)
         book, _ = self.book(said.portfolio)
+        refuse_decided(book, said.id)
         value = await self._aside.decide(book, said, headers)
         self._remember((said.portfolio, said.intent_id), value)
         return value
-
-    def _refuse_decided(self, said: TargetIntent) -> None:
-        """Say where the decision is that this process no longer remembers."""
-        book, _ = self.book(said.portfolio)
-        memory = book.account.kept.memory
-        if memory.is_known(said.id):
-            decided = intent_decision_id(said.portfolio, said.intent_id, memory.ids[said.id])
-            raise ProblemError(
-                409,
-                "DECIDED_BEFORE",
-                f"the key {said.intent_id!r} has its decision, {decided}, from before this worker "
-                f"started; read it at /api/v1/decisions/{decided}",
-                headers={"Location": f"/api/v1/decisions/{decided}"},
-            )
 
     async def _append(
         self, said: TargetIntent, headers: Mapping[str, str], waiting: "asyncio.Future[bytes]"
@@ -317,11 +305,21 @@ class WorkerDesk:
 
     def parts(self) -> list[Part]:
         """Say how everything is that answers depend on."""
-        waits = n_waiting()
         assigned = bool(consumer_of(self._app).assignment())
-        broker = Part("broker", not waits, f"{waits} sends wait for it" if waits else "answers")
+        trouble = self._broker_trouble()
+        # While it is away, wishes are decided aside for as long as nobody else can decide them.
+        is_needed = not self._aside.can_decide
+        broker = Part("broker", not trouble, trouble or "answers", is_needed)
         group = Part("assignment", assigned, "has partitions" if assigned else "has none yet")
         return [broker, group, self._books(), self._redis()]
+
+    def _broker_trouble(self) -> str:
+        """Say why the broker is not well; a send notices at once, heartbeats without one."""
+        if waits := n_waiting():
+            return f"{waits} sends wait for it"
+        silent_s = clock.monotonic_s() - consumer_of(self._app).member_at_s()
+        is_silent = _SILENT_S < silent_s < math.inf
+        return f"no heartbeat was answered for {silent_s:.0f} s" if is_silent else ""
 
     def _books(self) -> Part:
         """Say how the books are, by numbers and codes: whoever asks has not said who he is."""

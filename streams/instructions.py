@@ -29,6 +29,9 @@ Role = Literal["trader", "researcher", "admin"]
 Specialist = Literal["bull_specialist", "bear_specialist", "sideways_specialist"]
 Strategy = Literal["model"] | Specialist
 
+INTENT = "intent:"
+"""What the id of an intent begins with, before its caller's key."""
+
 _LARGEST_MONEY = 1e15
 _LONGEST_REASON = 500
 _MOST_ENTRIES = 10_000
@@ -68,7 +71,7 @@ class OrderIntent(_Instruction, frozen=True, kw_only=True, tag="order_intent"):
     @property
     def id(self) -> str:
         """The id under which it is remembered."""
-        return f"intent:{self.intent_id}"
+        return INTENT + self.intent_id
 
     def check(self) -> None:
         """Refuse what is no order."""
@@ -103,7 +106,7 @@ class TargetIntent(_Instruction, frozen=True, kw_only=True, tag="target_intent")
     @property
     def id(self) -> str:
         """The id under which it is remembered; it shares its keys with orders."""
-        return f"intent:{self.intent_id}"
+        return INTENT + self.intent_id
 
     def check(self) -> None:
         """Refuse what no model could want."""
@@ -140,7 +143,7 @@ class DecidedIntent(_Instruction, frozen=True, kw_only=True, tag="decided_intent
     @property
     def id(self) -> str:
         """The id under which it is remembered: that of the target."""
-        return f"intent:{self.intent_id}"
+        return INTENT + self.intent_id
 
     def check(self) -> None:
         """Refuse what is no decision about this intent."""

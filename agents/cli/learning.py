@@ -5,12 +5,12 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from agents.cli.role_api import listen
+from agents.cli.role_api import Listening, listen
 from agents.cli.role_process import run_role
 from agents.learning import SOURCE, STAGE, Learning, Run, group_of
 from agents.run.serving import LEARNING_HOST, auth_folder
@@ -22,6 +22,7 @@ from streams.kafka_access import kafka
 from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
+from tables.stores.servers import redis
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
 from tables.views.online_update import update_endpoints
@@ -46,15 +47,9 @@ def learning(  # noqa: PLR0913, PLR0917  one argument per option of the command
     """Keep days of bars, and update the models when a day is over, until told to stop."""
     if mode not in MODES:
         raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
-    at = Listening(host, port)
-    run_role(lambda: _serve(bootstrap, run, stack_home(name), mode, at), metrics_port)
-
-
-class Listening(NamedTuple):
-    """Where the API of the role listens; port 0 if it does not."""
-
-    host: str
-    port: int
+    home = stack_home(name)
+    at = Listening(host, port, redis_url=redis.shared_url(home))
+    run_role(lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
 
 
 async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening) -> None:
@@ -85,7 +80,7 @@ async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening)
         if at.port:
             callers = Callers(TokenKeys(auth_folder(home)), stack_id(home))
             bound = update_endpoints(learner, AdminLog(home))
-            await listen(stack, bound, callers, at.host, at.port)
+            await listen(stack, bound, callers, at)
         await learner.work()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from ssl import SSLContext
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -16,19 +17,25 @@ from tables.views.routes import Bound
 _SHUTDOWN_S = 2.0
 
 
+class Listening(NamedTuple):
+    """Where a role's API listens, how, and where its callers are counted; port 0: it does not."""
+
+    host: str
+    port: int
+    tls: SSLContext | None = None
+    redis_url: str = ""
+
+
 async def listen(
-    stack: contextlib.AsyncExitStack,
-    bound: Iterable[Bound],
-    callers: Callers,
-    host: str,
-    port: int,
-    tls: SSLContext | None = None,
+    stack: contextlib.AsyncExitStack, bound: Iterable[Bound], callers: Callers, at: Listening
 ) -> None:
     """Answer from now on, until the stack of contexts is left."""
-    forwarder = Forwarder()
+    forwarder, limits = Forwarder(), CallLimits(at.redis_url)
     stack.push_async_callback(forwarder.close)
-    app = api(bound, Endpoints(callers, CallLimits(), forwarder))
+    stack.push_async_callback(limits.close)
+    await limits.open()
+    app = api(bound, Endpoints(callers, limits, forwarder))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    await web.TCPSite(runner, at.host, at.port, ssl_context=at.tls).start()

@@ -7,7 +7,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.cli.live_plan import LivePlan
-from agents.cli.role_api import listen
+from agents.cli.role_api import Listening, listen
 from agents.cli.rollout_outlets import Outlet, Outlets, to_registry, to_rows
 from agents.rollout import DECISIONS, INTENTS, Rollouts
 from agents.run.topic_log import partitions, reading, records
@@ -28,7 +28,7 @@ from tables.stores.admin_log import AdminLog, Deed
 from tables.stores.artifacts import Artifacts
 from tables.stores.kept_stage import KeptStage
 from tables.stores.row_store import RowStore
-from tables.stores.servers import mlflow, postgres
+from tables.stores.servers import mlflow, postgres, redis
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
 from tables.views.rollouts import rollout_endpoints
@@ -108,7 +108,9 @@ async def serve(place: Place) -> None:
         if place.serving is not None:
             at, bound = place.serving, rollout_endpoints(Deeds(rollouts, home))
             callers = Callers(TokenKeys(at.auth), at.stack)
-            await listen(stack, bound, callers, at.host, at.port, at.tls.server)
+            counted = redis.shared_url(home)
+            where = Listening(at.host, at.port, at.tls.server, counted)
+            await listen(stack, bound, callers, where)
         async with asyncio.TaskGroup() as tasks:
             for each in outlets:
                 tasks.create_task(each.work())

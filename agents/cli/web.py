@@ -31,7 +31,7 @@ from tables.archive import run_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
 from tables.stores.entry_codes import EntryCodes
-from tables.stores.servers import postgres
+from tables.stores.servers import postgres, redis
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import Callers
 from tables.views.behind import NOTHING, Behind
@@ -148,10 +148,12 @@ async def serving(
     memory = RunMemory(prefix_of(about.run), wall_ns() // _NS_PER_MS)
     log = DecisionLog(bootstrap, memory.topics, memory.take)
     forwarder = Forwarder(at.tls.client, "pages")
-    served = None if stack is None else _served(stack, forwarder)
     behind = NOTHING if stack is None else stack.behind
+    limits = CallLimits(redis.shared_url(behind.home) if behind.home.parts else "")
+    served = None if stack is None else _served(stack, limits, forwarder)
     app = site(Pages(about, memory, log, behind), at.host, served)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await limits.open()
     await runner.setup()
     try:
         await http.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server).start()
@@ -168,14 +170,15 @@ async def serving(
     finally:
         await runner.cleanup()
         await forwarder.close()
+        await limits.close()
         if behind.reader is not None:
             await behind.reader.close()
 
 
-def _served(stack: Stack, forwarder: Forwarder) -> Served:
+def _served(stack: Stack, limits: CallLimits, forwarder: Forwarder) -> Served:
     callers = Callers(TokenKeys(stack.auth), stack.id)
     return Served(
-        Endpoints(callers, CallLimits(), forwarder),
+        Endpoints(callers, limits, forwarder),
         Sessions(callers, f"tradewind-{stack.id}"),
         EntryCodes(stack.auth),
     )

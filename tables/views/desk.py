@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from models.risk.account import Account
-from streams.instructions import TargetIntent
+from streams.ids import intent_decision_id
+from streams.instructions import INTENT, TargetIntent
 from streams.timestamps import format_ns
 from tables.decisions import Slot
 from tables.epochs import LoadedEpoch
@@ -161,6 +162,28 @@ def portfolio_owner(desk: Desk, call: Call) -> str:
     if could_be_any and (other := desk.informed()):
         return other
     return desk.owner(portfolio_of(desk, call))
+
+
+def refuse_decided(book: Book, record_id: str) -> None:
+    """Say where the decision about an intent is that this process no longer remembers.
+
+    Raises
+    ------
+    ProblemError
+        409 if the book knows the record by its id, :attr:`TargetIntent.id`.
+    """
+    memory = book.account.kept.memory
+    if not memory.is_known(record_id):
+        return
+    key = record_id.removeprefix(INTENT)
+    decided = intent_decision_id(book.slot.portfolio.id, key, memory.ids[record_id])
+    raise ProblemError(
+        409,
+        "DECIDED_BEFORE",
+        f"the key {key!r} has its decision, {decided}, from before this worker started; read it "
+        f"at /api/v1/decisions/{decided}",
+        headers={"Location": f"/api/v1/decisions/{decided}"},
+    )
 
 
 def row_of(book: Book, symbol: str, close_ns: int | None = None) -> SeenRow:

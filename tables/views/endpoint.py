@@ -1,7 +1,7 @@
 """From a request to an answer: who calls, whose portfolio, how often, what, in time, or a problem.
 
 The order matters: what is not known to be allowed is refused before anything is read, and what
-another process owns goes there before it is counted here.
+another process owns goes there before it is counted here. What nobody can use is counted too.
 """
 
 import asyncio
@@ -120,12 +120,16 @@ class Endpoints:
     ) -> web.Response:
         route = bound.route
         caller = self._caller(request, route)
-        call = await _call(request, route, caller, request_id, started_s)
-        if owner := bound.owner(call):
+        try:
+            call = await _call(request, route, caller, request_id, started_s)
+            owner = bound.owner(call)
+        except ProblemError as error:
+            # What cannot be understood goes to no owner, who would count it.
+            error.headers.update(await self._counted(caller, route))
+            raise
+        if owner:
             return await self.forwarder.forward(request, owner, call.headers)
-        headers = {}
-        if route.limited is not None and route.roles:
-            headers = await self.limits.count(caller, route.limited)
+        headers = await self._counted(caller, route)
         try:
             reply = await bound.handler(call)
         except ProblemError as error:
@@ -142,6 +146,12 @@ class Endpoints:
         if decided := getattr(reply.body, "decision_id", ""):
             request[DECISION_ID] = decided
         return _response(reply, {**headers, KEY_HEADER: call.key} if call.key else headers)
+
+    async def _counted(self, caller: Caller, route: Route) -> dict[str, str]:
+        """Count a request and return the headers that say what is left; it raises 429."""
+        if route.limited is None or not route.roles:
+            return {}
+        return await self.limits.count(caller, route.limited)
 
     def _caller(self, request: web.Request, route: Route) -> Caller:
         if not route.roles:

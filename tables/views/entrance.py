@@ -9,6 +9,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tables.stores.entry_codes import EntryCodes
 from tables.views.auth import Caller
@@ -105,7 +106,7 @@ class Entrance:
         self._check_own(request)
         try:
             form = await request.post()
-        except (ValueError, LookupError):
+        except (ValueError, LookupError, HttpProcessingError, web.RequestPayloadError):
             return self._asking(request, "the form could not be read", "/")
         token, given = form.get("token", ""), form.get("next")
         is_own = isinstance(given, str) and _OWN_PATH.fullmatch(given)

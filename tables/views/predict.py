@@ -17,12 +17,20 @@ from models.specialists.window import COLUMNS
 from streams import clock
 from streams.errors import RecordError
 from streams.explanation import Explanation
-from streams.instructions import Specialist, TargetIntent
+from streams.instructions import INTENT, Specialist, TargetIntent
 from streams.questions import Predict, Prediction, RiskVerdict, Wrong
 from streams.records import Decision
 from streams.timestamps import format_ns, parse_ns
 from tables.recent import SeenRow
-from tables.views.desk import MOST_REMEMBERED, Book, Desk, owner_by, portfolio_of, row_of
+from tables.views.desk import (
+    MOST_REMEMBERED,
+    Book,
+    Desk,
+    owner_by,
+    portfolio_of,
+    refuse_decided,
+    row_of,
+)
 from tables.views.predict_reason import explained
 from tables.views.problems import ProblemError, wrong
 from tables.views.routes import Bound, Call, Reply, Route
@@ -60,7 +68,12 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         # Asked again behind the next bar, or when its own is no longer kept, a key has that one.
         row = first.row(name, call.key, asked)
         if row is None:
-            row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+            try:
+                row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+            except ProblemError:
+                # From before a restart, a key has its decision whatever has become of its bar.
+                refuse_decided(book, INTENT + call.key)
+                raise
             first.keep(name, call.key, asked, row)
         said = target_of(desk, book, row, asked, call.key)
         decision = _DECISION.decode(await desk.decide(said, call.headers))

@@ -12,10 +12,9 @@ from agents.run.serving import auth_folder
 from agents.run.workers import free_port
 from streams.brokers import stack_id
 from streams.instructions import Role
-from streams.sources.synthetic import SyntheticTape
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import issue
-from tests.runs import TAPE, Trial, trial
+from tests.runs import Trial, trial
 
 STACK = "test-0a1b2c3d"
 
@@ -91,13 +90,13 @@ async def served(
     models: str,
     name: str,
     redis_url: str = "",
-    tape: SyntheticTape = TAPE,
+    **of_trial: Any,  # noqa: ANN401  as `trial` takes them
 ) -> AsyncIterator[Served]:
     """Play a tape through one worker with an API that takes the stack's tokens, and yield it."""
     keys = TokenKeys(auth_folder(home))
     keys.rotate()
     async with (
-        trial(servers, home, models, name, tape=tape) as run,
+        trial(servers, home, models, name, **of_trial) as run,
         aiohttp.ClientSession() as session,
     ):
         serving = Served(run, keys, session, {}, stack_id(home))

@@ -60,7 +60,7 @@ Found = dict[str, Any]
 
 async def _world(servers: str, home: Path, judge: Callable[[Served], Found]) -> Found:
     name = f"fuzz-{run_stamp()}"
-    async with served(servers, home, models(home), name, "", TAPE) as api:
+    async with served(servers, home, models(home), name, tape=TAPE) as api:
         run, start = api.trial.run, api.trial.children.start
         await asyncio.to_thread(database, home, api.trial.children)
         epoch = Epochs(Artifacts(run.artifacts)).put(run.epoch)

@@ -84,6 +84,11 @@ def is_usable(home: Path) -> bool:
     return server_of(home).provider == "given" or installed() is not None
 
 
+def shared_url(home: Path) -> str:
+    """Return where the processes of a stack share what they count; empty without a Redis."""
+    return server_of(home).url if is_usable(home) else ""
+
+
 def prepared(home: Path) -> list[str]:
     """Return the command that becomes the server.
 

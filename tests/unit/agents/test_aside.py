@@ -118,6 +118,7 @@ async def test_decide_when_others_may_own_the_portfolio_then_is_refused(tmp_path
     """The group was not heard of for so long that another worker may decide before this one has."""
     async with Spill(tmp_path / "spill") as spill:
         world = World(tmp_path, spill, monotonic_s() + 0.5)
+        assert not world.aside.can_decide
         with pytest.raises(ProblemError, match="503 BROKER_AWAY"):
             await world.decide(1)
         assert (spill.n_records, world.aside.copy_of("main")) == (0, None)

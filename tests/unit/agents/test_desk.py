@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,3 +90,30 @@ def test_informed_when_no_bar_has_come_then_the_others_are_asked_in_turn(
         with pytest.raises(ProblemError, match="503 NO_EPOCH"):
             desk.informed()
     assert [desk.informed() for _ in expected] == expected
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "waits", "said"),
+    [
+        (1.0, 0, "answers"),
+        (math.inf, 0, "answers"),
+        (7.0, 0, "no heartbeat was answered for 7 s"),
+        (1.0, 2, "2 sends wait for it"),
+    ],
+)
+@pytest.mark.parametrize("can_decide", [True, False])
+def test_parts_when_the_broker_is_silent_then_it_is_said_and_needed_unless_decided_aside(
+    monkeypatch: pytest.MonkeyPatch, silent_s: float, waits: int, said: str, *, can_decide: bool
+) -> None:
+    """A worker that still decides is ready, and tells whoever looks what it does without."""
+    monkeypatch.setattr(desks.clock, "monotonic_s", lambda: 100.0)
+    monkeypatch.setattr(desks, "n_waiting", lambda: waits)
+    consumer = SimpleNamespace(assignment=lambda: {1}, member_at_s=lambda: 100.0 - silent_s)
+    monkeypatch.setattr(desks, "consumer_of", lambda _app: consumer)
+    stage = cast("Stage", SimpleNamespace(listeners=[], folds=list))
+    app = cast("Any", SimpleNamespace(router=SimpleNamespace(tables_metadata=dict)))
+    aside, none = cast("Any", SimpleNamespace(can_decide=can_decide)), cast("Any", None)
+    desk = WorkerDesk(app, Stages(stage, stage), none, FeatureCache(""), aside)
+    broker = next(part for part in desk.parts() if part.name == "broker")
+    assert (broker.detail, broker.is_well) == (said, said == "answers")
+    assert broker.is_needed is not can_decide

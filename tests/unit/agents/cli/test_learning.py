@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from agents.cli import learning as command
+from agents.cli.role_api import Listening
 from agents.learning import Learning
 from streams.brokers.ports import free_port
 from streams.brokers.processes import Launch, Process
@@ -71,6 +72,7 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
 ) -> None:
     """Every option arrives where it is needed."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://r:1/0")
     served: list[tuple[Any, ...]] = []
 
     async def serve(*arguments: Any) -> None:  # noqa: ANN401  what `learning` passes on
@@ -86,7 +88,8 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
     arguments.append("--host=0.0.0.0")
     found = CliRunner().invoke(program(), [*arguments, "--metrics-port=8"])
     assert found.exit_code == 0, found.output
-    assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", ("0.0.0.0", 7))]  # noqa: S104  nothing listens
+    at = ("0.0.0.0", 7, None, "redis://r:1/0")  # noqa: S104  nothing listens
+    assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", at)]
 
 
 async def test_serve_when_it_ends_then_its_clients_stop_behind_its_work(
@@ -101,7 +104,7 @@ async def test_serve_when_it_ends_then_its_clients_stop_behind_its_work(
 
     monkeypatch.setattr(Learning, "work", work)
     with contextlib.suppress(asyncio.CancelledError):
-        await command._serve("b:1", "r", tmp_path, "safe", command.Listening("", 0))
+        await command._serve("b:1", "r", tmp_path, "safe", Listening("", 0))
     consumer = next(client for client in clients if client.topics)
     assert consumer.topics == ("r.regime-probabilities",)
     assert consumer.options == {
@@ -131,7 +134,7 @@ async def test_serve_when_it_has_a_port_then_asks_who_calls(
                 said.append(answer.status)
 
     monkeypatch.setattr(Learning, "work", work)
-    await command._serve("b:1", "", tmp_path, "safe", command.Listening("127.0.0.1", port))
+    await command._serve("b:1", "", tmp_path, "safe", Listening("127.0.0.1", port))
     assert said == [401]
     with pytest.raises(OSError, match=r"refused|Connect"):
         await asyncio.open_connection("127.0.0.1", port)

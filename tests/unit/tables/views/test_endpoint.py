@@ -176,6 +176,20 @@ async def test_answer_when_asked_too_often_then_says_when_to_go_on(
     assert status == 200
 
 
+async def test_answer_when_the_body_is_refused_then_it_counts_all_the_same(
+    asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rubbish without end would keep a worker busy that others have to share."""
+    monkeypatch.setattr("tables.views.call_limits.clock.wall_ns", lambda: NOON_NS)
+    monkeypatch.setattr("tables.views.call_limits.PER_MINUTE", {"risk": 2})
+    for left, rubbish in ((1, b"{"), (0, b"{}")):
+        _, _, answer = await asking.ask(CHECK, data=rubbish)
+        assert answer.headers["RateLimit"] == f'"risk";r={left};t=15'
+    for body in (b"{", json.dumps(ORDER).encode()):
+        status, said, _ = await asking.ask(CHECK, data=body)
+        assert (status, said["code"]) == (429, "TOO_MANY_REQUESTS")
+
+
 async def test_answer_when_too_large_or_not_json_then_is_refused_unread(asking: Asking) -> None:
     """413 and 415."""
     status, said, _ = await asking.ask(CHECK, data=b" " * (MOST_BYTES + 1))

@@ -22,6 +22,7 @@ from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import LONGEST_S, Sessions
 from tables.views.site import Served, site
+from tests.attacks import answer_to
 from tests.unit.tables.views.played import (
     DEAD_LETTERS,
     SNAPSHOTS,
@@ -102,6 +103,21 @@ async def test_page_when_nobody_is_known_then_it_asks_and_shows_nothing(
     assert f'name="next" value="{path}"' in text
     for secret in ("AAPL", "XOM", "Approved orders", "<nav"):
         assert secret not in text
+
+
+async def test_session_when_the_form_is_not_encoded_as_said_then_it_asks_again(
+    guarded: Guarded,
+) -> None:
+    """Rubbish is no error of ours; here in the name of gzip."""
+    url = guarded.client.make_url("/session")
+    head = (
+        *(b"POST /session HTTP/1.1", b"Host: localhost", b"Connection: close"),
+        *(b"Content-Type: application/x-www-form-urlencoded", b"Content-Length: 7"),
+        b"Content-Encoding: gzip",
+    )
+    request = b"\r\n".join(head) + b"\r\n\r\nrubbish"
+    status, text = await answer_to(str(url.host), int(url.port or 0), request)
+    assert (status, b"the form could not be read" in text) == (401, True)
 
 
 @pytest.mark.parametrize("path", ["/health", "/page.css"])

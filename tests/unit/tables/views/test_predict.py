@@ -127,6 +127,20 @@ async def test_predict_when_its_bar_is_no_longer_kept_then_a_key_has_the_same_an
     assert said["explanation"]["decision_id"] == said["decision_id"]
 
 
+async def test_predict_when_its_bar_is_gone_and_the_worker_new_then_a_key_is_told_its_decision(
+    asking: Asking, serve: Serve
+) -> None:
+    """The book remembers the key longer than the process does, and longer than the bar is kept."""
+    body: dict[str, object] = {"symbol": ONE, "timestamp": format_ns(MIDNIGHT + MINUTE)}
+    decided = json.loads(await _event_of(asking, body, "early"))["decision_id"]
+    for minute in range(2, BARS_KEPT + 2):
+        asking.desk.bar(minute, target=0.0)
+    again = await serve(asking.desk)
+    status, said, answer = await again.ask(PATH, body, headers={"Idempotency-Key": "early"})
+    assert (status, said["code"]) == (409, "DECIDED_BEFORE")
+    assert answer.headers["Location"] == f"/api/v1/decisions/{decided}"
+
+
 async def test_predict_when_a_specialist_is_wanted_then_it_alone_has_weight(
     asking: Asking,
 ) -> None:

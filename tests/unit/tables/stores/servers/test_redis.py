@@ -17,6 +17,7 @@ def test_server_when_given_then_is_that_one_and_its_password_is_not_shown(
     assert (server.provider, server.url) == ("given", "redis://:secret@cache:6379/0")
     assert "secret" not in server.spoken
     assert redis.is_usable(tmp_path)
+    assert redis.shared_url(tmp_path) == server.url
 
 
 def test_server_when_not_given_then_is_the_stacks_own_on_a_socket(
@@ -36,8 +37,10 @@ def test_prepared_when_the_package_is_missing_then_says_the_way_out(
 ) -> None:
     """Install the one or give the other."""
     monkeypatch.setattr(redis, "PACKAGE", "no_such_package")
+    monkeypatch.delenv(redis.VARIABLE, raising=False)
     with pytest.raises(StoreUnavailable, match="REDIS_URL is not set"):
         redis.prepared(tmp_path)
+    assert redis.shared_url(tmp_path) == ""
 
 
 async def test_server_when_nothing_listens_then_does_not_answer(tmp_path: Path) -> None:

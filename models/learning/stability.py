@@ -189,7 +189,9 @@ def _reasons(found: Stability) -> tuple[str, ...]:
         "LOSS_WORSE": found.lower > 0.0,
         "NOT_SHOWN_HARMLESS": not found.upper <= paired.TOLERANCE_FRACTION * found.loss_champion,
         "LOSS_DEGRADED": not found.loss_degradation_fraction <= paired.MAX_DEGRADATION_FRACTION,
-        "SHARPE_DEGRADED": found.sharpe_degradation_fraction > paired.MAX_DEGRADATION_FRACTION,
+        # One who trades no more has no ratio (NaN), which is less than the champion's.
+        "SHARPE_DEGRADED": math.isfinite(found.sharpe_pre)
+        and not found.sharpe_degradation_fraction <= paired.MAX_DEGRADATION_FRACTION,
     }
     return tuple(code for code, is_broken in broken.items() if is_broken)
 

@@ -80,6 +80,8 @@ class LatencyWindow:
             self._held.popleft()
 
     def _is_full(self, without: int = 0) -> bool:
+        if not without and len(self._held) == MOST_DECISIONS:
+            return True
         if len(self._held) < self._rule.min_decisions + without:
             return False
         return self._held[-1].sent_ns - self._held[without].sent_ns >= self._rule.min_span_ns

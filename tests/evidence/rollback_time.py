@@ -200,10 +200,10 @@ async def injected(home: Path, servers: str) -> dict[str, list[float]]:
         )
         consumer = await rollout_role._consumer(place, role, opened)
         turning = Turning(home, epochs)
-        begun = Announced(1, first)
+        beating = clock_command.Beating(Announced(1, first), "", turning, None)
         running = [
             asyncio.create_task(rollout_role._work(role, consumer)),
-            asyncio.create_task(clock_command._main(servers, epochs, begun, "", turning)),
+            asyncio.create_task(clock_command._main(servers, epochs, beating)),
         ]
         stack = Stack(role, producer, notices, epochs, market, worse)
         found: dict[str, list[float]] = {}

@@ -158,3 +158,10 @@ def test_bounds_when_there_is_one_difference_then_are_infinite() -> None:
     """One number has no deviation."""
     assert stability.bounds(np.array([0.1])) == (-math.inf, math.inf)
     assert np.isfinite(stability.bounds(np.array([0.1, 0.2]))).all()
+
+
+def test_judge_when_the_candidate_trades_no_more_then_the_second_guard_refuses() -> None:
+    """No position, no Sharpe ratio; a champion that never traded had none to lose."""
+    best, nothing = np.where(RISES, 0.1, 0.0), np.zeros(RETURNS.shape)
+    assert judged(said(0.52, best), said(0.52, nothing)).reasons == ("SHARPE_DEGRADED",)
+    assert judged(said(0.52, nothing), said(0.52, nothing)).reasons == ()

@@ -190,12 +190,16 @@ class Rollouts:
         Raises
         ------
         Refused
-            If there is none of this name, or its state or the evidence does not allow it.
+            If there is none of this name, its state or the evidence does not allow it, or it is
+            over and another one runs, which would be left without its epoch.
         """
         async with self._acting:
             rollout = self._all.get(name)
             if rollout is None:
                 raise Refused("UNKNOWN_ROLLOUT", "rollout_id", name, "the id of a rollout")
+            if rollout.is_over and self.running is not None:
+                expected = f"{self.running.id}, which runs, to go back first"
+                raise Refused("NOT_NOW", "rollout", name, expected)
             evidence = None if self._fold is None or rollout.is_over else self._fold.evidence()
             return await self._put(
                 stages.step(

@@ -137,6 +137,20 @@ async def test_begin_when_one_runs_then_is_refused(world: World) -> None:
     assert said.rollout_id == f"2024-01-02-{world.market.challenger[:8]}"
 
 
+async def test_act_when_it_is_over_and_another_runs_then_that_one_goes_back_first(
+    world: World,
+) -> None:
+    """To go back to its champion would take the epoch away from the one that runs."""
+    await world.begin()
+    over = world.role._all["r1"]._replace(stage=3, state="done")
+    world.role._all["r1"] = over
+    await world.role.begin("r2", world.market.challenger, "me", "")
+    with pytest.raises(Refused, match="r2, which runs, to go back first"):
+        await world.role.act("rollback", "r1", "me", "")
+    await world.role.act("rollback", "r2", "me", "")
+    assert (await world.role.act("rollback", "r1", "me", "")).state == "rolled_back"
+
+
 async def test_look_when_a_stage_has_lasted_and_is_carried_then_goes_on(world: World) -> None:
     """With its evidence, to 5 %; not before its time, and not again at once."""
     await world.begin()

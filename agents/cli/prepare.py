@@ -11,9 +11,9 @@ import typer
 
 from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Stack, servers_of
+from agents.cli.live_models import live_models
 from agents.cli.live_plan import FIXED_PORTS
-from agents.cli.models import champion
-from agents.cli.roles import planned, standing, while_rolling_out
+from agents.cli.roles import planned
 from agents.cli.spoken import spoken_errors
 from agents.run.drive import declare_live
 from agents.run.parity import remarks
@@ -51,13 +51,7 @@ def prepare(
             if is_usable(home):
                 asyncio.run(bring_up_to_date(server_of(home)))
             asyncio.run(declare_live(servers, settings))
-            rolling = while_rolling_out(home) if models.startswith(CHAMPION) else None
-            if rolling is not None:
-                digest = rolling.models
-            elif models.startswith(CHAMPION):
-                digest = standing(home, champion(stack, models))
-            else:
-                digest = models
+            digest = live_models(stack, models)
             plan = planned(home, digest, settings)
             plan.learning, plan.rollouts = settings.learning, settings.rollouts
             for field, port in FIXED_PORTS.items():

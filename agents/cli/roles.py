@@ -78,37 +78,6 @@ def planned(home: Path, models: str, settings: Settings) -> LivePlan:
     return plan
 
 
-def while_rolling_out(home: Path) -> Epoch | None:
-    """Return the epoch that decides while a rollout runs; None while none does.
-
-    Whoever asks for the registry's champion goes on with these models then: a stack that starts
-    again must not end a rollout, nor stay down because of one.
-    """
-    plan = LivePlan.of(home)
-    if plan is None:
-        return None
-    epoch = plan.decides(home)
-    return None if epoch.rollout is None else epoch
-
-
-def standing(home: Path, champion: str) -> str:
-    """Return the registry's champion; a rollout may have taken it back since it became that.
-
-    Raises
-    ------
-    SettingsError
-        If one has: by its name nobody goes live with it.
-    """
-    plan = LivePlan.of(home)
-    if plan is not None and champion in plan.taken_back:
-        raise SettingsError(
-            f"the champion {champion[:12]} was taken back by a rollout; expected models that "
-            "stand. `tradewind models register DIGEST` makes others champion, `--models "
-            f"{champion}` goes live with these all the same"
-        )
-    return champion
-
-
 def _with_rollout(epoch: Epoch, before: Epoch) -> Epoch:
     """Return the epoch with the rollout that runs; it is one of the models that decide."""
     rollout = before.rollout

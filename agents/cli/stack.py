@@ -14,11 +14,11 @@ from rich.table import Table
 
 from agents.cli.admin_act import admin_act
 from agents.cli.doctor import Finding, examine
+from agents.cli.live_models import live_models
 from agents.cli.live_plan import LivePlan
-from agents.cli.models import champion
 from agents.cli.parts import Part, PartState, parts_of
 from agents.cli.role_part import RolePart
-from agents.cli.roles import keeper_of, planned, roles_of, standing, while_rolling_out
+from agents.cli.roles import keeper_of, planned, roles_of
 from agents.cli.spoken import spoken_errors
 from agents.cli.stores import stores_of
 from agents.run.drive import declare_live
@@ -29,8 +29,6 @@ from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
 from streams.tls import tls_of
-from tables.stores.errors import StoreUnavailable
-from tables.stores.model_registry import CHAMPION
 
 _Name = Annotated[str, typer.Option("--name", help="The stack; several live side by side.")]
 _Port = Annotated[
@@ -111,8 +109,7 @@ def _start_roles(
     if history is not None and (before is not None or models is None):
         raise SettingsError(_NO_HISTORY)
     if models is not None:
-        digest = _digest_of(name, models, plan) if models.startswith(CHAMPION) else models
-        plan = planned(home, digest, Settings.read())
+        plan = planned(home, live_models(name, models), Settings.read())
         for told in remarks(plan.decides(home)):
             typer.secho(told, fg=typer.colors.YELLOW)
     if plan is None:
@@ -143,35 +140,6 @@ def _set_roles(home: Path, plan: LivePlan, settings: Settings) -> None:
         if role.name in changed:
             role.stop()
     plan.learning, plan.rollouts = settings.learning, settings.rollouts
-
-
-def _digest_of(name: str, asked: str, plan: LivePlan | None) -> str:
-    """Return the champion; while a rollout runs, the models that decide go on."""
-    rolling = while_rolling_out(stack_home(name))
-    if rolling is None:
-        return _champion_or_last(name, asked, plan)
-    typer.secho(
-        f"A rollout runs, so models {rolling.models[:12]} go on to decide; `tradewind rollout "
-        "status` says how far it is.",
-        fg=typer.colors.YELLOW,
-    )
-    return rolling.models
-
-
-def _champion_or_last(name: str, asked: str, plan: LivePlan | None) -> str:
-    """Return the champion; while nobody can say who that is, the models that ran last go on."""
-    try:
-        return standing(stack_home(name), champion(name, asked))
-    except StoreUnavailable as error:
-        last = None if plan is None else plan.decides(stack_home(name))
-        if last is None or asked not in {CHAMPION, f"{CHAMPION}:{last.timeframe}"}:
-            raise
-        typer.secho(
-            f"The registry is away: {error}. The stack goes on with the models that it ran last, "
-            f"{last.models[:12]}; give `tradewind up --models {asked}` again when it is back.",
-            fg=typer.colors.YELLOW,
-        )
-        return last.models
 
 
 def down(name: _Name = "default") -> None:

@@ -46,8 +46,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(prepare, "is_usable", lambda _home: False)
     monkeypatch.setattr(prepare, "declare_live", declared)
     monkeypatch.setattr(prepare, "planned", planned)
-    monkeypatch.setattr(prepare, "champion", lambda _stack, asked: f"{asked}'s digest")
-    monkeypatch.setattr(prepare, "while_rolling_out", lambda _home: None)
+    monkeypatch.setattr(
+        prepare,
+        "live_models",
+        lambda _stack, asked: MODELS if asked == MODELS else "another digest",
+    )
     monkeypatch.setattr(prepare, "remarks", lambda _epoch: ["the budget is spread"])
     monkeypatch.setattr(LivePlan, "decides", lambda *_: EPOCH)
     return where
@@ -74,18 +77,8 @@ def test_prepare_when_run_again_then_the_clock_announces_the_new_epoch(home: Pat
     kid, _ = TokenKeys(home / "auth").signing_key()
     assert clock._last(home) == (1, MODELS)
     say()
-    assert clock._last(home) == (2, "champion's digest")
+    assert clock._last(home) == (2, "another digest")
     assert TokenKeys(home / "auth").signing_key()[0] == kid
-
-
-def test_prepare_when_a_rollout_runs_then_the_models_that_decide_go_on(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A machine that starts again in the middle of a rollout neither ends it nor stays down."""
-    say(f"--models={MODELS}")
-    monkeypatch.setattr(prepare, "while_rolling_out", lambda _home: SimpleNamespace(models=MODELS))
-    assert say().exit_code == 0
-    assert clock._last(home) == (2, MODELS)
 
 
 def test_clock_when_nothing_was_prepared_then_says_what_to_do(tmp_path: Path) -> None:

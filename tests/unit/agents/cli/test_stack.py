@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -14,7 +13,6 @@ from agents.cli.doctor import Finding, State
 from agents.cli.live_plan import LivePlan
 from agents.cli.parts import PartState
 from streams.errors import BrokerFailedError, SettingsError, TapeError
-from tables.stores.errors import StoreUnavailable
 
 _UP = PartState("broker", "embedded", True, "because", "127.0.0.1:29092", 4321, 75.2, 240.4)  # noqa: FBT003  reads as the table does
 
@@ -182,38 +180,6 @@ def test_up_when_history_is_given_without_models_then_is_refused(tmp_path: Path)
     """A history that nobody sends must not look sent."""
     with pytest.raises(SettingsError, match="with its first --models"):
         stack._start_roles("paper", tmp_path, "127.0.0.1:1", None, Path("bars.csv"))
-
-
-def _registry_away(*_: object) -> str:
-    raise StoreUnavailable("MLflow at http://127.0.0.1:1 did not do it")
-
-
-@pytest.mark.parametrize("asked", ["champion", "champion:1min"])
-def test_champion_when_the_registry_is_away_then_what_ran_last_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: str
-) -> None:
-    """A registry that is down at night stops no trading."""
-    last = SimpleNamespace(timeframe="1min", models="a" * 64)
-    monkeypatch.setattr(stack, "champion", _registry_away)
-    monkeypatch.setattr(LivePlan, "decides", lambda *_: last)
-    plan = LivePlan(["e" * 64], "live", 1, 2)
-    assert stack._champion_or_last("paper", asked, plan) == "a" * 64
-    assert "goes on with the models that it ran last, aaaaaaaaaaaa" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("asked", "plan"),
-    [("champion", None), ("champion:1day", LivePlan(["e" * 64], "live", 1, 2))],
-)
-def test_champion_when_nothing_fitting_ran_before_then_the_error_is_told(
-    monkeypatch: pytest.MonkeyPatch, asked: str, plan: LivePlan | None
-) -> None:
-    """Models of another timeframe are no substitute, and none are none."""
-    last = SimpleNamespace(timeframe="1min", models="a" * 64)
-    monkeypatch.setattr(stack, "champion", _registry_away)
-    monkeypatch.setattr(LivePlan, "decides", lambda *_: last)
-    with pytest.raises(StoreUnavailable, match="did not do it"):
-        stack._champion_or_last("paper", asked, plan)
 
 
 @pytest.mark.parametrize(("state", "code"), [("ok", 0), ("optional", 0), ("missing", 1)], ids=str)

@@ -6,7 +6,7 @@ import pytest
 
 from agents.cli.clock import _last
 from agents.cli.live_plan import LivePlan
-from agents.cli.roles import _with_rollout, standing, while_rolling_out
+from agents.cli.roles import _with_rollout
 from agents.cli.turning import Turning
 from agents.clock import Announced
 from models.rollout.stages import Act, Rollout, start, step
@@ -123,33 +123,3 @@ def test_up_when_a_rollout_runs_then_goes_on_with_the_same_models_only(tmp_path:
     assert _with_rollout(wanted, stack.last()).rollout == stack.last().rollout
     with pytest.raises(SettingsError, match="tradewind rollout rollback r1"):
         _with_rollout(epoch(models=stack.new), stack.last())
-
-
-def test_champion_when_a_rollout_took_it_back_then_nobody_goes_live_by_its_name(
-    tmp_path: Path,
-) -> None:
-    """The registry may still call it champion; once it went through a rollout it stands again."""
-    stack = Stack(tmp_path)
-    begun = stack.begun()
-    stack.turning.turn(begun)
-    assert standing(tmp_path, stack.new) == stack.new
-    stack.turning.turn(step(begun, Act("rollback", 20, "automatic")))
-    with pytest.raises(SettingsError, match="models register DIGEST"):
-        standing(tmp_path, stack.new)
-    assert standing(tmp_path, stack.old) == stack.old
-    again = start("r2", stack.old, stack.new, Act("start", 30, "me"))
-    for at_ns in (40, 50, 60):
-        again = step(again, Act("advance", at_ns, "me", reasons_against=()))
-    stack.turning.turn(again)
-    assert again.is_over
-    assert standing(tmp_path, stack.new) == stack.new
-    assert standing(tmp_path / "none", stack.new) == stack.new
-
-
-def test_rolling_out_when_asked_then_is_the_epoch_that_decides(tmp_path: Path) -> None:
-    """Without a rollout there is nothing to go on with, and without a plan as well."""
-    stack = Stack(tmp_path)
-    assert while_rolling_out(tmp_path) is None
-    assert while_rolling_out(tmp_path / "none") is None
-    stack.turning.turn(stack.begun())
-    assert while_rolling_out(tmp_path) == stack.last()

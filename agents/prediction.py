@@ -19,7 +19,6 @@ from agents.slice_stage import SliceFold, SliceSpec
 from agents.stage import Output
 from models import chain
 from models.chain import ChainState, Wish
-from models.errors import ModelError
 from models.model_set import ModelSet
 from models.prediction.ensemble import predict
 from streams import metrics
@@ -150,7 +149,7 @@ def _wished(models: ModelSet, beside: Beside, slice_: Slice) -> tuple[Beside, Wi
     rows, features = slice_.rows(), slice_.matrix("features")
     try:
         state, wish = chain.step(models, beside.chain, rows, features, slice_.floats("close"))
-    except ModelError as error:
+    except Exception as error:  # noqa: BLE001  whatever a challenger does, the champion decides
         metrics.CHALLENGER_ERRORS.inc()
         log.warning("the challenger %s says nothing: %s", beside.challenger[:12], error)
         return beside, chain.no_wish(len(rows))

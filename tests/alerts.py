@@ -261,6 +261,8 @@ TRIALS = [
         (
             Rate(_of(f"{_HTTP}_count", endpoint="predict", status="200"), 0.9545, 0.9495),
             Rate(_of(f"{_HTTP}_count", endpoint="predict", status="503"), 0.0455, 0.0505),
+            # A worker that has no bar yet says so to whoever asks whether it is ready.
+            Rate(_of(f"{_HTTP}_count", endpoint="getHealth", status="503"), 1, 1),
         ),
         _S,
         5,

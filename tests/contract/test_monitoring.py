@@ -9,6 +9,7 @@ import pytest
 
 from tests.alerts import DOCKER, rules_of
 from tests.boards import program
+from tests.evidence.quiet_days import QuietDays
 from tests.metric_names import declared, named
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -22,6 +23,12 @@ def test_alerts_when_read_then_ask_for_metrics_that_exist() -> None:
     assert {
         name: metrics - declared() for name, metrics in asked.items() if metrics - declared()
     } == {}
+
+
+def test_quiet_days_when_made_then_have_a_series_of_all_that_alerts_ask_for() -> None:
+    """A rule without one cannot fire, and would count as one that does not."""
+    known = {series.name for series in QuietDays(2, 0).series()}
+    assert {name for rule in rules_of().values() for name in named(rule["expr"])} <= known
 
 
 def test_names_when_found_in_a_query_then_are_all_of_them() -> None:

@@ -3,8 +3,8 @@
 Quiet is not still: queues breathe, one request in a hundred is slow, and now and then something
 short happens that nobody need be woken for. Every role starts anew every day at an hour of its own,
 the broker and Redis every third day; caches are cold and queues long for minutes after that. One
-update of the models fails, a rollout is begun, a person reduces a book for an hour. All of it is
-drawn from a seed; minutes are the grid.
+update of the models fails and one is refused, a rollout is begun, a person reduces a book for an
+hour. All of it is drawn from a seed; minutes are the grid.
 """
 
 import math
@@ -66,6 +66,7 @@ class QuietDays:
         yield from self._of_stores()
         yield from self._of_audit()
         yield from self._of_models()
+        yield from self._of_updates()
         yield from self._of_books()
 
     def after(self, moments: Floats, minutes: int) -> Floats:
@@ -183,11 +184,34 @@ class QuietDays:
             labels = {"partition": partition, "chunk": "0"}
             yield Series("tradewind_option_collapsed", labels, self.now_and_then(1.0, 20))
         yield Series("tradewind_controller_repairs_total", {}, np.zeros(self.n))
+
+    def _of_updates(self) -> Iterator[Series]:
+        """Give an update a day, one of them refused, and a rollout that waits a little."""
         failed = self.after(self._starts[:1], DAY_MIN)
         yield Series("tradewind_learning_failed_updates", {"role": "learning"}, failed)
         begun = np.where(np.arange(self.n) < self.n // 2, np.nan, 1.0)
         labels = {"kind": "start", "by": "person", "role": "rollout"}
         yield Series("tradewind_rollout_transitions_total", labels, begun)
+        days = np.arange(self.n) // DAY_MIN
+        refused_on = int(self._draw.integers(1, days[-1] + 1))
+        for outcome, daily in (("accepted", days != refused_on), ("refused", days == refused_on)):
+            at_midnight = np.arange(self.n) % DAY_MIN == 0
+            labels = {"update_type": "online_update", "outcome": outcome, "role": "learning"}
+            # Nothing is there before the first one, nor after a restart.
+            counter = self._since_start(at_midnight & daily)
+            yield Series(
+                "tradewind_model_updates_total", labels, np.where(counter > 0.0, counter, np.nan)
+            )
+        learned = 0.002 + 0.0005 * days
+        yield Series("tradewind_learning_from_base_fraction", {"role": "learning"}, learned)
+        waits = self.now_and_then(0.5, 30) * 600.0
+        for name, values in (
+            ("tradewind_rollout_split_alarm", self.now_and_then(0.5, 2)),
+            ("tradewind_rollout_overdue_seconds", waits),
+        ):
+            yield Series(name, {"role": "rollout"}, values)
+        errors = np.zeros(self.n)
+        yield Series("tradewind_challenger_errors_total", {"role": "worker"}, errors)
 
     def _of_books(self) -> Iterator[Series]:
         reduced = self.after(self._draw.integers(0, self.n - 60, 1), 60)

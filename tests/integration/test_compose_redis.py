@@ -61,14 +61,15 @@ async def test_rights_when_the_program_uses_redis_then_are_enough(
     for each in (*caches, *limits):
         await each.open()
     assert [await made(cache) for cache in caches] == [True, False]
-    passed = 0
-    for number in range(PER_MINUTE["admin"] + 20):
+    most, passed = PER_MINUTE["admin"], 0
+    for number in range(most + 20):
         with suppress(ProblemError):
             await limits[number % 2].count(Caller("ann", "a", "admin", ("*",), 2**40), "admin")
             passed += 1
-    assert passed == PER_MINUTE["admin"]
     for each in (*caches, *limits):
         await each.close()
+    # What a process has not told yet, 2 %, it may let a caller have beyond the limit.
+    assert most <= passed <= 1.02 * most
 
 
 async def test_rights_when_somebody_else_asks_then_are_none(url: str) -> None:

@@ -16,13 +16,12 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from agents.run.workers import free_port
-from streams.brokers.waiting import wait_for
 from streams.clock import wall_ns
 from tests.alerts import rules_of
 from tests.evidence.measurement import Measurement, Result
 from tests.evidence.quiet_days import DAY_MIN, QuietDays, Series
 from tests.metric_names import named
+from tests.monitors import monitor
 
 TARGET_PERCENT = 10.0
 DAYS = 7
@@ -31,7 +30,6 @@ SEED = 11
 # Windows reach back up to six hours; the first day is theirs.
 _LEAD_DAYS = 1
 _STEP_S = 60
-_HOST = "127.0.0.1"
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600}
 
 
@@ -59,33 +57,13 @@ def prometheus(folder: Path) -> Iterator[str]:
     """Run Prometheus on blocks, without anything to scrape; yield its address."""
     config = folder / "prometheus.yml"
     config.write_text("global: {}\n")
-    port = free_port(_HOST)
-    process = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder}",
-            "--storage.tsdb.retention.time=1y",
-            f"--web.listen-address={_HOST}:{port}",
-        ],
-        stderr=subprocess.DEVNULL,
+    options = (
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder}",
+        "--storage.tsdb.retention.time=1y",
     )
-    url = f"http://{_HOST}:{port}"
-
-    def is_ready() -> bool:
-        try:
-            with urlopen(f"{url}/-/ready", timeout=1) as answer:  # noqa: S310  our own address
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    try:
-        if not wait_for(is_ready, timeout_s=60, poll_s=0.2):
-            raise SystemExit("Prometheus did not start on the blocks of the quiet days")
+    with monitor("prometheus", options, ready_s=60.0) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def asked(url: str, query: str, first_s: int, last_s: int) -> list[dict[str, Any]]:

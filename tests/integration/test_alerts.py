@@ -14,10 +14,9 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
-from agents.run.workers import free_port
-from streams.brokers.waiting import wait_for
 from tests.alerts import DOCKER, RULES, TRIALS, holds, rules_of
 from tests.boards import program
+from tests.monitors import monitor
 
 _MISSING = [name for name in ("promtool", "amtool") if shutil.which(name) is None]
 pytestmark = pytest.mark.skipif(
@@ -136,30 +135,13 @@ def alertmanager(tmp_path: Path, chat: tuple[str, Queue[dict[str, Any]]]) -> Ite
     (page,) = (one for one in routes["receivers"] if one["name"] == "page")
     del page["pagerduty_configs"]
     (tmp_path / "routes.yml").write_text(yaml.safe_dump(routes))
-    port = free_port("127.0.0.1")
-    process = subprocess.Popen(
-        [
-            "prometheus-alertmanager",
-            f"--config.file={tmp_path / 'routes.yml'}",
-            f"--storage.path={tmp_path / 'kept'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
-        ],
-        stderr=subprocess.DEVNULL,
+    options = (
+        f"--config.file={tmp_path / 'routes.yml'}",
+        f"--storage.path={tmp_path / 'kept'}",
+        "--cluster.listen-address=",
     )
-    url = f"http://127.0.0.1:{port}"
-
-    def is_ready() -> bool:
-        try:
-            with urlopen(f"{url}/-/ready", timeout=1) as answer:  # noqa: S310  our own address
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    assert wait_for(is_ready, timeout_s=20, poll_s=0.1)
-    yield url
-    process.terminate()
-    process.wait(10)
+    with monitor("prometheus-alertmanager", options, ready_s=20.0) as url:
+        yield url
 
 
 def send(url: str, *names: str) -> None:

@@ -84,9 +84,10 @@ class CallLimits:
         count = self._counts.setdefault((limited, caller.jti), _Count())
         count.n += 1
         count.untold += 1
-        if not count.is_shared or count.untold >= _UNTOLD_FRACTION * most:
+        shared, is_due = self._shared, count.untold >= _UNTOLD_FRACTION * most
+        if shared is not None and (is_due or not count.is_shared):
             key = RateLimitItemPerMinute(most).key_for(limited, caller.jti, str(minute))
-            await self._tell(key, count)
+            await self._tell(shared, key, count)
         reset_s = _WINDOW_S - second
         headers = {
             "RateLimit-Policy": f'"{limited}";q={most};w={_WINDOW_S}',
@@ -101,15 +102,15 @@ class CallLimits:
             headers={**headers, "Retry-After": str(reset_s)},
         )
 
-    async def _tell(self, key: str, count: _Count) -> None:
+    async def _tell(self, shared: Storage, key: str, count: _Count) -> None:
         """Add to Redis's number what it lacks, and go on from there; or count alone."""
-        if self._shared is None or clock.monotonic_s() < self._alone_until_s:
+        if clock.monotonic_s() < self._alone_until_s:
             return
         # What comes while Redis is asked is for the next time.
         told, count.untold, count.is_shared = count.untold, 0, True
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                known = await self._shared.incr(key, _WINDOW_S, told)
+                known = await shared.incr(key, _WINDOW_S, told)
         except Exception as error:  # noqa: BLE001  whatever the driver raises: Redis is away
             count.untold += told
             self._alone_until_s = clock.monotonic_s() + _LEFT_ALONE_S

@@ -150,7 +150,7 @@ class Watchdog(Service):
 
 def _standing(stage: Stage, tp: TP, consumer: Consumer, fetched: int, end: int) -> Standing:
     fold = stage.fold_of(tp.partition)
-    handed_on = consumer._goes_on.get(tp, 0)  # noqa: SLF001  nobody else asks for it
+    handed_on = consumer.goes_on.get(tp, 0)
     # Without a fold nothing was handed on since the start.
     folded = handed_on if fold is None else int(getattr(fold, "next_offset", handed_on))
     return Standing(folded, handed_on, fetched, end)

@@ -31,19 +31,17 @@ from typing import Any, NamedTuple, cast
 
 import faust
 import faust.transport.drivers.aiokafka as driver
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP, AppT
 from faust.types.tuples import Message
 
 from streams.away import noticed, until_back
-from streams.clock import monotonic_s
+from streams.consumer_thread import ConsumerThread
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
 from streams.topic_metadata import told_of
-
-FETCH_MAX_WAIT_MS = 10
 
 # The most that one group commit takes together; a batch larger than this is cut.
 MAX_BATCH_RECORDS = 512
@@ -94,62 +92,15 @@ class LogGap(Exception):  # noqa: N818  says what is the case
     """
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to the broker."""
-
-    # When the group was last asked and still knew this worker, on the monotonic clock.
-    member_at_s = -math.inf
-
-    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
-        return consumer
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        # Between two assignments there is nobody to commit for, and Faust takes that for a crash.
-        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001  no public name
-        if subscription is None or subscription.assignment is None:
-            return False
-        return bool(await super()._commit(offsets))
-
-    async def _seek_wait(self, consumer: AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
-        # What has moved away meanwhile is read by another; what comes back is sought again.
-        assigned = self.assignment()
-        here = {tp: offset for tp, offset in partitions.items() if tp in assigned}
-        await super()._seek_wait(consumer, here)
-
-    async def on_start(self) -> None:
-        """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""
-        await super().on_start()
-        consumer = cast(AIOKafkaConsumer, self._consumer)
-        coordinator = consumer._coordinator  # noqa: SLF001  no public name
-        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001  no public name
-        ask = coordinator._do_heartbeat  # noqa: SLF001  no public name
-
-        async def heartbeat() -> bool:
-            asked_s = monotonic_s()
-            is_known = bool(await ask())
-            if is_known:
-                self.member_at_s = asked_s
-            return is_known
-
-        coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
-
-    def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
-
-
 class Consumer(driver.Consumer):
     """A consumer that delivers batches and commits progress."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  signature of the base
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, int] = {}
-        # Where each partition goes on, as far as it was committed or handed on.
-        self._goes_on: dict[TP, int] = {}
         self._revoke_hooks: list[RevokeHook] = []
+        # Where each partition goes on, as far as it was committed or handed on.
+        self.goes_on: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -161,12 +112,12 @@ class Consumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to what was committed, and expect the log to go on there."""
         committed: Mapping[TP, int] = await super().seek_to_committed()
-        self._goes_on = {tp: offset for tp, offset in committed.items() if offset is not None}
+        self.goes_on = {tp: offset for tp, offset in committed.items() if offset is not None}
         return committed
 
     async def _check_joined(self, tp: TP, offset: int) -> None:
         """Refuse to go on behind a gap; markers of transactions leave holes that are none."""
-        expected = self._goes_on.get(tp, offset)
+        expected = self.goes_on.get(tp, offset)
         if offset <= expected:
             return
         begins = (await self._thread.earliest_offsets(tp)).get(tp, 0)
@@ -223,7 +174,7 @@ class Consumer(driver.Consumer):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
                 if not self._is_changelog_tp(tp):
                     await self._check_joined(tp, fetched[0].offset)
-                    self._goes_on[tp] = fetched[-1].offset + 1
+                    self.goes_on[tp] = fetched[-1].offset + 1
                 for message in self._messages(tp, fetched):
                     yield tp, message
 

@@ -116,6 +116,7 @@ class Trial:
     async def end(self, sign: signal.Signals, instance: str = "0") -> None:
         """Send a worker a signal and wait until it is gone."""
         process = self.children.running.pop(f"worker-{instance}")
+        assert process.alive(), f"worker {instance} had ended by itself\n{self.log_tail()}"
         os.kill(process.pid, sign)
         await self.until(lambda: not process.alive(), f"worker {instance} gone after {sign.name}")
 

@@ -17,9 +17,9 @@ from faust.types import TP
 
 from streams.brokers.embedded import open_embedded
 from streams.clock import monotonic_s
+from streams.consumer_thread import FETCH_MAX_WAIT_MS
 from streams.partitions import partition_of
 from streams.transport import (
-    FETCH_MAX_WAIT_MS,
     MAX_BATCH_RECORDS,
     Batch,
     LogGap,

@@ -24,7 +24,7 @@ class FakeConsumer(Consumer):
     def __init__(self) -> None:
         self.ends = {PLACE: 10}
         self.fetched: dict[TP, int | None] = {PLACE: 10}
-        self._goes_on = {PLACE: 10}
+        self.goes_on = {PLACE: 10}
 
     def assignment(self) -> set[TP]:
         """Return a partition of the stage, and one of somebody else's."""
@@ -46,7 +46,7 @@ class World:
         self.consumer = FakeConsumer()
         self.crashes: list[BaseException] = []
         self.fold: Any = SimpleNamespace(next_offset=10)
-        self.handed_on = self.consumer._goes_on
+        self.handed_on = self.consumer.goes_on
         self.app = SimpleNamespace(
             rebalancing=False,
             in_recovery=False,

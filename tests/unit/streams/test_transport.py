@@ -6,9 +6,7 @@ signature that we override or call, or by an extension that was not compiled.
 
 import inspect
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from importlib.metadata import version
-from types import SimpleNamespace
 from typing import Any
 
 import aiokafka.record.default_records as records
@@ -18,7 +16,6 @@ import faust.transport.conductor
 import faust.transport.drivers.aiokafka as driver
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import IllegalStateError
 from aiokafka.partitioner import DefaultPartitioner
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.types import TP
@@ -26,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import transport
+from streams.consumer_thread import ConsumerThread
 from streams.partitions import partition_of
 from streams.transport import Batch, Record, consumer_of, producer_of
 
@@ -53,9 +51,9 @@ def test_extensions_when_imported_then_are_compiled() -> None:
             "_filter_tps_with_pending_acks _new_offset getmany on_partitions_revoked wait_empty",
         ),
         (
-            transport.ConsumerThread,
+            ConsumerThread,
             driver.AIOKafkaConsumerThread,
-            "_commit _create_worker_consumer _seek_wait on_start",
+            "_commit _create_worker_consumer _seek_wait on_start seek_to_committed",
         ),
         (transport.Producer, driver.Producer, "_settings_extra _new_producer"),
         (transport.BatchSchema, faust.Schema, "compile"),
@@ -187,47 +185,3 @@ async def test_progress_when_nothing_is_durable_then_nothing_is_committed(
     assert consumer._filter_committable_offsets([ticks, bars]) == {ticks: 5, bars: 8}
     assert list(consumer._filter_tps_with_pending_acks({"bars"})) == [bars]
     assert list(consumer._filter_tps_with_pending_acks({ticks})) == [ticks]
-
-
-class _Rebalancing:
-    """A consumer whose group has no assignment at the moment."""
-
-    def __init__(self) -> None:
-        self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=None))
-        self.sought: list[Any] = []
-
-    def assignment(self) -> set[TP]:
-        """Return what is assigned: one partition has come back."""
-        return {TP("a", 0)}
-
-    def seek(self, tp: TP, offset: int) -> None:
-        """Seek as aiokafka does: what is not assigned is an error."""
-        if tp not in self.assignment():
-            raise IllegalStateError(f"No current assignment for partition {tp}")
-        self.sought.append((tp, offset))
-
-    async def commit(self, _offsets: object) -> None:
-        """Commit as aiokafka does between two assignments."""
-        raise IllegalStateError("No partitions assigned")
-
-
-def _thread(consumer: _Rebalancing) -> transport.ConsumerThread:
-    thread = object.__new__(transport.ConsumerThread)
-    thread._consumer = consumer
-    thread.consumer = SimpleNamespace(_read_offset={}, _committed_offset={})
-    thread.log = SimpleNamespace(dev=lambda *_: None)
-    return thread
-
-
-async def test_commit_when_the_group_is_between_assignments_then_nothing_is_committed() -> None:
-    """Progress is kept and committed later; the worker lives on."""
-    assert await _thread(_Rebalancing())._commit({TP("a", 0): 7}) is False
-
-
-async def test_seek_when_a_partition_has_moved_away_then_only_the_others_are_sought() -> None:
-    """Whoever has it now reads it."""
-    consumer = _Rebalancing()
-    thread = _thread(consumer)
-    with suppress(AttributeError):  # what Faust does behind the seeks needs a broker
-        await thread._seek_wait(consumer, {TP("a", 0): 5, TP("a", 1): 6})
-    assert consumer.sought == [(TP("a", 0), 5)]

@@ -1,0 +1,82 @@
+"""The thread in which Faust's consumer talks to the broker, while its group rebalances and ends."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import cast
+
+import faust.transport.drivers.aiokafka as driver
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from streams.clock import monotonic_s
+
+FETCH_MAX_WAIT_MS = 10
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    # When the group was last asked and still knew this worker, on the monotonic clock.
+    member_at_s = -math.inf
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
+        return consumer
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Between two assignments there is nobody to commit for, and Faust takes that for a crash.
+        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001  no public name
+        if subscription is None or subscription.assignment is None:
+            return False
+        return bool(await super()._commit(offsets))
+
+    async def _seek_wait(self, consumer: AIOKafkaConsumer, partitions: Mapping[TP, int]) -> None:
+        # What has moved away meanwhile is read by another; what comes back is sought again.
+        assigned = self.assignment()
+        here = {tp: offset for tp, offset in partitions.items() if tp in assigned}
+        with suppress(IllegalStateError):  # it moved away while its position was waited for
+            await super()._seek_wait(consumer, here)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek what is assigned to what was committed; what moves away meanwhile is left out."""
+        offsets: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
+        return offsets
+
+    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+        # aiokafka asks for one offset after the other and seeks whatever became of the partition.
+        consumer = self._ensure_consumer()
+        committed: dict[TP, int | None] = {}
+        for tp in sorted(self.assignment()):
+            offset = await consumer.committed(tp)
+            if tp not in self.assignment():
+                continue
+            committed[tp] = offset
+            if offset:
+                consumer.seek(tp, offset)
+        return committed
+
+    async def on_start(self) -> None:
+        """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""
+        await super().on_start()
+        consumer = cast(AIOKafkaConsumer, self._consumer)
+        coordinator = consumer._coordinator  # noqa: SLF001  no public name
+        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001  no public name
+        ask = coordinator._do_heartbeat  # noqa: SLF001  no public name
+
+        async def heartbeat() -> bool:
+            asked_s = monotonic_s()
+            is_known = bool(await ask())
+            if is_known:
+                self.member_at_s = asked_s
+            return is_known
+
+        coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
+
+    def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)

@@ -1,0 +1,83 @@
+"""What the consumer's thread does while its group has no assignment, or another one."""
+
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from streams.consumer_thread import ConsumerThread
+
+STAYS, GOES = TP("a", 0), TP("a", 1)
+
+
+class _Rebalancing:
+    """A consumer whose group has no assignment at the moment."""
+
+    def __init__(self, assigned: set[TP] | None = None) -> None:
+        self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=None))
+        self.assigned = {STAYS} if assigned is None else assigned
+        self.sought: list[Any] = []
+
+    def assignment(self) -> set[TP]:
+        """Return what is assigned: one partition has come back."""
+        return self.assigned
+
+    def seek(self, tp: TP, offset: int) -> None:
+        """Seek as aiokafka does: what is not assigned is an error."""
+        if tp not in self.assignment():
+            raise IllegalStateError(f"No current assignment for partition {tp}")
+        self.sought.append((tp, offset))
+
+    async def committed(self, tp: TP) -> int | None:
+        """Return what was committed; the second partition moves away while it is asked for."""
+        self.assigned = {STAYS}
+        return {STAYS: 5, GOES: 6}[tp]
+
+    async def position(self, tp: TP) -> int:
+        """Return a position as aiokafka does: what is not assigned any more is an error."""
+        raise IllegalStateError(f"Partition {tp} is not assigned")
+
+    async def commit(self, _offsets: object) -> None:
+        """Commit as aiokafka does between two assignments."""
+        raise IllegalStateError("No partitions assigned")
+
+
+def _thread(consumer: _Rebalancing) -> ConsumerThread:
+    thread = object.__new__(ConsumerThread)
+    thread._consumer = consumer
+    thread.consumer = SimpleNamespace(_read_offset={}, _committed_offset={})
+    thread.log = SimpleNamespace(dev=lambda *_: None)
+    return thread
+
+
+async def test_commit_when_the_group_is_between_assignments_then_nothing_is_committed() -> None:
+    """Progress is kept and committed later; the worker lives on."""
+    assert await _thread(_Rebalancing())._commit({STAYS: 7}) is False
+
+
+async def test_seek_when_a_partition_has_moved_away_then_only_the_others_are_sought() -> None:
+    """Whoever has it now reads it."""
+    consumer = _Rebalancing()
+    thread = _thread(consumer)
+    with suppress(AttributeError):  # what Faust does behind the seeks needs a broker
+        await thread._seek_wait(consumer, {STAYS: 5, GOES: 6})
+    assert consumer.sought == [(STAYS, 5)]
+
+
+async def test_seek_when_it_moves_away_while_it_is_waited_for_then_is_no_error() -> None:
+    """The next assignment seeks again."""
+    consumer = _Rebalancing()
+    thread = _thread(consumer)
+    thread.consumer.app = SimpleNamespace(conf=SimpleNamespace(broker_request_timeout=1.0))
+    thread.app = thread.consumer.app
+    await thread._seek_wait(consumer, {STAYS: 5})
+    assert consumer.sought == [(STAYS, 5)]
+
+
+async def test_seek_to_committed_when_one_moves_away_meanwhile_then_it_is_left_out() -> None:
+    """The offset of what is gone is no place where this worker goes on."""
+    consumer = _Rebalancing({STAYS, GOES})
+    assert await _thread(consumer)._seek_to_committed() == {STAYS: 5}
+    assert consumer.sought == [(STAYS, 5)]

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from agents.archive_gaps import Gap, Reach, commit, tell
+from agents.giving_way import gathered
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.dead_letters import DeadLetter, Origin
@@ -129,7 +130,7 @@ class Archive:
 
     async def _follow(self) -> None:
         while True:
-            fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+            fetched = await gathered(self._consumer, _POLL_MS, _BATCH_RECORDS)
             await self.tell(await self._reach.gaps(fetched))
             if fetched:
                 await self.take(

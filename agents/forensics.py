@@ -16,6 +16,7 @@ from aiokafka.structs import OffsetAndMetadata
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from agents.archive_gaps import Fetched, Reach, commit, tell
+from agents.giving_way import gathered
 from agents.topology import prefix_of
 from streams import clock, metrics, topics
 from streams.audit import AuditHead
@@ -152,7 +153,7 @@ class Forensics:
         consumer = self._parts.consumer
         for place in consumer.assignment() - self._chains.keys():
             await self._open(place)
-        fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH_RECORDS)
+        fetched = await gathered(consumer, _POLL_MS, _BATCH_RECORDS)
         await self._tell(fetched)
         # What came or went meanwhile is read from where its chain ends, here or elsewhere.
         known = {place: found for place, found in fetched.items() if place in self._chains}

@@ -98,6 +98,9 @@ class Stage:
         Makes the fold of a partition from its snapshots.
     """
 
+    # How long a step of a task that has caught up waits for more: trading waits for nothing.
+    linger_s = 0.0
+
     def __init__(
         self, app: faust.App, name: str, prefix: str, table: StampedTable, new_fold: FoldFactory
     ) -> None:
@@ -228,6 +231,8 @@ class _PartitionTask:
     async def _run(self) -> None:
         while (event := await self._next()) is not None:
             self.event = event
+            if self.stage.linger_s and self.queue.empty():
+                await asyncio.sleep(self.stage.linger_s)
             await self._step(self._take(event))
         if self.dirty:
             await self._persist()

@@ -20,6 +20,7 @@ from agents.disk_watch import DiskWatch, states_of
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
 from agents.features import FEATURES, FeatureFold
+from agents.giving_way import MOMENT_S
 from agents.prediction import PREDICTION, PredictionFold
 from agents.regime import REGIME
 from agents.risk import RiskFold
@@ -31,6 +32,7 @@ from agents.watchdog import Watchdog, Watched
 from agents.weights import WEIGHTS
 from streams import topics
 from streams.access import Access
+from streams.consumer_thread import App
 from streams.kafka_access import access_of
 from streams.settings import Settings
 from streams.topics import CHANGELOG_BYTES, TopicSpec
@@ -43,8 +45,9 @@ from tables.stores.disk import Disk
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
 CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
 TRADING_STAGES = (*CHAIN, "execution")
-# Of a role of its own, which trading does not wait for.
+# Of a role of its own, which trading does not wait for: its fetches need not end at once, either.
 EXPLAIN = "explain"
+_EXPLAIN_FETCH_MS = 250
 
 # The stages from bars to the book's log, each with the topic that it reads, in flow order.
 SLICE_STAGES: tuple[tuple[TopicSpec, SliceSpec[Any]], ...] = (
@@ -153,6 +156,7 @@ def all_changelogs(run: str) -> tuple[str, ...]:
 def explain_app(place: Place) -> faust.App:
     """Return the app of the role ``forensics``: decisions to explanations."""
     app = _app(place, explain_id(place.run))
+    app.fetch_max_wait_ms = _EXPLAIN_FETCH_MS
     artifacts = Artifacts(place.artifacts)
     refusal = str if place.disk is None else place.disk.refusal
 
@@ -160,6 +164,7 @@ def explain_app(place: Place) -> faust.App:
         return ExplainFold(artifacts, read, refusal)
 
     only = _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
+    only.stage.linger_s = MOMENT_S
     _add_metrics(app)
     add_service(app, Watchdog(app, [only]))
     return app
@@ -259,8 +264,8 @@ def credentials(access: Access) -> Credentials | None:
     return None if access.tls is None else faust.SSLCredentials(access.tls)
 
 
-def _app(place: Place, group: str) -> faust.App:
-    return faust.App(
+def _app(place: Place, group: str) -> App:
+    return App(
         group,
         broker=f"tradewind://{place.bootstrap_servers}",
         broker_credentials=credentials(access_of(Settings.read())),

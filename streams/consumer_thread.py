@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import cast
 
+import faust
 import faust.transport.drivers.aiokafka as driver
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import IllegalStateError
@@ -16,6 +17,12 @@ from streams.clock import monotonic_s
 FETCH_MAX_WAIT_MS = 10
 
 
+class App(faust.App):
+    """An app that says how long the broker may hold its fetches while nothing comes."""
+
+    fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
@@ -24,7 +31,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS  # noqa: SLF001  the driver hard-codes it
+        wait_ms = getattr(self.app, "fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
+        consumer._fetch_max_wait_ms = wait_ms  # noqa: SLF001  the driver hard-codes it
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

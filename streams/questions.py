@@ -16,6 +16,7 @@ from streams.records import (
     LARGEST_SIZE,
     LONGEST_ID,
     SMALLEST_PRICE,
+    Decision,
     Digests,
     PortfolioSnapshot,
     RegimeProbs,
@@ -29,6 +30,7 @@ Price = Annotated[float, Meta(ge=SMALLEST_PRICE, le=LARGEST_PRICE)]
 VerdictName = Literal["approved", "refused", "hold", "warming up"]
 Timestamp = Annotated[str, Meta(max_length=64, extra_json_schema={"format": "date-time"})]
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Z0-9_]+$")]
+HowExplained = Literal["model", "controls", "none"]
 Cursor = Annotated[str, Meta(pattern=r"^[0-9]{1,19}-[0-9]{1,9}-[0-9]{1,19}$")]
 
 
@@ -203,3 +205,136 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[DecisionLine]
     next: str | None
     complete_since: Timestamp | None = None
+
+
+class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One part; without one that is not needed answers are slower or fewer, and still right."""
+
+    name: str
+    is_well: bool
+    is_needed: bool
+    detail: str
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this process lives, and whether it can answer; 503 while it cannot."""
+
+    live: bool
+    ready: bool
+    parts: list[PartHealth]
+
+
+class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of models: what it is made of, what it was fitted on, and what decides with it.
+
+    ``portfolios`` are those of the caller.
+    """
+
+    digest: str
+    epoch_digest: str
+    timeframe: str
+    pipeline_version: str
+    pipeline_digest: str
+    symbols: list[str]
+    portfolios: list[str]
+    seed: int
+    fit_version: int
+    code: str | None
+    first_close: str
+    last_close: str
+    metrics: dict[str, Any]
+
+
+class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All sets by which a portfolio of the caller goes on."""
+
+    models: list[ModelAnswer]
+
+
+class OfRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which symbol; without one all of the portfolio's universe."""
+
+    symbol: Id | None = None
+    portfolio: Id | None = None
+
+
+class SymbolRegime(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's probabilities after a bar; ``entropy_bits`` is at most 1.585.
+
+    While the features of a symbol warm up its probabilities are equal and say nothing.
+    """
+
+    symbol: str
+    bar_close: str
+    is_warm: bool
+    bull: float
+    bear: float
+    sideways: float
+    entropy_bits: float
+
+
+class RegimeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean of the rows that are warm, or of all while none is, and all rows."""
+
+    timeframe: str
+    bar_close: str
+    bull: float
+    bear: float
+    sideways: float
+    entropy_bits: float
+    rows: list[SymbolRegime]
+
+
+class AuditPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the audit trail has a decision; with a proof, the head that signs for it."""
+
+    partition: int
+    offset: int
+    row: int
+    chain: str
+    is_proved: bool
+    head: int | None = None
+    root: str | None = None
+    path: list[str] = []
+
+
+class ForensicsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision with its reasons; while they are pending there are none yet."""
+
+    decision_id: str
+    pending: str = ""
+    decision: Decision | None = None
+    explanation: Explanation | None = None
+    is_stored: bool = False
+    audit: AuditPlace | None = None
+
+
+class OfForensics(OfDecisions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rows of the audit trail, the newest first; ``since`` and ``until`` are bars' closes.
+
+    ``why`` is what a decision was explained for, ``explained`` what of it is stored.
+    """
+
+    why: Literal["order", "refusal", "sample", "demand"] | None = None
+    explained: HowExplained | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+
+
+class ForensicsLine(DecisionLine, frozen=True, kw_only=True):
+    """A row of the audit trail in short; ``is_signed`` says that a signed head covers it."""
+
+    partition: int
+    offset: int
+    row: int
+    is_signed: bool
+    explained: HowExplained
+    why: str | None
+    is_additive: bool | None
+
+
+class ForensicsPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the audit trail, as :class:`DecisionsAnswer`."""
+
+    forensics: list[ForensicsLine]
+    next: str | None

@@ -41,6 +41,7 @@ MAY: dict[Deed, frozenset[str]] = {
     Deed("POST", "/api/v1/predict", UNCHECKED): frozenset({"researcher", "admin"}),
     Deed("GET", "/api/v1/decisions"): _KNOWN,
     Deed("GET", "/api/v1/decisions/{decision_id}"): _KNOWN,
+    Deed("GET", "/api/v1/forensics"): _KNOWN,
     Deed("GET", "/api/v1/forensics/{decision_id}"): _KNOWN,
     Deed("POST", "/api/v1/models/online-update"): _ADMIN,
     Deed("GET", "/api/v1/models/online-update/{job_id}"): _ADMIN,

@@ -26,10 +26,20 @@ from streams.clock import random_id
 from streams.questions import (
     DecisionsAnswer,
     FeatureAnswer,
+    ForensicsAnswer,
+    ForensicsPage,
+    Health,
+    ModelsAnswer,
     OfDecisions,
+    OfFeatures,
+    OfForensics,
+    OfPortfolio,
+    OfRegime,
+    PortfolioAnswer,
     Predict,
     Prediction,
     Problem,
+    RegimeAnswer,
     RiskAnswer,
     RiskCheck,
 )
@@ -49,6 +59,7 @@ Answer = TypeVar("Answer")
 _GRACE_S = 1.0
 _PAUSE = wait_random_exponential(multiplier=0.1, max=2.0)
 _PASSING = frozenset({503, 504})
+_PROBLEM_TYPE = "application/problem+json"
 _LONGEST_TEXT = 200
 
 _ENCODER = msgspec.json.Encoder()
@@ -137,21 +148,48 @@ class Api:
     ) -> FeatureAnswer:
         """Return the features of a symbol's last closed bar. Errors as :meth:`predict`."""
         path = f"/api/v1/features/{quote(symbol, safe='')}/{quote(timeframe, safe='')}"
-        params = {} if portfolio is None else {"portfolio": portfolio}
-        return await self._ask("GET", path, FeatureAnswer, params=params)
+        return await self._page(path, FeatureAnswer, OfFeatures(portfolio=portfolio))
 
     async def decisions(self, asked: OfDecisions | None = None) -> DecisionsAnswer:
         """Return a page of decisions, the newest first; ``next`` is ``before`` of the one after.
 
         Errors as :meth:`predict`.
         """
-        given = msgspec.to_builtins(asked or OfDecisions())
-        params = {name: str(value) for name, value in given.items() if value is not None}
-        return await self._ask("GET", "/api/v1/decisions", DecisionsAnswer, params=params)
+        return await self._page("/api/v1/decisions", DecisionsAnswer, asked or OfDecisions())
 
     async def decision(self, decision_id: str) -> Decision:
         """Return a decision as it is on Kafka. Errors as :meth:`predict`."""
         return await self._ask("GET", f"/api/v1/decisions/{quote(decision_id, safe='')}", Decision)
+
+    async def forensics(self, decision_id: str) -> ForensicsAnswer:
+        """Return why it was decided, and where the audit trail has it. Errors as :meth:`predict`.
+
+        While the trail does not have it yet, the answer says so in ``pending``: ask again.
+        """
+        path = f"/api/v1/forensics/{quote(decision_id, safe='')}"
+        return await self._ask("GET", path, ForensicsAnswer)
+
+    async def audited(self, asked: OfForensics | None = None) -> ForensicsPage:
+        """Return a page of the audit trail, as :meth:`decisions`."""
+        return await self._page("/api/v1/forensics", ForensicsPage, asked or OfForensics())
+
+    async def regime(self, symbol: str | None = None, portfolio: str | None = None) -> RegimeAnswer:
+        """Return the regime probabilities of the last bar. Errors as :meth:`predict`."""
+        asked = OfRegime(symbol=symbol, portfolio=portfolio)
+        return await self._page("/regime/probabilities", RegimeAnswer, asked)
+
+    async def portfolio(self, portfolio: str | None = None) -> PortfolioAnswer:
+        """Return an account as it stands. Errors as :meth:`predict`."""
+        asked = OfPortfolio(portfolio=portfolio)
+        return await self._page("/risk/portfolio", PortfolioAnswer, asked)
+
+    async def models(self) -> ModelsAnswer:
+        """Return the models that decide. Errors as :meth:`predict`."""
+        return await self._ask("GET", "/api/v1/models", ModelsAnswer)
+
+    async def health(self) -> Health:
+        """Return whether it is live and ready; that it is not is an answer and no error."""
+        return await self._ask("GET", "/api/v1/health", Health, statuses=(200, 503))
 
     async def rollouts(self) -> RolloutsAnswer:
         """Return all rollouts with their evidence. Errors as :meth:`predict`."""
@@ -174,12 +212,19 @@ class Api:
         path = f"/api/v1/rollouts/flags/{quote(name, safe='')}"
         return await self._ask("POST", path, FeatureFlag, asked)
 
+    async def _page(self, path: str, kind: type[Answer], asked: msgspec.Struct) -> Answer:
+        """Ask with what is set as query string."""
+        given = msgspec.to_builtins(asked)
+        params = {name: str(value) for name, value in given.items() if value is not None}
+        return await self._ask("GET", path, kind, params=params)
+
     async def _ask(
         self,
         method: str,
         path: str,
         kind: type[Answer],
         body: msgspec.Struct | None = None,
+        statuses: tuple[int, ...] = (200, 202),
         **more: Mapping[str, str],
     ) -> Answer:
         """Ask until there is an answer, or no more patience."""
@@ -190,7 +235,7 @@ class Api:
             reraise=True,
         )
         try:
-            return await retrying(self._once, method, path, kind, body, **more)
+            return await retrying(self._once, method, path, kind, body, statuses, **more)
         except (aiohttp.ClientConnectionError, TimeoutError) as error:
             raise ApiAwayError(f"{method} {self._url}{path} has no answer: {error!r}") from error
 
@@ -200,6 +245,7 @@ class Api:
         path: str,
         kind: type[Answer],
         body: msgspec.Struct | None,
+        statuses: tuple[int, ...],
         **more: Any,  # noqa: ANN401  as aiohttp takes them
     ) -> Answer:
         if body is not None:
@@ -207,7 +253,7 @@ class Api:
             more["headers"] = {**more.get("headers", {}), "Content-Type": "application/json"}
         async with self._open().request(method, f"{self._url}{path}", **more) as answer:
             value = await answer.read()
-        if answer.status == 200:  # noqa: PLR2004  all answers are 200 but problems
+        if answer.status in statuses and answer.content_type != _PROBLEM_TYPE:
             try:
                 return msgspec.json.decode(value, type=kind)
             except msgspec.MsgspecError as error:

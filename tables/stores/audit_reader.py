@@ -10,15 +10,15 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from models.forensics import merkle
 from models.specialists.window import LENGTH_BARS
-from streams.audit import AuditHead, read_head
+from streams.audit import read_head
 from streams.errors import RecordError
 from streams.explanation import Explanation
+from streams.questions import HowExplained
 from streams.records import Decision
 from streams.timestamps import parse_ns
 from tables.archive import RunKey
-from tables.audit_rows import COLUMNS, AuditRow, leaf_of, sealed_row
+from tables.audit_rows import COLUMNS, AuditRow
 from tables.explanations import (
     NO_BARS,
     PastBars,
@@ -29,7 +29,7 @@ from tables.explanations import (
 )
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreConflict
-from tables.stores.head_trees import HeadTrees, Tree
+from tables.stores.head_trees import HeadTrees, Proof, proof_of
 from tables.stores.migrations import SCHEMA
 from tables.stores.postgres_connection import reading, snapshot
 from tables.stores.reading_pool import ReadingPool
@@ -44,30 +44,6 @@ _OF = "WHERE stack = $1 AND run = $2"
 _ALL = ", ".join(COLUMNS)
 
 
-class Proof(NamedTuple):
-    """That a row is under a signed head.
-
-    Attributes
-    ----------
-    sealed : str
-        The row's canonical JSON; its leaf is the SHA-256 of it behind a byte of zero.
-    leaf, n_leaves : int
-        Which leaf it is of how many, from 0.
-    path : list of str
-        Audit path (RFC 6962), hex, the nearest hash first.
-    head : AuditHead
-    holds : bool
-        Whether the path leads from the row as it stands in SQL to the root of the head.
-    """
-
-    sealed: str
-    leaf: int
-    n_leaves: int
-    path: list[str]
-    head: AuditHead
-    holds: bool
-
-
 class Sought(NamedTuple):
     """Which decisions are looked for; None is any."""
 
@@ -75,6 +51,30 @@ class Sought(NamedTuple):
     action: str | None = None
     approved: bool | None = None
     portfolios: list[str] | None = None
+    since: datetime | None = None
+    why: str | None = None
+    explained: str | None = None
+
+
+class Seen(NamedTuple):
+    """How far forensics is with a row: its place in the chain, and how it was explained.
+
+    Attributes
+    ----------
+    row : int
+    is_signed : bool
+        Whether there is a head behind it.
+    explained : str
+        ``model``, ``controls`` or ``none``.
+    why : str or None
+    is_additive : bool or None
+    """
+
+    row: int
+    is_signed: bool
+    explained: HowExplained
+    why: str | None
+    is_additive: bool | None
 
 
 class AuditReader:
@@ -220,7 +220,7 @@ class AuditReader:
             ) from error
         if head.first_seq > row.seq:
             return None
-        return _proof(row, head, await self._trees.of(head))
+        return proof_of(row, head, await self._trees.of(head))
 
     async def partitions(self) -> list[int]:
         """Return the partitions that have rows or heads.
@@ -270,11 +270,14 @@ class AuditReader:
             If the server does not answer in time.
         """
         query = (
-            f"SELECT bar_close, log_partition, log_offset, value FROM {SCHEMA}.{TABLE} {_OF} "  # noqa: S608  constants
+            f"SELECT bar_close, log_partition, log_offset, value FROM {SCHEMA}.{TABLE} AS r {_OF} "  # noqa: S608  constants
             "AND bar_close <= $3 AND ($4::timestamptz IS NULL OR bar_close > $4) "
             "AND ($5::text IS NULL OR symbol = $5) AND ($6::text IS NULL OR action = $6) "
             "AND ($7::boolean IS NULL OR approved = $7) "
             "AND ($8::text[] IS NULL OR portfolio = ANY($8)) "
+            "AND ($9::timestamptz IS NULL OR bar_close >= $9) "
+            f"AND ($10::text IS NULL OR $10 = ({_explained('why')})) "
+            f"AND ($11::text IS NULL OR $11 = coalesce(({_explained('explained')}), 'none')) "
             "ORDER BY bar_close DESC, log_partition, log_offset"
         )
         async with self._speaking() as connection, snapshot(connection):
@@ -287,6 +290,30 @@ class AuditReader:
                     yield row["bar_close"], row["log_partition"], row["log_offset"], row["value"]
                 if since is not None:
                     until = since
+
+    async def seen(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Seen]:
+        """Return how far forensics is with the rows at some partitions and offsets.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the server does not answer in time.
+        """
+        async with self._speaking() as connection:
+            found = await connection.fetch(
+                "SELECT log_partition, log_offset, seq, EXISTS ("  # noqa: S608  constants
+                f"SELECT FROM {SCHEMA}.audit_heads AS h WHERE h.stack = $1 AND h.run = $2 "
+                "AND h.log_partition = r.log_partition AND h.last_seq >= r.seq"
+                "), coalesce(e.explained, 'none'), e.why, e.is_additive "
+                "FROM unnest($3::int[], $4::bigint[]) AS at (log_partition, log_offset) "
+                f"JOIN {SCHEMA}.{TABLE} AS r USING (log_partition, log_offset) "
+                f"LEFT JOIN {SCHEMA}.explanations AS e "
+                f"USING (stack, run, decision_id, bar_close) {_OF}",
+                *self.of,
+                [partition for partition, _ in places],
+                [offset for _, offset in places],
+            )
+        return {(partition, offset): Seen(*told) for partition, offset, *told in found}
 
     async def last_offsets(self, partitions: Collection[int]) -> dict[int, int]:
         """Return the last offset that each partition has, -1 for none.
@@ -316,6 +343,14 @@ class AuditReader:
             yield connection
 
 
+def _explained(column: str) -> str:
+    """Return the query of a column of a row's explanation."""
+    return (
+        f"SELECT e.{column} FROM {SCHEMA}.explanations AS e WHERE e.stack = $1 AND e.run = $2 "  # noqa: S608  constants
+        "AND e.decision_id = r.decision_id AND e.bar_close = r.bar_close"
+    )
+
+
 def _of_a_bar(value: bytes) -> Decision | None:
     """Return the decision in a row's bytes; None if they are none, or it was not made from a bar.
 
@@ -332,20 +367,4 @@ def _of_a_bar(value: bytes) -> Decision | None:
 async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads
-    )
-
-
-def _proof(row: AuditRow, head: AuditHead, tree: Tree) -> Proof:
-    index = row.seq - head.first_seq
-    n_leaves = head.last_seq - head.first_seq + 1
-    path = merkle.path(tree, index) if tree and index < len(tree[0]) else []
-    reached = merkle.root_of_path(leaf_of(row), index, n_leaves, path)
-    holds = reached is not None and reached.hex() == head.root
-    return Proof(
-        sealed_row(row).canonical().decode(),
-        index,
-        n_leaves,
-        [each.hex() for each in path],
-        head,
-        holds,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
 
 import asyncpg
 import msgspec
@@ -12,7 +13,7 @@ from models.forensics import merkle
 from streams.audit import AuditHead, read_head
 from tables.archive import RunKey
 from tables.audit_chain import LEAVES_MAX
-from tables.audit_rows import Hashed, leaf_of_hashed
+from tables.audit_rows import AuditRow, Hashed, leaf_of, leaf_of_hashed, sealed_row
 from tables.stores.audit_store import TABLE
 from tables.stores.errors import StoreBusy, StoreConflict
 from tables.stores.migrations import SCHEMA
@@ -27,6 +28,30 @@ _HEADS_KEPT = 4
 _WAIT_S = 10.0
 
 Tree = list[list[bytes]]
+
+
+class Proof(NamedTuple):
+    """That a row is under a signed head.
+
+    Attributes
+    ----------
+    sealed : str
+        The row's canonical JSON; its leaf is the SHA-256 of it behind a byte of zero.
+    leaf, n_leaves : int
+        Which leaf it is of how many, from 0.
+    path : list of str
+        Audit path (RFC 6962), hex, the nearest hash first.
+    head : AuditHead
+    holds : bool
+        Whether the path leads from the row as it stands in SQL to the root of the head.
+    """
+
+    sealed: str
+    leaf: int
+    n_leaves: int
+    path: list[str]
+    head: AuditHead
+    holds: bool
 
 
 class HeadTrees:
@@ -123,3 +148,20 @@ class HeadTrees:
 
 def _hashed(of: RunKey, partition: int, rows: Sequence[asyncpg.Record]) -> list[bytes]:
     return [leaf_of_hashed(of, partition, Hashed(*row)) for row in rows]
+
+
+def proof_of(row: AuditRow, head: AuditHead, tree: Tree) -> Proof:
+    """Return the proof that a row is under a head, by the tree of it."""
+    index = row.seq - head.first_seq
+    n_leaves = head.last_seq - head.first_seq + 1
+    path = merkle.path(tree, index) if tree and index < len(tree[0]) else []
+    reached = merkle.root_of_path(leaf_of(row), index, n_leaves, path)
+    holds = reached is not None and reached.hex() == head.root
+    return Proof(
+        sealed_row(row).canonical().decode(),
+        index,
+        n_leaves,
+        [each.hex() for each in path],
+        head,
+        holds,
+    )

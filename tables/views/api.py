@@ -14,6 +14,7 @@ from tables.views.desk import Desk
 from tables.views.endpoint import Endpoints, add_headers, strays
 from tables.views.features import FEATURES, feature_endpoints
 from tables.views.forensics import FORENSICS
+from tables.views.forensics_list import FORENSICS_LIST
 from tables.views.health import HEALTH, health_endpoints
 from tables.views.models import MODELS, model_endpoints
 from tables.views.online_update import CANCEL, STATUS, UPDATE
@@ -30,7 +31,7 @@ from tables.views.try_page import add_try_page
 # Answered by a worker, from its folds.
 OF_WORKERS = (PREDICT, CHECK, PORTFOLIO, REGIME, FEATURES, MODELS, HEALTH)
 # Answered by the process of the pages, from the log.
-OF_PAGES = (DECISIONS, DECISION, FORENSICS)
+OF_PAGES = (DECISIONS, DECISION, FORENSICS_LIST, FORENSICS)
 # Answered by the role learning, which runs what is asked for.
 OF_LEARNING = (UPDATE, STATUS, CANCEL)
 # Answered by the role rollout, the only one that moves them.

@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 from streams.clock import wall_ns
 from tables.audit_rows import AuditRow, ms_of
 from tables.stores.audit_key import is_signed, public_key
-from tables.stores.audit_reader import Proof
 from tables.stores.errors import StoreConflict
+from tables.stores.head_trees import Proof
 
 State = Literal["verified", "not verified", "no head yet", "pending", "not checked"]
 

@@ -12,7 +12,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from streams.errors import RecordError
 from streams.questions import Wrong
+from streams.timestamps import parse_ns
 from tables.views.problems import ProblemError, wrong
 
 # A request is a handful of fields; what is larger is none.
@@ -124,3 +126,19 @@ def _value_at(plain: object, path: str) -> Any:  # noqa: ANN401  whatever was se
 def _shown(value: object) -> Any:  # noqa: ANN401  whatever was sent
     """Return a value as a problem can show it: what is no scalar as text."""
     return value if isinstance(value, str | bool | int | float | type(None)) else repr(value)[:200]
+
+
+def asked_ns(field: str, text: str | None) -> int | None:
+    """Return a time of a request in nanoseconds since 1970; None if none was given.
+
+    Raises
+    ------
+    ProblemError
+        422 ``BAD_TIMESTAMP`` if it is no time, or has no zone.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_ns(text)
+    except RecordError as error:
+        raise wrong("BAD_TIMESTAMP", field, text, "RFC 3339 with its zone") from error

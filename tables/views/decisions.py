@@ -59,13 +59,13 @@ def decision_endpoints(
 
     async def decisions(call: Call) -> Reply:
         asked: OfDecisions = call.asked
-        wanted, before = Wanted(_query_of(asked), call.caller), _before(asked.before)
+        wanted, before = Wanted(query_of(asked), call.caller), before_of(asked.before)
         try:
             page, since = await listed.page(wanted, before, asked.limit)
         except StoreUnavailable as error:
             raise problem_of(error) from error
         following = None if page.next_before is None else format_cursor(page.next_before)
-        lines = [_line(row) for row in page.rows]
+        lines = [line_of(row) for row in page.rows]
         return Reply(DecisionsAnswer(decisions=lines, next=following, complete_since=since))
 
     async def decision(call: Call) -> Reply:
@@ -82,7 +82,8 @@ def decision_endpoints(
     return Bound(DECISIONS, decisions), Bound(DECISION, decision)
 
 
-def _query_of(asked: OfDecisions) -> DecisionQuery:
+def query_of(asked: OfDecisions) -> DecisionQuery:
+    """Return the filters of a request."""
     return DecisionQuery(
         symbol=asked.symbol or "",
         action=asked.action or "",
@@ -92,7 +93,14 @@ def _query_of(asked: OfDecisions) -> DecisionQuery:
     )
 
 
-def _before(cursor: str | None) -> RowKey | None:
+def before_of(cursor: str | None) -> RowKey | None:
+    """Return the key that a page begins behind.
+
+    Raises
+    ------
+    ProblemError
+        422 if the cursor is none.
+    """
     if cursor is None:
         return None
     try:
@@ -144,7 +152,8 @@ def unknown_decision(decision_id: str) -> ProblemError:
     return unknown(_UNKNOWN, "decision_id", decision_id, expected)
 
 
-def _line(row: DecisionRow) -> DecisionLine:
+def line_of(row: DecisionRow) -> DecisionLine:
+    """Return a line as it is told."""
     return DecisionLine(
         decision_id=row.decision_id,
         timestamp=row.timestamp,

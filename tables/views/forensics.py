@@ -9,18 +9,18 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from models.model_set import ModelSet
 from streams.errors import RecordError
 from streams.explanation import Explanation
+from streams.questions import AuditPlace, ForensicsAnswer
 from streams.records import Decision
 from streams.timestamps import parse_ns
 from tables.audit_rows import AuditRow
 from tables.explanations import explanation, read_decision
 from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing, Artifacts
-from tables.stores.audit_reader import AuditReader, Proof
+from tables.stores.audit_reader import AuditReader
 from tables.stores.errors import StoreConflict, StoreUnavailable
+from tables.stores.head_trees import Proof
 from tables.views.audit_badge import badge_of
 from tables.views.auth import Caller
 from tables.views.database_away import problem_of
@@ -32,30 +32,6 @@ from tables.views.run_log import Log
 from tables.views.run_memory import RunMemory
 
 log = logging.getLogger("tradewind.forensics")
-
-
-class AuditPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the audit trail has a decision; with a proof, the head that signs for it."""
-
-    partition: int
-    offset: int
-    row: int
-    chain: str
-    is_proved: bool
-    head: int | None = None
-    root: str | None = None
-    path: list[str] = []
-
-
-class ForensicsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision with its reasons; while they are pending there are none yet."""
-
-    decision_id: str
-    pending: str = ""
-    decision: Decision | None = None
-    explanation: Explanation | None = None
-    is_stored: bool = False
-    audit: AuditPlace | None = None
 
 
 class Audited(NamedTuple):

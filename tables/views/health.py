@@ -1,27 +1,8 @@
 """``GET /api/v1/health``: live, ready, and every part that answers depend on, with the reason."""
 
-import msgspec
-
+from streams.questions import Health, PartHealth
 from tables.views.desk import Desk
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
-
-
-class PartHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One part; without one that is not needed answers are slower or fewer, and still right."""
-
-    name: str
-    is_well: bool
-    is_needed: bool
-    detail: str
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether this process lives, and whether it can answer; 503 while it cannot."""
-
-    live: bool
-    ready: bool
-    parts: list[PartHealth]
-
 
 HEALTH = Route(
     "GET",

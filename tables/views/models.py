@@ -1,41 +1,10 @@
 """``GET /api/v1/models``: which models decide, since when, and what they showed."""
 
-from typing import Any
-
-import msgspec
-
+from streams.questions import ModelAnswer, ModelsAnswer
 from streams.timestamps import format_ns
 from tables.epochs import LoadedEpoch
 from tables.views.desk import Desk
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
-
-
-class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of models: what it is made of, what it was fitted on, and what decides with it.
-
-    ``portfolios`` are those of the caller.
-    """
-
-    digest: str
-    epoch_digest: str
-    timeframe: str
-    pipeline_version: str
-    pipeline_digest: str
-    symbols: list[str]
-    portfolios: list[str]
-    seed: int
-    fit_version: int
-    code: str | None
-    first_close: str
-    last_close: str
-    metrics: dict[str, Any]
-
-
-class ModelsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All sets by which a portfolio of the caller goes on."""
-
-    models: list[ModelAnswer]
-
 
 MODELS = Route(
     "GET",

@@ -24,10 +24,11 @@ _NS_PER_US = 1_000
 
 
 class Wanted(NamedTuple):
-    """What is asked for, and by whom."""
+    """What is asked for, and by whom; what only the trail can tell is asked of it alone."""
 
     query: DecisionQuery
     caller: Caller
+    trail: Sought = Sought()
 
     def passes(self, row: DecisionRow) -> bool:
         """Tell whether a line is wanted."""
@@ -40,7 +41,12 @@ class Wanted(NamedTuple):
         if query.portfolio:
             portfolios = [query.portfolio]
         approved = query.verdict != "refused" if query.verdict else None
-        return Sought(query.symbol or None, query.action or None, approved, portfolios)
+        return self.trail._replace(
+            symbol=query.symbol or None,
+            action=query.action or None,
+            approved=approved,
+            portfolios=portfolios,
+        )
 
 
 async def older_page(reader: AuditReader, wanted: Wanted, before: RowKey, n_rows: int) -> RowPage:

@@ -45,6 +45,30 @@ _HEADER_PARAMETERS = {
         "schema": {"type": "string"},
     },
 }
+_TEXT, _SECONDS = {"type": "string"}, {"type": "integer", "minimum": 0}
+_HEADERS = {
+    "X-Request-Id": {"description": "Finds the request in the logs.", "schema": _TEXT},
+    "RateLimit-Policy": {
+        "description": "The limit that counts: its name, requests `q` in a window of `w` seconds.",
+        "schema": _TEXT,
+    },
+    "RateLimit": {
+        "description": "How many requests remain, `r`, until the window is over in `t` seconds.",
+        "schema": _TEXT,
+    },
+    "Idempotency-Key": {"description": "The key of the request.", "schema": _TEXT},
+    "Retry-After": {"description": "When to ask again, in seconds.", "schema": _SECONDS},
+    "Location": {"description": "Where it is, if it is somewhere.", "schema": _TEXT},
+    "WWW-Authenticate": {"description": "Bearer.", "schema": _TEXT},
+}
+# By status; every answer has the first, and what is limited or has a key says so on success.
+_HEADERS_OF = {
+    202: ("Retry-After", "Location"),
+    401: ("WWW-Authenticate",),
+    409: ("Location",),
+    429: ("Retry-After", "RateLimit-Policy", "RateLimit"),
+    503: ("Retry-After",),
+}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 64}
 _PATH_SCHEMAS = {
     "decision_id": {
@@ -91,6 +115,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "headers": _HEADERS,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -172,7 +197,16 @@ def _responses(route: Route, shown: Example) -> dict[str, Any]:
         told[str(code)] = said | {"content": said["content"] | problem}
     refused = {"schema": _reference(Problem), "example": REFUSED}
     told[str(REFUSED["status"])]["content"][_PROBLEM] = refused
-    return told
+    return {code: answer | {"headers": _headers(route, int(code))} for code, answer in told.items()}
+
+
+def _headers(route: Route, code: int) -> dict[str, Any]:
+    names = ["X-Request-Id", *_HEADERS_OF.get(code, ())]
+    if code in route.statuses and route.limited:
+        names += ["RateLimit-Policy", "RateLimit"]
+    if code in route.statuses and route.method == "POST":
+        names.append("Idempotency-Key")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _reference(kind: type[msgspec.Struct]) -> dict[str, str]:

@@ -15,13 +15,13 @@ from models.arrays import Floats
 from models.prediction.ensemble import predict
 from models.specialists.window import COLUMNS
 from streams import clock
-from streams.errors import RecordError
 from streams.explanation import Explanation
 from streams.instructions import INTENT, Specialist, TargetIntent
 from streams.questions import Predict, Prediction, RiskVerdict, Wrong
 from streams.records import Decision
-from streams.timestamps import format_ns, parse_ns
+from streams.timestamps import format_ns
 from tables.recent import SeenRow
+from tables.views.bodies import asked_ns
 from tables.views.desk import (
     MOST_REMEMBERED,
     Book,
@@ -32,7 +32,7 @@ from tables.views.desk import (
     row_of,
 )
 from tables.views.predict_reason import explained
-from tables.views.problems import ProblemError, wrong
+from tables.views.problems import ProblemError
 from tables.views.routes import Bound, Call, Reply, Route
 
 _DECISION = msgspec.json.Decoder(Decision)
@@ -69,7 +69,7 @@ def predict_endpoints(desk: Desk) -> tuple[Bound, ...]:
         row = first.row(name, call.key, asked)
         if row is None:
             try:
-                row = row_of(book, asked.symbol, _close_ns(asked.timestamp))
+                row = row_of(book, asked.symbol, asked_ns("timestamp", asked.timestamp))
             except ProblemError:
                 # From before a restart, a key has its decision whatever has become of its bar.
                 refuse_decided(book, INTENT + call.key)
@@ -165,15 +165,6 @@ def target_of(desk: Desk, book: Book, row: SeenRow, asked: Predict, key: str) ->
         strategy=asked.strategy_override or "model",
         is_checked=asked.risk_check,
     )
-
-
-def _close_ns(timestamp: str | None) -> int | None:
-    if timestamp is None:
-        return None
-    try:
-        return parse_ns(timestamp)
-    except RecordError as error:
-        raise wrong("BAD_TIMESTAMP", "timestamp", timestamp, "RFC 3339 with its zone") from error
 
 
 def _check_same(decision: Decision, said: TargetIntent) -> None:

@@ -2,49 +2,13 @@
 
 import math
 
-import msgspec
 import numpy as np
 
-from streams.questions import Id
+from streams.questions import OfRegime, RegimeAnswer, SymbolRegime
 from streams.timestamps import format_ns
 from tables.views.desk import Book, Desk, owner_by, portfolio_of, row_of
 from tables.views.problems import not_ready
 from tables.views.routes import Bound, Call, Reply, Route
-
-
-class OfRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which symbol; without one all of the portfolio's universe."""
-
-    symbol: Id | None = None
-    portfolio: Id | None = None
-
-
-class SymbolRegime(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbol's probabilities after a bar; ``entropy_bits`` is at most 1.585.
-
-    While the features of a symbol warm up its probabilities are equal and say nothing.
-    """
-
-    symbol: str
-    bar_close: str
-    is_warm: bool
-    bull: float
-    bear: float
-    sideways: float
-    entropy_bits: float
-
-
-class RegimeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The mean of the rows that are warm, or of all while none is, and all rows."""
-
-    timeframe: str
-    bar_close: str
-    bull: float
-    bear: float
-    sideways: float
-    entropy_bits: float
-    rows: list[SymbolRegime]
-
 
 REGIME = Route(
     "GET",

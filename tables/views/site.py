@@ -11,6 +11,7 @@ from tables.views.decisions import decision_endpoints
 from tables.views.endpoint import Endpoints
 from tables.views.entrance import Entrance
 from tables.views.forensics import forensics_endpoints
+from tables.views.forensics_list import forensics_list_endpoint
 from tables.views.guard import add_headers, guard
 from tables.views.live import LiveStream
 from tables.views.pages import Pages
@@ -66,10 +67,11 @@ def site(pages: Pages, bound_host: str, served: Served | None = None) -> web.App
         behind = pages.behind
         own = decision_endpoints(pages.memory, pages.log, behind.reader)
         why = forensics_endpoints(pages.memory, pages.log, behind.reader, behind.home)
+        trail = forensics_list_endpoint(pages.memory.decisions, behind.reader)
         others = (
             *elsewhere(OF_WORKERS, behind.worker_url, "a worker"),
             *elsewhere(OF_LEARNING, behind.learning_url, "the role learning"),
             *elsewhere(OF_ROLLOUT, behind.rollout_url, "the role rollout"),
         )
-        add_api(app, (*own, *why, *others), served.endpoints)
+        add_api(app, (*own, *why, trail, *others), served.endpoints)
     return app

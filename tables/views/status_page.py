@@ -11,12 +11,12 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from streams.questions import Health, PartHealth
 from streams.timestamps import format_ns
 from tables.stores.artifacts import ArtifactError, Artifacts
 from tables.stores.audit_reader import AuditReader
 from tables.stores.errors import StoreUnavailable
 from tables.views.database_away import told_of
-from tables.views.health import Health, PartHealth
 from tables.views.pages import Pages
 from tables.views.request_log import VIEWER
 from tables.views.rollout_section import AskedRollouts

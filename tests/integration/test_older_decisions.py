@@ -7,18 +7,29 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.questions import DecisionLine, DecisionsAnswer, OfDecisions
+from streams.explanation import Explanation
+from streams.questions import (
+    DecisionLine,
+    DecisionsAnswer,
+    ForensicsLine,
+    ForensicsPage,
+    OfDecisions,
+    OfForensics,
+)
 from streams.records import Decision
 from tables.archive import RunKey
 from tables.audit_chain import AuditChain, Tip
+from tables.explanations import explanation_rows
 from tables.stores.audit_reader import AuditReader
 from tables.stores.audit_store import AuditStore
 from tables.stores.decision_log import LogRecord
+from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import PostgresServer
 from tables.views import older_decisions
 from tables.views.auth import Caller
 from tables.views.decision_index import DecisionIndex
 from tables.views.decisions import decision_endpoints
+from tables.views.forensics_list import forensics_list_endpoint
 from tables.views.problems import ProblemError
 from tables.views.routes import Call, Nothing
 from tables.views.run_memory import RunMemory
@@ -200,3 +211,101 @@ async def test_list_when_sql_is_away_or_behind_then_it_says_so(
     behind = await Asking([*records, *more], reader, 10).page(OfDecisions(limit=20))
     assert behind.complete_since == "2026-02-01T00:01:00Z"
     assert len(behind.decisions) == 20
+
+
+# Numbers of decisions, and how they are explained.
+_EXPLAINED: dict[int, dict[str, Any]] = {
+    1: {"why": "order", "explained": "model", "is_additive": True},
+    2: {"why": "order", "explained": "controls"},
+    5: {"why": "refusal", "explained": "model", "is_additive": False},
+}
+
+
+async def _trail(
+    reader: AuditReader,
+    records: list[LogRecord],
+    postgres: PostgresServer,
+    caller: Caller = EVERYBODY,
+    **asked: Any,  # noqa: ANN401  a filter
+) -> list[ForensicsLine]:
+    """Return all pages of the trail's list, three of its rows being explained."""
+    values = [msgspec.json.decode(one.value or b"", type=Decision) for one in records]
+    async with RowStore(postgres) as store:
+        for number, told_of in _EXPLAINED.items():
+            made = next(one for one in values if one.decision_id == decision_id(number))
+            said = Explanation(
+                **{name: getattr(made, name) for name in _NAMES},
+                models="",
+                refused_by=[],
+                **told_of,
+            )
+            await store.put(explanation_rows(OF, msgspec.json.encode(said)))
+    memory = RunMemory("r1.")
+    for one in records:
+        memory.take(one)
+    bound = forensics_list_endpoint(memory.decisions, reader)
+    lines: list[ForensicsLine] = []
+    question: OfForensics | None = OfForensics(limit=17, **asked)
+    while question is not None:
+        reply = await bound.handler(Call(caller, question, {}, {}, 0.0, ""))
+        assert isinstance(reply.body, ForensicsPage)
+        lines += reply.body.forensics
+        before = reply.body.next
+        question = None if before is None else msgspec.structs.replace(question, before=before)
+    return lines
+
+
+_NAMES = ("decision_id", "portfolio", "symbol", "timeframe", "timestamp")
+
+
+async def test_trail_when_listed_then_has_the_lines_of_the_list_with_row_and_explanation(
+    reader: AuditReader, records: list[LogRecord], postgres: PostgresServer
+) -> None:
+    """The same lines in the same order; three are explained, the rest is not, and all is signed."""
+    wanted = await Asking(records, None).walk()
+    found = await _trail(reader, records, postgres)
+    assert [one.decision_id for one in found] == [one.decision_id for one in wanted]
+    assert all(one.is_signed and one.row == one.offset for one in found)
+    told_of = {
+        one.decision_id: {
+            "why": one.why,
+            "explained": one.explained,
+            "is_additive": one.is_additive,
+        }
+        for one in found
+    }
+    for number in range(1, 9):
+        expected = {"why": None, "explained": "none", "is_additive": None}
+        assert told_of[decision_id(number)] == expected | _EXPLAINED.get(number, {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "numbers"),
+    [
+        ({"explained": "model"}, {1, 5}),
+        ({"why": "order"}, {1, 2}),
+        ({"why": "refusal", "verdict": "refused"}, {5}),
+        ({"explained": "none", "until": "2026-01-01T00:00:00Z"}, {3, 6, 7}),
+        ({"until": "2025-12-31T00:00:00Z"}, set()),
+        ({"since": "2026-01-03T09:30:00Z", "until": "2199-01-01T00:00:00Z"}, {236, 240}),
+    ],
+)
+async def test_trail_when_filtered_then_has_those_alone(
+    reader: AuditReader,
+    records: list[LogRecord],
+    postgres: PostgresServer,
+    asked: dict[str, Any],
+    numbers: set[int],
+) -> None:
+    """By how they were explained and for what, and by the close of their bar."""
+    found = await _trail(reader, records, postgres, **asked)
+    assert {one.decision_id for one in found} == {decision_id(number) for number in numbers}
+
+
+async def test_trail_when_a_caller_has_one_portfolio_then_nothing_else_is_listed(
+    reader: AuditReader, records: list[LogRecord], postgres: PostgresServer
+) -> None:
+    """Nobody's else, whatever he asks for."""
+    caller = EVERYBODY._replace(portfolios=("other",))
+    assert {one.portfolio for one in await _trail(reader, records, postgres, caller)} == {"other"}
+    assert await _trail(reader, records, postgres, caller, portfolio="main") == []

@@ -11,7 +11,7 @@ import tenacity
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from agents import archive
+from agents import archive, giving_way
 from agents.archive import Archive
 from agents.archive_gaps import Gap, Reach
 from streams import metrics
@@ -24,6 +24,12 @@ from tables.stores.spill import Spill
 from tests.builders import MIDNIGHT, MINUTE, bars, epoch, epochs_in, meta
 
 OF = RunKey("paper-1f2e3d4c", "r1")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what has come without giving way to anybody."""
+    monkeypatch.setattr(giving_way, "MOMENT_S", 0.0)
 
 
 class PlayedStore:
@@ -187,9 +193,11 @@ class PlayedConsumer:
         self.refused: Exception | None = None
         self.idle = asyncio.Event()
 
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[Record]]:  # noqa: ANN401  as the driver's
-        """Hand out the next record."""
+    async def getmany(self, *, timeout_ms: int = 0, **_: int) -> dict[TopicPartition, list[Record]]:
+        """Hand out the next record to who waits for one."""
         await asyncio.sleep(0)
+        if not timeout_ms:
+            return {}
         if not self.left:
             self.idle.set()
             return {}

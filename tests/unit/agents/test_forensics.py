@@ -10,7 +10,7 @@ import tenacity
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError
 
-from agents import forensics
+from agents import forensics, giving_way
 from agents.archive_gaps import Gap
 from agents.forensics import Forensics, Parts
 from streams import metrics
@@ -25,6 +25,12 @@ from tables.stores.errors import StoreConflict, StoreUnavailable
 from tests.trails import OF, Trail, key, record
 
 PLACE = TopicPartition("r1.trading-decisions", 0)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what has come without giving way to anybody."""
+    monkeypatch.setattr(giving_way, "MOMENT_S", 0.0)
 
 
 class PlayedConsumer:
@@ -54,9 +60,13 @@ class PlayedConsumer:
         """Return where it ends."""
         return self.end
 
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[ConsumerRecord]]:  # noqa: ANN401  as the driver's
-        """Hand out the next batch."""
+    async def getmany(
+        self, *, timeout_ms: int = 0, **_: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Hand out the next batch to who waits for one."""
         await asyncio.sleep(0)
+        if not timeout_ms:
+            return {}
         for batch in self.batches:
             left = [each for each in batch if each.offset >= self.at]
             if left:

@@ -19,7 +19,6 @@ from tests.builders import record
 
 TOPIC = "r1.market-ticks"
 
-
 Entry = tuple[Any, ...]
 
 
@@ -156,8 +155,7 @@ class World:
             )
             for i, value in enumerate(values)
         )
-        tp = TP(TOPIC, partition)
-        message = SimpleNamespace(tp=tp, partition=partition)
+        message = SimpleNamespace(tp=TP(TOPIC, partition), partition=partition)
         self.source.put_nowait(SimpleNamespace(message=message, value=batch))
 
     async def settle(self) -> None:
@@ -205,6 +203,16 @@ async def test_run_when_more_waits_then_takes_it_together(world: World) -> None:
     world.producer.gate.set()
     await world.settle()
     assert world.sent() == [[b"0"], [b"1", b"2", b"3"]]
+
+
+async def test_run_when_a_stage_lingers_then_takes_what_comes_meanwhile(world: World) -> None:
+    """For a moment; what waits already is taken at once."""
+    world.stage.linger_s = 0.3
+    world.feed(0, b"a")
+    await world.settle()
+    world.feed(1, b"b")
+    await asyncio.sleep(0.6)
+    assert world.sent() == [[b"a", b"b"]]
 
 
 async def test_run_when_one_partition_waits_then_the_others_go_on(world: World) -> None:

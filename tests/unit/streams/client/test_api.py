@@ -10,8 +10,23 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from streams.client import Api, ApiAwayError, ApiError
-from streams.questions import FeatureAnswer, OfDecisions, Predict, Problem, RiskCheck, Wrong
+from streams.questions import (
+    FeatureAnswer,
+    ForensicsAnswer,
+    ForensicsPage,
+    Health,
+    ModelsAnswer,
+    OfDecisions,
+    OfForensics,
+    PortfolioAnswer,
+    Predict,
+    Problem,
+    RegimeAnswer,
+    RiskCheck,
+    Wrong,
+)
 from streams.rollouts import FeatureFlag, RolloutsAnswer, RolloutState, SetFlag, StartRollout
+from tables.views.examples import examples
 
 FEATURES = FeatureAnswer(
     symbol="A/B", timeframe="1min", version="v1.0.0", bar_close="x", features={}, warming_up=[]
@@ -63,7 +78,10 @@ def problem(status: int, code: str = "BUSY", **more: Any) -> Callable[[], web.St
     headers = more.pop("headers", {})
     said = Problem(type="about:blank", title="", status=status, detail="why", code=code, **more)
     return lambda: web.Response(
-        status=status, body=msgspec.json.encode(said), headers=headers, content_type="text/json"
+        status=status,
+        body=msgspec.json.encode(said),
+        headers=headers,
+        content_type="application/problem+json",
     )
 
 
@@ -194,3 +212,61 @@ async def test_rollouts_when_moved_then_each_wish_has_its_address(script: Script
         ("POST", "/api/v1/rollouts/flags/auto-advance"),
     ]
     assert msgspec.json.decode(server.bodies[2]) == {"reason": "so"}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "kind", "path"),
+    [
+        ("getForensics", ("a/b",), ForensicsAnswer, "/api/v1/forensics/a%2Fb"),
+        (
+            "listForensics",
+            (OfForensics(explained="none", limit=2),),
+            ForensicsPage,
+            "/api/v1/forensics?limit=2&explained=none",
+        ),
+        (
+            "getRegime",
+            ("A B", "main"),
+            RegimeAnswer,
+            "/regime/probabilities?symbol=A+B&portfolio=main",
+        ),
+        ("getPortfolio", (), PortfolioAnswer, "/risk/portfolio"),
+        ("listModels", (), ModelsAnswer, "/api/v1/models"),
+        ("getHealth", (), Health, "/api/v1/health"),
+    ],
+)
+async def test_api_when_asked_then_the_published_example_is_read(
+    script: Script, name: str, asked: tuple[Any, ...], kind: type[Any], path: str
+) -> None:
+    """Each question goes to its address, and the answer that the document shows is understood."""
+    answer = examples()[name].answer
+    server = await script(lambda: OK(answer))
+    async with Api(server.url, "t") as api:
+        ask = {
+            "getForensics": api.forensics,
+            "listForensics": api.audited,
+            "getRegime": api.regime,
+            "getPortfolio": api.portfolio,
+            "listModels": api.models,
+            "getHealth": api.health,
+        }[name]
+        said = await ask(*asked)
+    assert said == msgspec.convert(answer, kind)
+    assert server.asked[0].raw_path == path
+
+
+async def test_api_when_there_is_not_all_yet_or_it_is_not_well_then_that_is_the_answer(
+    script: Script,
+) -> None:
+    """202 while reasons are pending; health is asked in order to hear of what is not well."""
+    pending = msgspec.to_builtins(ForensicsAnswer(decision_id="1", pending="not in the trail yet"))
+    server = await script(lambda: OK(pending, status=202))
+    async with Api(server.url, "t") as api:
+        assert (await api.forensics("1")).pending == "not in the trail yet"
+    ill = msgspec.to_builtins(Health(live=True, ready=False, parts=[]))
+    busy = problem(503)
+    said = [busy, lambda: OK(ill, status=503)]
+    server = await script(*said)
+    async with Api(server.url, "t") as api:
+        assert not (await api.health()).ready
+    assert len(server.asked) == 2

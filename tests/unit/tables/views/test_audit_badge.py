@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from streams.audit import NO_HEAD, AuditHead
 from tables.audit_rows import AuditRow
 from tables.stores.audit_key import AuditKey, audit_folder
-from tables.stores.audit_reader import Proof
+from tables.stores.head_trees import Proof
 from tables.views import audit_badge
 from tables.views.audit_badge import badge_of
 

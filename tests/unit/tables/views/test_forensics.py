@@ -8,12 +8,13 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from streams.questions import ForensicsAnswer
 from streams.records import Decision
 from tables.audit_rows import AuditRow
 from tables.stores.audit_reader import AuditReader
 from tables.stores.errors import StoreBusy, StoreUnavailable
 from tables.views.auth import Caller
-from tables.views.forensics import ForensicsAnswer, forensics_endpoints
+from tables.views.forensics import forensics_endpoints
 from tables.views.problems import ProblemError
 from tables.views.routes import Call, Nothing, Reply
 from tables.views.run_memory import RunMemory

@@ -41,8 +41,8 @@ def test_document_when_made_then_every_route_is_in_it_with_its_roles() -> None:
 
 
 def test_document_when_read_then_every_reference_leads_somewhere() -> None:
-    """No schema is named that is not there, and none is there that is not valid."""
-    schemas = SAID["components"]["schemas"]
+    """Nothing is named that is not there, and no schema is there that is not valid."""
+    schemas, headers = SAID["components"]["schemas"], SAID["components"]["headers"]
 
     def references(part: object) -> list[str]:
         if isinstance(part, dict):
@@ -52,7 +52,7 @@ def test_document_when_read_then_every_reference_leads_somewhere() -> None:
             return [one for value in part for one in references(value)]
         return []
 
-    assert {name.rpartition("/")[2] for name in references(SAID)} <= set(schemas)
+    assert {name.rpartition("/")[2] for name in references(SAID)} <= {*schemas, *headers}
     for schema in schemas.values():
         Draft202012Validator.check_schema(schema)
 
@@ -138,3 +138,20 @@ async def test_documents_when_read_then_each_names_the_other(asking: Asking) -> 
     assert "/api/v1/docs" in there["asyncapi.json"]
     for path in ("openapi.json", "asyncapi.json"):
         assert f'href="/api/v1/{path}"' in there["docs"]
+
+
+async def test_headers_when_an_endpoint_answers_then_are_those_that_were_promised(
+    asking: Asking,
+) -> None:
+    """Said for success, and for what says when to come back."""
+    promised = SAID["paths"]["/risk/check"]["post"]["responses"]
+    status, _, answer = await asking.ask("/risk/check", BODIES["checkRisk"])
+    assert status == 200
+    assert all(name in answer.headers for name in promised["200"]["headers"])
+    assert set(promised["429"]["headers"]) == {
+        "X-Request-Id",
+        "Retry-After",
+        "RateLimit-Policy",
+        "RateLimit",
+    }
+    assert "RateLimit" not in SAID["paths"]["/api/v1/health"]["get"]["responses"]["200"]["headers"]

@@ -17,6 +17,7 @@ import msgspec
 from agents.aside import Aside
 from agents.features import FeatureFold
 from agents.risk import KeptBook, RiskFold
+from agents.signals import SignalFold
 from agents.stage import Output, Stage
 from streams import clock
 from streams.away import n_waiting
@@ -47,10 +48,10 @@ _SILENT_S = 4.0  # heartbeats are a second apart
 
 
 class Stages(NamedTuple):
-    """The stages that questions are answered from: the book, and the features of its bars."""
+    """The stages that questions are answered from: the book, and the signals of its bars."""
 
     book: Stage
-    features: Stage
+    signals: Stage
 
 
 # An intent in the log: whose it is, and its key.
@@ -87,7 +88,7 @@ class WorkerDesk:
     ) -> None:
         self._app = app
         self._risk = stages.book
-        self._features = stages.features
+        self._signals = stages.signals
         self._epochs = epochs
         self._cache = cache
         self._aside = aside
@@ -97,7 +98,7 @@ class WorkerDesk:
         self._n_sent_on = 0
         self._warmed: dict[tuple[int, str], tuple[int, ...]] = {}
         self._risk.listeners.append(self._hear)
-        self._features.listeners.append(self._hear_features)
+        self._signals.listeners.append(self._hear_features)
 
     def owner(self, portfolio: str) -> str:
         """Return the address of the worker that owns a portfolio; empty if this one does."""
@@ -105,7 +106,7 @@ class WorkerDesk:
 
     def symbol_owner(self, symbol: str) -> str:
         """Return the address of the worker that folds a symbol's bars; empty if this one does."""
-        return self._owner(self._features, MARKET_BARS, symbol)
+        return self._owner(self._signals, MARKET_BARS, symbol)
 
     def _owner(self, stage: Stage, source: TopicSpec, key: str) -> str:
         partition = self._partition(key)
@@ -162,8 +163,8 @@ class WorkerDesk:
 
     def longer(self, symbol: str, timeframe: str) -> CachedRow | None:
         """Return a symbol's features at the close of its last bar of a longer timeframe."""
-        fold = self._features.fold_of(self._partition(symbol))
-        if not isinstance(fold, FeatureFold) or timeframe not in fold.longer:
+        fold = self._features(self._partition(symbol))
+        if fold is None or timeframe not in fold.longer:
             # Its state is in the table, and is folded on from there with the next bar.
             text = f"this worker has read no bar of {symbol}'s partition since it started"
             raise not_ready("NO_BAR_SINCE_START", text)
@@ -171,9 +172,15 @@ class WorkerDesk:
 
     def _seen(self) -> list[LoadedEpoch]:
         """Return the epochs of the partitions of this worker."""
-        folds = (*self._risk.folds(), *self._features.folds())
-        seen = (fold.latest for fold in folds if isinstance(fold, RiskFold | FeatureFold))
+        books = (fold.latest for fold in self._risk.folds() if isinstance(fold, RiskFold))
+        signals = (fold for fold in self._signals.folds() if isinstance(fold, SignalFold))
+        seen = (*books, *(fold.features.latest for fold in signals))
         return [loaded for loaded in seen if loaded is not None]
+
+    def _features(self, partition: int) -> FeatureFold | None:
+        """Return the features of a partition as they stand; None if nothing of it was read here."""
+        fold = self._signals.fold_of(partition)
+        return fold.features if isinstance(fold, SignalFold) else None
 
     def epoch(self, digest: str) -> LoadedEpoch:
         """Return an epoch with its models."""
@@ -270,16 +277,16 @@ class WorkerDesk:
 
     def _hear_features(self, outputs: list[Output | DeadLetter]) -> None:
         """Put the features of longer bars that have just closed where they are asked for."""
-        for output in outputs:
-            if isinstance(output, DeadLetter) or output.partition is None:
-                continue
-            fold = self._features.fold_of(output.partition)
-            for timeframe in fold.longer if isinstance(fold, FeatureFold) else ():
-                self._go_on(self._warm_longer(output.partition, timeframe))
+        records = (one for one in outputs if not isinstance(one, DeadLetter))
+        partitions = {one.partition for one in records if one.partition is not None}
+        for partition in sorted(partitions):
+            fold = self._features(partition)
+            for timeframe in () if fold is None else fold.longer:
+                self._go_on(self._warm_longer(partition, timeframe))
 
     async def _warm_longer(self, partition: int, timeframe: str) -> None:
-        fold = self._features.fold_of(partition)
-        if not isinstance(fold, FeatureFold) or fold.latest is None:
+        fold = self._features(partition)
+        if fold is None or fold.latest is None:
             return
         place, closes_ns = (partition, timeframe), fold.closes_ns(timeframe)
         if closes_ns == self._warmed.get(place):

@@ -68,19 +68,21 @@ class FeatureFold(SliceFold[FeatureState]):
     latest: LoadedEpoch | None = None
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def apply(self, record: Record, slice_: Slice | None = None) -> Iterable[Output | DeadLetter]:
-        """Fold one slice and return the wider slice."""
+    def fold(
+        self, record: Record, slice_: Slice | None = None
+    ) -> tuple[list[DeadLetter], Slice | None]:
+        """Fold one slice and return the wider one."""
         try:
             slice_ = slice_ or Slice.decode(record.value or b"")
             self._learn(slice_.meta.epoch_digest)
         except RecordError:
             slice_ = None
         # By its own class: a dataclass with slots is made anew, and `super()` names the old one.
-        outputs = SliceFold.apply(self, record, slice_)
+        said = SliceFold.fold(self, record, slice_)
         for timeframe in longer_than(slice_.meta.timeframe) if slice_ is not None else ():
             # Each knows by itself what it has folded. What it cannot use is a dead letter already.
             self._fold_of(timeframe).fold(record, slice_)
-        return outputs
+        return said
 
     def _fold_of(self, timeframe: str) -> SliceFold[LongerState]:
         if timeframe not in self.longer:

@@ -1,4 +1,4 @@
-"""A stage between two slice topics: ``slice -> the slice with more columns``, keyed by partition.
+"""A stage of a symbol: ``slice -> the slice with more columns``, keyed by partition.
 
 State lives per chunk of symbols. A slice that was folded before causes nothing; the same key with
 other bytes is fatal. A slice that cannot be used goes to the dead letters, and its key goes on
@@ -101,20 +101,12 @@ class SliceFold(Generic[State]):
     next_offset: int = 0
     n_since: int = 0
 
-    def apply(self, record: Record, slice_: Slice | None = None) -> Iterable[Output | DeadLetter]:
-        """Fold one slice and return the wider slice; ``slice_`` as in :meth:`fold`."""
-        letters, result = self.fold(record, slice_)
-        if result is None:
-            return letters
-        loaded = self.epochs.load(result.meta.epoch_digest)
-        return [*letters, *self.spec.route(loaded, result, result.encode(), record)]
-
     def fold(
         self, record: Record, slice_: Slice | None = None
     ) -> tuple[list[DeadLetter], Slice | None]:
-        """Fold one slice and return the wider one before it is bytes; None if there is none.
+        """Fold one slice and return the wider one; None if there is none.
 
-        ``slice_`` is that of the record where somebody has read it already.
+        ``slice_`` is that of the record, read already, or what a stage before has made of it.
         """
         self.next_offset = record.offset + 1
         value = record.value or b""

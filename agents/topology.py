@@ -7,7 +7,6 @@ vanishing behind a log line.
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import faust
 from faust.auth import Credentials
@@ -19,17 +18,13 @@ from agents.desk import Stages
 from agents.disk_watch import DiskWatch, states_of
 from agents.execution import ExecutionFold
 from agents.explain import ExplainFold
-from agents.features import FEATURES, FeatureFold
 from agents.giving_way import MOMENT_S
-from agents.prediction import PREDICTION, PredictionFold
-from agents.regime import REGIME
 from agents.risk import RiskFold
 from agents.serving import ServingPlace, add_service, serve
-from agents.slice_stage import SliceFold, SliceSpec
+from agents.signals import SignalFold
 from agents.stage import Fold, FoldFactory, Reader, Stage
 from agents.traces import Spans
 from agents.watchdog import Watchdog, Watched
-from agents.weights import WEIGHTS
 from streams import topics
 from streams.access import Access
 from streams.consumer_thread import App
@@ -43,28 +38,11 @@ from tables.stores.artifacts import Artifacts
 from tables.stores.disk import Disk
 
 # Stage name -> its table; the tables' changelogs are declared before any worker starts.
-CHAIN = ("bars", "features", "regime", "weights", "prediction", "risk")
+CHAIN = ("bars", "signals", "risk")
 TRADING_STAGES = (*CHAIN, "execution")
 # Of a role of its own, which trading does not wait for: its fetches need not end at once, either.
 EXPLAIN = "explain"
 _EXPLAIN_FETCH_MS = 250
-
-# The stages from bars to the book's log, each with the topic that it reads, in flow order.
-SLICE_STAGES: tuple[tuple[TopicSpec, SliceSpec[Any]], ...] = (
-    (topics.MARKET_BARS, FEATURES),
-    (topics.FEATURE_SLICES, REGIME),
-    (topics.REGIME_PROBABILITIES, WEIGHTS),
-    (topics.STRATEGY_WEIGHTS, PREDICTION),
-)
-
-
-def slice_fold(
-    spec: SliceSpec[Any], epochs: Epochs, partition: int, read: Reader
-) -> SliceFold[Any]:
-    """Return the fold of a slice stage; that of the features has longer bars beside in a worker."""
-    kind = PredictionFold if spec is PREDICTION else SliceFold
-    return kind(spec, epochs, partition, read)
-
 
 # Small databases: a state is one record, and there is one database per table and partition.
 _ROCKSDICT = {
@@ -184,19 +162,17 @@ def trading_app(place: Place) -> faust.App:
     def execution(_partition: int, read: Reader) -> Fold:
         return ExecutionFold(read)
 
-    def features(partition: int, read: Reader) -> Fold:
-        return FeatureFold(FEATURES, epochs, partition, read)
+    def signals(partition: int, read: Reader) -> Fold:
+        return SignalFold(epochs, partition, read)
 
-    (source, spec), *rest = SLICE_STAGES
     ticks = _add(app, place, "bars", topics.MARKET_TICKS, bars)
-    indicators = _add(app, place, spec.name, source, features)
-    slices = [_add_slices(app, place, source, spec, epochs) for source, spec in rest]
+    symbols = _add(app, place, "signals", topics.MARKET_BARS, signals)
     book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
     venue = _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
     _add_metrics(app)
-    add_service(app, Watchdog(app, [ticks, indicators, *slices, book, venue]))
+    add_service(app, Watchdog(app, [ticks, symbols, book, venue]))
     if place.serving is not None:
-        serve(app, place.serving, Stages(book.stage, indicators.stage), epochs)
+        serve(app, place.serving, Stages(book.stage, symbols.stage), epochs)
     if place.disk is not None and not place.run:
         # A run of its own is a replay, which has the switches of its log and no others.
         _watch(app, place.disk, book.stage)
@@ -210,15 +186,6 @@ def _watch(app: faust.App, disk: Disk, book: Stage) -> None:
     topic = book.prefix + topics.PORTFOLIO_EVENTS.name
     states = partial(states_of, book)
     add_service(app, DiskWatch(disk, topic, states, append))
-
-
-def _add_slices(
-    app: faust.App, place: Place, source: TopicSpec, spec: SliceSpec[Any], epochs: Epochs
-) -> Watched:
-    def new_fold(partition: int, read: Reader) -> Fold:
-        return slice_fold(spec, epochs, partition, read)
-
-    return _add(app, place, spec.name, source, new_fold)
 
 
 def _add(

@@ -8,7 +8,8 @@ from typing import Any, cast
 import msgspec
 import numpy as np
 
-from agents.stage import Fold, FoldFactory, Output, Reader
+from agents.slice_stage import SliceFold
+from agents.stage import Fold, FoldFactory, Output, Reader, Snapshot
 from models.features.catalogue import NAMES, PIPELINE_VERSION, pipeline_digest
 from models.model_set import ModelSet
 from models.prediction.ensemble import EnsembleModel
@@ -222,6 +223,35 @@ class Run:
             self.persist()
         self.restart()
         return before + self.take(r for r in records if r.offset >= self.resume_at)
+
+
+class Alone:
+    """A stage of a symbol by itself, as if it were an agent.
+
+    Parameters
+    ----------
+    stage
+        Its fold.
+    """
+
+    def __init__(self, stage: SliceFold[Any]) -> None:
+        self.stage = stage
+
+    def apply(self, record: Record) -> list[Sent]:
+        """Fold one slice and send what it makes of it."""
+        letters, result = self.stage.fold(record)
+        if result is None:
+            return [*letters]
+        loaded = self.stage.epochs.load(result.meta.epoch_digest)
+        return [*letters, *self.stage.spec.route(loaded, result, result.encode(), record)]
+
+    def due(self) -> bool:
+        """Tell whether a snapshot is due."""
+        return self.stage.due()
+
+    def snapshot(self) -> Snapshot:
+        """Return the states that changed."""
+        return self.stage.snapshot()
 
 
 def reader_of(states: Mapping[bytes, Stamped]) -> Reader:

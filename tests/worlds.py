@@ -1,23 +1,16 @@
 """Stages without a broker: one partition of ticks, and the whole chain from ticks to decisions."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agents.bars import BarFold
-from agents.features import FEATURES
-from agents.prediction import PREDICTION
-from agents.regime import REGIME
 from agents.risk import RiskFold
-from agents.slice_stage import SliceSpec
-from agents.stage import Fold, Output, Reader
-from agents.topology import slice_fold
-from agents.weights import WEIGHTS
+from agents.signals import SignalFold
+from agents.stage import Fold, FoldFactory, Output, Reader
 from streams.dead_letters import DeadLetter
 from streams.epochs import Epoch
 from streams.partitions import partition_of
 from streams.slices import Slice
-from streams.topics import CATALOGUE
 from streams.transport import Record
 from tests.builders import (
     MIDNIGHT,
@@ -34,9 +27,6 @@ from tests.builders import (
 )
 
 LATE_NS = 2 * SECOND
-
-# The slice stages in flow order.
-SPECS: tuple[SliceSpec[Any], ...] = (FEATURES, REGIME, WEIGHTS, PREDICTION)
 
 
 class TickWorld:
@@ -109,8 +99,11 @@ class Chain:
         self.letters: list[DeadLetter] = []
         self.published: list[Output] = []
         self.taken: list[Record] = []
-        stages = [("market-ticks", self._bars), *zip(_sources(), self._slices(), strict=True)]
-        stages.append(("portfolio-events", self._risk))
+        stages: list[tuple[str, FoldFactory]] = [
+            ("market-ticks", self._bars),
+            ("market-bars", self._signals),
+            ("portfolio-events", self._risk),
+        ]
         self.runs = {
             (topic, partition): Run(new_fold, partition)
             for topic, new_fold in stages
@@ -121,9 +114,8 @@ class Chain:
     def _bars(self, partition: int, read: Reader) -> Fold:
         return BarFold(self.epochs, partition, read)
 
-    def _slices(self) -> Iterator[Any]:
-        for spec in SPECS:
-            yield lambda partition, read, spec=spec: slice_fold(spec, self.epochs, partition, read)
+    def _signals(self, partition: int, read: Reader) -> Fold:
+        return SignalFold(self.epochs, partition, read)
 
     def _risk(self, _partition: int, read: Reader) -> Fold:
         return RiskFold(self.epochs, read)
@@ -169,8 +161,3 @@ class Chain:
     def values(self, topic: str) -> list[bytes]:
         """Return what was published to a topic, in order."""
         return outputs(self.published, topic)
-
-
-def _sources() -> list[str]:
-    """Return the topics between bars and the book, in flow order."""
-    return [spec.name for spec in CATALOGUE if "slice" in spec.writers][:-1]

@@ -9,14 +9,33 @@ from agents.run.decided import Named, identity_of
 from agents.run.in_process import Said
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_log import partitions, reading, records
-from agents.topology import SLICE_STAGES, prefix_of
+from agents.signals import SPECS
+from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter
 from streams.errors import RecordError
 from streams.slices import Slice
 from streams.timestamps import parse_ns
-from streams.topics import PORTFOLIO_EVENTS
+from streams.topics import (
+    FEATURE_SLICES,
+    MARKET_BARS,
+    PORTFOLIO_EVENTS,
+    REGIME_PROBABILITIES,
+    STRATEGY_WEIGHTS,
+)
 
 _JSON = msgspec.json.Encoder()
+
+# Of bars and of the stages of a symbol, in flow order.
+_TOPICS = tuple(
+    spec.name
+    for spec in (
+        MARKET_BARS,
+        FEATURE_SLICES,
+        REGIME_PROBABILITIES,
+        STRATEGY_WEIGHTS,
+        PORTFOLIO_EVENTS,
+    )
+)
 
 
 class Slot(NamedTuple):
@@ -148,10 +167,9 @@ async def earliest_stage(
     test: TopicBacktest, made: dict[tuple[str, int, int], Slice], slot: Slot
 ) -> str:
     """Return the earliest stage whose recorded slice differs from the one made here."""
-    names = ("bars", *(spec.name for _, spec in SLICE_STAGES))
-    topics = [source.name for source, _ in SLICE_STAGES] + [PORTFOLIO_EVENTS.name]
+    stages = ("bars", *(spec.name for spec in SPECS))
     n_compared = 0
-    for stage, topic in zip(names, topics, strict=True):
+    for stage, topic in zip(stages, _TOPICS, strict=True):
         recorded = await _slices(test.servers, prefix_of(test.run_name) + topic, slot)
         for (partition, chunk), slice_ in recorded.items():
             mine = made.get((stage, partition, chunk))

@@ -14,8 +14,8 @@ import msgspec
 from agents.bars import BarFold
 from agents.prediction import rows_of
 from agents.risk import RiskFold
+from agents.signals import SPECS, fold_of
 from agents.slice_stage import SliceFold
-from agents.topology import SLICE_STAGES, slice_fold
 from streams.dead_letters import DeadLetter
 from streams.partitions import partition_of
 from streams.records import EpochNotice, Heartbeat, Tick
@@ -93,8 +93,7 @@ class InProcess:
     ) -> None:
         self._bars = [BarFold(epochs, p, _nothing) for p in range(n_partitions)]
         self._stages: list[list[SliceFold[Any]]] = [
-            [slice_fold(spec, epochs, p, _nothing) for _, spec in SLICE_STAGES]
-            for p in range(n_partitions)
+            [fold_of(spec, epochs, p, _nothing) for spec in SPECS] for p in range(n_partitions)
         ]
         self._take = take
         self._watch = watch

@@ -26,7 +26,7 @@ from tests.chaos.groups import generation, settled
 from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
 # Stages that a paper run goes through, in flow order.
-STAGES = ("bars", "features", "regime", "weights", "prediction", "risk")
+STAGES = ("bars", "signals", "risk")
 
 # The header that says when a record was made, on the clock of its worker.
 MADE = "ts-init-ns"

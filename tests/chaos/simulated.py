@@ -20,10 +20,9 @@ import faust
 from faust.types import TP
 
 from agents.bars import BarFold
-from agents.features import FEATURES, FeatureFold
 from agents.risk import RiskFold
+from agents.signals import SignalFold
 from agents.stage import Fold, FoldFactory, Reader, Stage
-from agents.topology import SLICE_STAGES, slice_fold
 from streams import topics
 from streams.partitions import partition_of
 from streams.sources.replay import Clock, Stretch, replay
@@ -230,19 +229,14 @@ def _stages(epochs: Epochs) -> Iterator[tuple[str, str, FoldFactory]]:
     def bars(partition: int, read: Reader) -> Fold:
         return BarFold(epochs, partition, read)
 
-    def features(partition: int, read: Reader) -> Fold:
-        return FeatureFold(FEATURES, epochs, partition, read)
+    def signals(partition: int, read: Reader) -> Fold:
+        return SignalFold(epochs, partition, read)
 
     def risk(_partition: int, read: Reader) -> Fold:
         return RiskFold(epochs, read)
 
     yield "bars", topics.MARKET_TICKS.name, bars
-    for source, spec in SLICE_STAGES:
-
-        def slices(partition: int, read: Reader, spec: Any = spec) -> Fold:  # noqa: ANN401  any state
-            return slice_fold(spec, epochs, partition, read)
-
-        yield spec.name, source.name, features if spec is FEATURES else slices
+    yield "signals", topics.MARKET_BARS.name, signals
     yield "risk", topics.PORTFOLIO_EVENTS.name, risk
 
 

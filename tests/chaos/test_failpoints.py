@@ -34,10 +34,10 @@ def test_plan_when_read_then_has_every_point_and_every_stage() -> None:
 
 QUICK = (
     ("bars", "after-fetch", 40),
-    ("features", "before-send", 20),
-    ("regime", "after-send", 10),
-    ("weights", "after-ack", 10),
-    ("prediction", "after-send", 10),
+    ("signals", "before-send", 20),
+    ("signals", "after-send", 10),
+    ("signals", "after-ack", 10),
+    ("signals", "after-fetch", 10),
     ("risk", "before-send", 10),
     ("risk", "after-send", 5),
     ("risk", "before-table", 1),

@@ -19,7 +19,7 @@ ASLEEP_S = 2 * _SESSION_S
 _ANSWER_S = 30.0
 _HOUR_NS = 3_600_000_000_000
 
-_SNAPSHOTTING = ("bars", "features", "weights", "risk")
+_SNAPSHOTTING = ("bars", "signals", "risk")
 
 
 async def roll(struck: Struck) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from agents.signals import SPECS, SignalsKept
 from agents.slice_stage import SliceSpec
 from agents.topology import CHAIN
 from models.model_set import ModelSet
@@ -29,7 +30,7 @@ from tests.builders import (
     models,
     notice,
 )
-from tests.worlds import SPECS, Chain
+from tests.worlds import Chain
 
 SYMBOLS = tuple(homes(3, 1))
 N_BARS = 300
@@ -74,7 +75,8 @@ def encoded(slices: list[Slice]) -> list[bytes]:
 
 def test_specs_when_counted_then_are_all_stages_between_bars_and_risk() -> None:
     """A new stage is found by these laws, or this test fails."""
-    assert ("bars", *(spec.name for spec in SPECS), "risk") == CHAIN
+    assert CHAIN == ("bars", "signals", "risk")
+    assert tuple(spec.name for spec in SPECS) == SignalsKept._fields
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -191,7 +193,13 @@ def test_chain_when_there_are_one_or_three_partitions_then_decides_the_same_byte
         )
         chain = run(tmp_path, document)
         assert chain.letters == []
-        found.append([(sent.topic, sent.key, sent.value) for sent in chain.published])
+        of_the_book = (sent for sent in chain.published if sent.partition is None)
+        found.append([(sent.topic, sent.key, sent.value) for sent in of_the_book])
+        assert {topic for topic, _, _ in found[-1]} == {
+            "trading-decisions",
+            "executions",
+            "portfolio-snapshots",
+        }
     assert all(one == other for one, other in pairwise(found))
     decisions = [json.loads(v) for topic, _, v in found[0] if topic == "trading-decisions"]
     assert {d["action"] for d in decisions} == {"BUY", "SELL", "HOLD"}

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import faust
 import pytest
 
 from agents.disk_watch import DiskWatch
+from agents.signals import SPECS
 from agents.topology import (
     CHAIN,
     EXPLAIN,
@@ -19,10 +19,9 @@ from agents.topology import (
     prefix_of,
     trading_app,
 )
-from streams.topics import CATALOGUE, MARKET_TICKS, TopicSpec
+from streams.topics import CATALOGUE, MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS, TopicSpec
 from tables.stamped import StampedTable
 from tables.stores.disk import Disk
-from tests.worlds import SPECS
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_catalogue_when_read_then_each_kind_of_record_has_one_writer() -> None:
         "the stage that could not use it",
     }
     outside.add("serving")  # a part of the worker, which is no stage
-    assert roles - outside <= {*TRADING_STAGES, EXPLAIN}
+    assert roles - outside <= {*TRADING_STAGES, *(spec.name for spec in SPECS), EXPLAIN}
 
 
 def test_catalogue_when_named_then_is_kebab_plural_and_unique() -> None:
@@ -94,12 +93,25 @@ def test_catalogue_when_named_then_is_kebab_plural_and_unique() -> None:
 def test_chain_when_followed_then_each_stage_reads_what_the_stage_before_writes(
     app: faust.App,
 ) -> None:
-    """From the ticks to the book without a gap and without a stage twice."""
+    """From the ticks to the book without a gap; stages of a symbol hand on what they publish."""
     assert tuple(app.agents) == TRADING_STAGES
-    assert source_of(app, "bars") == MARKET_TICKS.name
-    for before, after in pairwise(CHAIN):
-        written = [spec.name for spec in written_by(before) if "shadow" not in spec.writers]
-        assert written == [source_of(app, after)]
+    sources = {
+        "bars": MARKET_TICKS.name,
+        "signals": MARKET_BARS.name,
+        "risk": PORTFOLIO_EVENTS.name,
+    }
+    assert {stage: source_of(app, stage) for stage in CHAIN} == sources
+    published = [
+        [spec.name for spec in written_by(stage) if "shadow" not in spec.writers]
+        for stage in ("bars", *(spec.name for spec in SPECS))
+    ]
+    assert published == [
+        ["market-bars"],
+        ["feature-slices"],
+        ["regime-probabilities"],
+        ["strategy-weights"],
+        ["portfolio-events"],
+    ]
 
 
 def test_chain_when_it_ends_then_risk_writes_all_that_leaves(app: faust.App) -> None:
@@ -107,11 +119,6 @@ def test_chain_when_it_ends_then_risk_writes_all_that_leaves(app: faust.App) -> 
     leaving = {spec.name for spec in written_by("risk")}
     assert leaving == {"trading-decisions", "executions", "portfolio-snapshots"}
     assert leaving.isdisjoint(source_of(app, stage) for stage in TRADING_STAGES)
-
-
-def test_routes_when_specs_send_then_stay_within_the_catalogue() -> None:
-    """Every slice stage between features and prediction is in the chain once."""
-    assert tuple(spec.name for spec in SPECS) == CHAIN[1:-1]
 
 
 def test_tables_when_owned_then_each_stage_has_one_with_its_changelog(app: faust.App) -> None:

@@ -19,7 +19,7 @@ DAY_MIN = 1_440
 STACK = "quiet"
 
 _ROLES = ("worker", "clock", "archive", "forensics", "explain", "web", "learning", "rollout")
-_STAGES = ("bars", "features", "regime", "weights", "prediction", "risk", "explain")
+_STAGES = ("bars", "signals", "risk", "explain")
 _BOUNDS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _LAG_BOUNDS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 

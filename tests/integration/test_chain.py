@@ -9,7 +9,6 @@ from streams.partitions import partition_of
 from streams.sources.synthetic import START_NS
 from streams.topics import (
     DEAD_LETTERS,
-    FEATURE_SLICES,
     MARKET_BARS,
     MARKET_TICKS,
     PORTFOLIO_EVENTS,
@@ -48,7 +47,7 @@ BAD = {
     (MARKET_TICKS.name, _HOME, tick(ts_event=_OPEN_NS - 5 * _SECOND)): "LATE",
     (MARKET_TICKS.name, _HOME, tick(symbol="NOBODY")): "UNKNOWN_SYMBOL",
     (MARKET_BARS.name, 0, _GARBAGE): "NOT_A_SLICE",
-    (FEATURE_SLICES.name, 1, b"ARROW1\0\0 garbage"): "NOT_A_SLICE",
+    (MARKET_BARS.name, 1, b"ARROW1\0\0 garbage"): "NOT_A_SLICE",
     (PORTFOLIO_EVENTS.name, 0, b'{"intent":"buy everything"}'): "WRONG_TYPE",
     (PORTFOLIO_EVENTS.name, 0, b"intent: buy everything"): "NOT_A_SLICE",
 }

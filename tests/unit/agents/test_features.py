@@ -13,7 +13,18 @@ from models.features.pipeline import fold
 from streams.errors import RecordError
 from streams.slices import Slice
 from streams.transport import Record
-from tests.builders import MIDNIGHT, MINUTE, Run, bars, epoch, epochs_in, letters, meta, record
+from tests.builders import (
+    MIDNIGHT,
+    MINUTE,
+    Alone,
+    Run,
+    bars,
+    epoch,
+    epochs_in,
+    letters,
+    meta,
+    record,
+)
 
 SYMBOLS = ("AAA", "BBB")
 
@@ -58,15 +69,16 @@ class Longer:
         rng = np.random.default_rng(7)
         self.closes = np.exp(np.cumsum(rng.normal(0, 0.01, (200, 2)), axis=0))
 
-    def new_fold(self, partition: int, read: Reader) -> FeatureFold:
+    def new_fold(self, partition: int, read: Reader) -> Alone:
         """Make the fold of a partition."""
-        return FeatureFold(FEATURES, self.epochs, partition, read)
+        return Alone(FeatureFold(FEATURES, self.epochs, partition, read))
 
     @property
     def fold(self) -> FeatureFold:
         """The fold as it stands."""
-        assert isinstance(self.run.fold, FeatureFold)
-        return self.run.fold
+        assert isinstance(self.run.fold, Alone)
+        assert isinstance(self.run.fold.stage, FeatureFold)
+        return self.run.fold.stage
 
     def record(self, minute: int) -> Record:
         """Give the slice of a minute."""
@@ -145,6 +157,6 @@ def test_fold_when_the_run_is_a_daily_one_then_nothing_is_folded(tmp_path: Path)
     epochs, (digest,) = epochs_in(tmp_path, daily)
     made = FeatureFold(FEATURES, epochs, 0, {}.get)
     about = meta(MIDNIGHT, epoch_digest=digest, timeframe="1day")
-    made.apply(record(bars(about, {"AAA": 1.0}, SYMBOLS).encode(), topic="market-bars"))
+    made.fold(record(bars(about, {"AAA": 1.0}, SYMBOLS).encode(), topic="market-bars"))
     assert made.longer == {}
     assert list(made.snapshot().states) == [b"0"]

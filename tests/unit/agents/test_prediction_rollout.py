@@ -19,6 +19,7 @@ from streams.transport import Record
 from tests.builders import (
     MIDNIGHT,
     MINUTE,
+    Alone,
     Run,
     Sent,
     bars,
@@ -47,9 +48,9 @@ class World:
         self.epochs, self.digests = epochs_in(root, *documents, challenger=other)
         self.run = Run(self.new_fold)
 
-    def new_fold(self, partition: int, read: Reader) -> PredictionFold:
+    def new_fold(self, partition: int, read: Reader) -> Alone:
         """Make the fold of a partition."""
-        return PredictionFold(PREDICTION, self.epochs, partition, read)
+        return Alone(PredictionFold(PREDICTION, self.epochs, partition, read))
 
     def records(self, *which: int, n_bars: int = N_BARS, absent: int = 5) -> list[Record]:
         """Write bars, the n-th under the epoch ``which[n]``, the last of them from then on."""

@@ -1,4 +1,4 @@
-"""The fold between two slice topics, with a step that counts what it saw."""
+"""The fold of a stage of a symbol, with a step that counts what it saw."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +20,7 @@ from tables.stores.artifacts import ArtifactMissing
 from tests.builders import (
     MIDNIGHT,
     MINUTE,
+    Alone,
     Run,
     Sent,
     bars,
@@ -78,9 +79,9 @@ class World:
         self.chunks = epoch(symbols).chunks(0)
         self.run = Run(self.new_fold)
 
-    def new_fold(self, partition: int, read: Reader) -> SliceFold[Seen]:
+    def new_fold(self, partition: int, read: Reader) -> Alone:
         """Make the fold of a partition."""
-        return SliceFold(SPEC, self.epochs, partition, read)
+        return Alone(SliceFold(SPEC, self.epochs, partition, read))
 
     def about(self, minute: int, chunk: int = 0) -> SliceMeta:
         """Describe a slice of a minute."""
@@ -247,7 +248,7 @@ def test_fold_when_the_snapshot_has_another_layout_then_says_so(world: World) ->
     world.run.take(log[:2])
     world.run.persist()
     wider = SliceSpec("counting", Seen, lambda n: initial(n + 1), step, route_to("counted"))
-    world.run.fold = SliceFold(wider, world.epochs, 0, world.run.memory.read)
+    world.run.fold = Alone(SliceFold(wider, world.epochs, 0, world.run.memory.read))
     with pytest.raises(StateError, match="replay the run into fresh topics"):
         world.run.take(log[2:3])
 

@@ -43,6 +43,7 @@ lock: $(BIN)/uv ## Resolve the lock files anew from pyproject.toml
 	$(COMPILE) --output-file requirements/worker.lock --constraint requirements/all.lock pyproject.toml
 	printf 'setuptools\nuv\n' | $(COMPILE) --output-file requirements/setup.lock \
 		--constraint requirements/all.lock -
+	$(COMPILE:linux=x86_64-manylinux_2_31) --output-file requirements/peers.lock requirements/peers.in
 
 $(BIN)/uv: requirements/setup.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

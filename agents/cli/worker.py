@@ -28,7 +28,7 @@ from tables.stores.disk import Disk
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
 _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
 
-_SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.0005
 
 ROLES = {"trading": trading_app, "forensics": explain_app}
 # Of processes that are no Faust app.
@@ -110,7 +110,7 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
         return
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     if role != "trading":
         os.nice(GIVES_WAY_NICE)
     app = ROLES[role](place)

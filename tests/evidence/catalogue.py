@@ -28,6 +28,7 @@ from tests.evidence.feature_parity import FEATURE_PARITY
 from tests.evidence.feature_speed import FEATURE_SPEED
 from tests.evidence.forensics_ingest import FORENSICS_INGEST
 from tests.evidence.forensics_lag import FORENSICS_LAG, FORENSICS_OVERHEAD
+from tests.evidence.hop_throughput import HOP_THROUGHPUT
 from tests.evidence.inference_row import INFERENCE_ROW
 from tests.evidence.judge_mutants import JUDGE_MUTANTS
 from tests.evidence.learning_arms import LEARNING_ARMS
@@ -79,6 +80,7 @@ CATALOGUE = {
         FEATURE_DISK,
         TRAIN_SPEEDUP,
         SPECIALIST_SKILL,
+        HOP_THROUGHPUT,
         INFERENCE_ROW,
         RISK_LATENCY,
         RISK_RACE,

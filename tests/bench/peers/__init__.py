@@ -1,0 +1,1 @@
+"""What others make of the same work: programs of peers, each in its own way."""

@@ -9,12 +9,15 @@ partitions with records, for one process and for two.
 import asyncio
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
+from time import sleep
 from typing import Any
 
 import asyncpg
 import confluent_kafka
+import confluent_kafka.admin
 import msgspec
 import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -57,9 +60,7 @@ _POLL_S = 0.02
 _PATIENCE_S = 120.0
 _SECOND = 10**9
 _FIRST_CLOSE = 1_767_623_400 * _SECOND
-# So much is read before the clock runs: starting Python, and sharing the partitions between two
-# processes, are no part of the rate.
-_WARM = 0.4
+_ASK_S = 10.0
 _TICK_S = 0.01
 
 Values = list[tuple[str, bytes]]
@@ -169,10 +170,13 @@ def read_librdkafka(servers: str, run: str) -> float:
     return n_read / took_s
 
 
-async def ingested(servers: str, run: str, home: Path, n_processes: int) -> tuple[float, float]:
-    """Let the role keep a whole topic; return durable rows per second once it is warm.
+async def ingested(
+    servers: str, run: str, home: Path, n_processes: int, made: Values
+) -> tuple[float, float]:
+    """Let the role keep a whole topic; return durable rows per second.
 
-    The second one counts seconds of processor time of the role's processes alone.
+    Starting Python and sharing the partitions are no part of it: the processes stand still while
+    their topic is filled. The second rate counts seconds of their own processor time alone.
     """
     children = Children(home / "runs" / run / "logs", {"TRADEWIND_HOME": str(home.parent)})
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -187,20 +191,39 @@ async def ingested(servers: str, run: str, home: Path, n_processes: int) -> tupl
                 f"--name={home.name}",
             )
         processes = [psutil.Process(each.pid) for each in children.running.values()]
-        begin: tuple[float, float, int] | None = None
         async with asyncio.timeout(_PATIENCE_S):
-            while True:
-                n_kept = await _n_kept(admin, run)
-                if begin is None and n_kept >= _WARM * N_RECORDS:
-                    begin = (monotonic_s(), _cpu_s(processes), n_kept)
-                if n_kept >= N_RECORDS and begin is not None:
-                    took_s, cpu_s = monotonic_s() - begin[0], _cpu_s(processes) - begin[1]
-                    return (n_kept - begin[2]) / took_s, (n_kept - begin[2]) / max(cpu_s, _TICK_S)
+            await asyncio.to_thread(_joined, servers, run, n_processes)
+            for process in processes:
+                process.suspend()
+            try:
+                await asyncio.to_thread(said, servers, run, made)
+            finally:
+                for process in processes:
+                    process.resume()
+            began_s, spent_s = monotonic_s(), _cpu_s(processes)
+            while await _n_kept(admin, run) < N_RECORDS:
                 children.check()
                 await asyncio.sleep(_POLL_S)
+            took_s, cpu_s = monotonic_s() - began_s, _cpu_s(processes) - spent_s
+            return N_RECORDS / took_s, N_RECORDS / max(cpu_s, _TICK_S)
     finally:
         await admin.close()
         await asyncio.to_thread(children.stop)
+
+
+def _joined(servers: str, run: str, n_processes: int) -> None:
+    """Wait until the partitions are shared among all processes."""
+    admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": servers})
+    group = group_of(run)
+    while True:
+        shares = []
+        # A fresh broker makes the topic of groups when it is first asked.
+        with suppress(confluent_kafka.KafkaException):
+            told = admin.describe_consumer_groups([group], request_timeout=_ASK_S)[group].result()
+            shares = [member.assignment.topic_partitions for member in told.members]
+        if len(shares) == n_processes and all(shares):
+            return
+        sleep(_POLL_S)
 
 
 def _cpu_s(processes: Sequence[psutil.Process]) -> float:
@@ -313,8 +336,9 @@ async def turn_of(
     for n_processes in ((1, 2), (2, 1))[turn % 2]:
         run = f"ingest-{run_stamp()}-{n_processes}-{turn}"
         await declared(servers, run)
-        await asyncio.to_thread(said, servers, run, made)
-        rates[f"role_{n_processes}"], per_cpu_s = await ingested(servers, run, home, n_processes)
+        rates[f"role_{n_processes}"], per_cpu_s = await ingested(
+            servers, run, home, n_processes, made
+        )
         rates[f"role_{n_processes}_of_its_core"] = per_cpu_s
     rates["read_aiokafka"] = await read_aiokafka(servers, run)
     rates["read_librdkafka"] = await asyncio.to_thread(read_librdkafka, servers, run)

@@ -193,6 +193,10 @@ class PlayedConsumer:
         self.refused: Exception | None = None
         self.idle = asyncio.Event()
 
+    def assignment(self) -> set[TopicPartition]:
+        """Return nothing: how far the log goes is not asked."""
+        return set()
+
     async def getmany(self, *, timeout_ms: int = 0, **_: int) -> dict[TopicPartition, list[Record]]:
         """Hand out the next record to who waits for one."""
         await asyncio.sleep(0)

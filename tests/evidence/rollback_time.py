@@ -164,7 +164,7 @@ TRIGGERS: dict[str, Callable[[Stack, EpochNotice], Awaitable[int]]] = {
     "latency": _slow,
     "violation": _violated,
     "degradation": _degraded,
-    "taken back": _taken_back,
+    "taken-back": _taken_back,
 }
 
 

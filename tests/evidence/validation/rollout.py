@@ -1,9 +1,12 @@
-"""Write AB_TESTING_FRAMEWORK.md: ``python -m tests.evidence.validation.rollout``.
+"""Write AB_TESTING_FRAMEWORK.md: ``python -m tests.evidence.validation.rollout [RESULTS]``.
 
-About twenty minutes, most of them waiting for closes.
+About twenty minutes, most of them waiting for closes. RESULTS is a file of lines that ``tradewind
+evidence NAME --json`` printed: what is in it is not measured again.
 """
 
 import math
+import sys
+from pathlib import Path
 
 from models import paired
 from models.rollout import comparison, sample_ratio
@@ -12,12 +15,13 @@ from models.rollout.guards import LatencyRule
 from models.rollout.stages import DWELL_NS, KEPT_NS, STAGES
 from tests.evidence.ab_aa import AB_AA, N_BARS, N_RUNS
 from tests.evidence.ab_split import AB_SPLIT
-from tests.evidence.measurement import Result
+from tests.evidence.measurement import Measurement, Result
 from tests.evidence.rollback_time import CLEAN_LOG_MS, ROLLBACK_TIME
 from tests.evidence.shadow_correlation import SHADOW_CORRELATION
 from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.validation import document
 from tests.evidence.validation.document import percent, table
+from tests.evidence.validation.forensics import kept
 
 COMMAND = "python -m tests.evidence.validation.rollout"
 NAME = "AB_TESTING_FRAMEWORK.md"
@@ -75,9 +79,13 @@ _LIMITS = """\
   decides."""
 
 
-def main() -> None:
-    """Measure everything and write the document."""
-    results = document.run((AB_AA, AB_SPLIT, SHADOW_INERT, SHADOW_CORRELATION, ROLLBACK_TIME))
+def main(arguments: list[str]) -> None:
+    """Measure what is not given and write the document."""
+    given = kept(Path(arguments[0])) if arguments else {}
+    results: dict[str, tuple[Measurement, Result]] = {
+        each.name: (each, given[each.name] if each.name in given else each.measure())
+        for each in (AB_AA, AB_SPLIT, SHADOW_INERT, SHADOW_CORRELATION, ROLLBACK_TIME)
+    }
     rule = LatencyRule()
     sections = [
         "# Rollouts of models: validation",
@@ -228,4 +236,4 @@ were ended."""
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

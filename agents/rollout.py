@@ -308,10 +308,13 @@ class Rollouts:
 
     def _learn_of(self, record: Any) -> None:  # noqa: ANN401  as above
         try:
-            self._taken_back.learn(read_json(_UPDATE, record.value or b""))
+            update = read_json(_UPDATE, record.value or b"")
         except RecordError as error:
             metrics.DEAD_LETTERS.labels(STAGE, error.reason).inc()
             log.warning("record %d of %s cannot be used: %s", record.offset, record.topic, error)
+            return
+        # What it says itself is when it began; known it is since it was told.
+        self._taken_back.learn(update, record.timestamp * _NS_PER_MS)
 
     async def look(self) -> None:
         """Go back where a guard says so, or on where a stage has lasted and is carried."""

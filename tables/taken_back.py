@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from models.rollout.stages import KEPT_NS, Rollout
 from streams.model_updates import ModelUpdate
-from streams.timestamps import parse_ns
 from tables.epochs import Epochs
 from tables.stores.artifacts import ArtifactError
 
@@ -21,6 +20,7 @@ class TakenBack:
     def __init__(self, epochs: Epochs) -> None:
         self._epochs = epochs
         self._at_ns: dict[str, int] = {}
+        self._told: set[tuple[str, str]] = set()
         self._starts: dict[str, str] = {}
 
     @property
@@ -28,11 +28,12 @@ class TakenBack:
         """Whether any models were ever taken back."""
         return bool(self._at_ns)
 
-    def learn(self, update: ModelUpdate) -> None:
-        """Take an update; of those that took nothing back there is nothing to know."""
-        if update.outcome == "rolled_back":
-            at_ns = parse_ns(update.timestamp)
-            self._at_ns[update.before] = max(at_ns, self._at_ns.get(update.before, at_ns))
+    def learn(self, update: ModelUpdate, told_ns: int) -> None:
+        """Take an update that was told at a time; most took nothing back."""
+        named = (update.job_id, update.before)
+        if update.outcome == "rolled_back" and named not in self._told:
+            self._told.add(named)
+            self._at_ns[update.before] = max(told_ns, self._at_ns.get(update.before, told_ns))
 
     def has(self, models: str, by: Rollout | None) -> bool:
         """Tell whether models were taken back, or some that they learned from.

@@ -97,10 +97,11 @@ class World:
     def taken_back(self, digest: str, at_ns: int) -> None:
         """Let learning say that models did not stand."""
         said = ModelUpdate(
-            timestamp=format_ns(at_ns), job_id="j", model_id="m", update_type="rollback",
-            outcome="rolled_back", before=digest, after="",
+            timestamp=format_ns(MIDNIGHT - HOUR), job_id=f"j{at_ns}", model_id="m",
+            update_type="rollback", outcome="rolled_back", before=digest, after="",
         )  # fmt: skip
-        self.role.take(fetched(f"r.{UPDATES}", record(f"r.{UPDATES}", msgspec.json.encode(said))))
+        told = record(f"r.{UPDATES}", msgspec.json.encode(said), sent_ns=at_ns)
+        self.role.take(fetched(f"r.{UPDATES}", told))
 
 
 @pytest.fixture

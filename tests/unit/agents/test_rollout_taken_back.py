@@ -16,6 +16,8 @@ from tests.builders import MIDNIGHT
 from tests.rollout_worlds import fetched, record
 from tests.unit.agents.test_rollout import World
 
+MILLISECOND = 1_000_000
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
@@ -30,10 +32,10 @@ async def test_look_when_the_challenger_was_taken_back_then_goes_back(world: Wor
     await world.begin()
     world.bars(0, 150)
     await world.role.set_flag("auto-rollback", "me", "", is_on=False)
-    world.taken_back(world.market.challenger, MIDNIGHT - 1)
+    world.taken_back(world.market.challenger, MIDNIGHT - MILLISECOND)
     await world.role.look()
     assert world.role.told().evidence.reasons_against == []  # type: ignore[union-attr]
-    world.taken_back(world.market.challenger, MIDNIGHT + 1)
+    world.taken_back(world.market.challenger, MIDNIGHT + MILLISECOND)
     await world.role.look()
     with pytest.raises(Refused, match="TAKEN_BACK"):
         await world.role.act("advance", "r1", "me", "")
@@ -60,7 +62,7 @@ async def test_look_when_models_that_decide_were_taken_back_then_goes_back_or_is
     world.role._measure(None)
     await world.role.look()
     assert metrics.TAKEN_BACK_DECIDES._value.get() == 0.0
-    world.taken_back(world.market.challenger, MIDNIGHT + 1)
+    world.taken_back(world.market.challenger, MIDNIGHT + MILLISECOND)
     await world.role.look()
     assert world.last.state == "rolled_back"
     await world.role.look()

@@ -34,14 +34,15 @@ class Family:
         """Let learning say that one of them did not stand."""
         self.taken.learn(
             ModelUpdate(
-                timestamp=format_ns(at_ns),
+                timestamp=format_ns(at_ns - DAY),
                 job_id="j",
                 model_id="m",
                 update_type="rollback",
                 outcome=outcome,  # type: ignore[arg-type]
                 before=self.digests[number],
                 after=self.digests[number - 1],
-            )
+            ),
+            at_ns,
         )
 
     def rollout(self, number: int, at_ns: int = 0, n_advances: int = 0) -> Rollout:
@@ -68,6 +69,14 @@ def test_has_when_models_were_taken_back_then_those_that_learned_from_them_were(
     family.take_back(2)
     family.take_back(2)
     assert [family.taken.has(each, None) for each in family.digests] == [False, False, True, True]
+
+
+def test_has_when_it_is_told_again_then_is_as_old_as_at_first(family: Family) -> None:
+    """A record may come twice; who began a rollout between knew it all the same."""
+    family.take_back(2)
+    between = family.rollout(2, at_ns=TAKEN_NS + 1)
+    family.take_back(2, TAKEN_NS + DAY)
+    assert not family.taken.has(family.digests[2], between)
 
 
 def test_has_when_models_between_are_gone_then_what_is_known_is_said(family: Family) -> None:

@@ -127,10 +127,10 @@ async def _degraded(stack: Stack, notice: EpochNotice) -> int:
     return await _intents(stack, notice, _BARS_OF_HARM, stack.worse)
 
 
-async def _taken_back(stack: Stack, _notice: EpochNotice) -> int:
+async def _taken_back(stack: Stack, notice: EpochNotice) -> int:
     said = ModelUpdate(
         timestamp=format_ns(wall_ns()),
-        job_id="evidence",
+        job_id=f"evidence-{notice.epoch}",
         model_id="evidence",
         update_type="rollback",
         outcome="rolled_back",

@@ -269,6 +269,8 @@ def _show(job: Job) -> None:
     for update in job.updates:
         if update.from_base_fraction is not None:
             metrics.LEARNING_FROM_BASE.set(update.from_base_fraction)
+        if update.moved_fraction is not None:
+            metrics.LEARNING_MOVED.set(update.moved_fraction)
 
 
 def _unmade(job: Job) -> ModelUpdate:

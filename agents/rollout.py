@@ -1,14 +1,16 @@
-"""``shadow-intents, trading-decisions -> rollout-stages``: measures a rollout, and moves it.
+"""Measures rollouts, and moves them.
+
+``shadow-intents, trading-decisions, portfolio-snapshots, model-updates -> rollout-stages``
 
 A role of its own, off the path, and the only writer of how rollouts stand; what people want comes
 to it. It compares both arms, goes on when a stage has lasted and its evidence carries the next one,
-and goes back at once when a guard says so. It keeps what it has read with the offsets, so a restart
-counts nothing twice.
+and goes back at once when a guard says so, or when learning takes back models that decide. It keeps
+what it has read with the offsets, so a restart counts nothing twice, and nothing goes on before it
+has read what came while it was away.
 """
 
 import asyncio
 import logging
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,6 +18,7 @@ from typing import Any, Protocol
 import msgspec
 from aiokafka import AIOKafkaProducer
 
+from agents.rollout_gauges import show_evidence
 from models.errors import Refused
 from models.rollout import stages
 from models.rollout.guards import Rules, Timed
@@ -23,8 +26,9 @@ from models.rollout.stages import Act, Kind, Rollout
 from streams import metrics, topics
 from streams.clock import wall_ns
 from streams.epochs import Epoch
-from streams.errors import SettingsError
-from streams.records import Decision
+from streams.errors import RecordError, SettingsError
+from streams.model_updates import ModelUpdate
+from streams.records import Decision, PortfolioSnapshot, read_json
 from streams.rollouts import (
     FLAG_KEY,
     FeatureFlag,
@@ -35,17 +39,21 @@ from streams.rollouts import (
 from streams.slices import Slice
 from streams.sources.replay import ORIGIN_HEADER
 from streams.timestamps import format_ns
-from tables.epochs import Epochs
+from tables.epochs import Epochs, LoadedEpoch
 from tables.rollout import read_stage_record, state_event
 from tables.rollout_stage import StageFold
 from tables.stores.artifacts import ArtifactError
 from tables.stores.kept_stage import KeptStage
+from tables.taken_back import TakenBack
 
 log = logging.getLogger("tradewind.rollout")
 
 STAGE = "rollout"
 AUTOMATIC = "automatic"
 INTENTS, DECISIONS = topics.SHADOW_INTENTS.name, topics.TRADING_DECISIONS.name
+ACCOUNTS, UPDATES = topics.PORTFOLIO_SNAPSHOTS.name, topics.MODEL_UPDATES.name
+# In the order in which records that are fetched together are taken.
+SOURCES = (UPDATES, INTENTS, DECISIONS, ACCOUNTS)
 
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 10**9
@@ -55,6 +63,8 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PARTITION = 0
 _JSON = msgspec.json.Encoder()
 _DECISION = msgspec.json.Decoder(Decision)
+_SNAPSHOT = msgspec.json.Decoder(PortfolioSnapshot)
+_UPDATE = msgspec.json.Decoder(ModelUpdate)
 
 
 class Results(Protocol):
@@ -89,7 +99,7 @@ class Rollouts:
         producer: AIOKafkaProducer,
         prefix: str,
         epochs: Epochs,
-        serving: Callable[[], Epoch],
+        serving: Callable[[], LoadedEpoch],
         kept: KeptStage,
         results: Results,
         rules: Rules,
@@ -107,6 +117,8 @@ class Rollouts:
         self._offsets: dict[str, int] = {}
         self._is_dirty = False
         self._acting = asyncio.Lock()
+        self._taken_back = TakenBack(epochs)
+        self.is_behind = False
 
     def learn(self, values: Sequence[bytes]) -> None:
         """Take how rollouts stand from the records of the topic, all that there are.
@@ -142,7 +154,7 @@ class Rollouts:
         return RolloutsAnswer(
             rollouts=[state_event(each) for each in newest],
             flags=[self._flags[name] for name in sorted(self._flags)],
-            evidence=None if self._fold is None else self._fold.evidence(),
+            evidence=None if self._fold is None else self._fold.evidence(self._besides()),
         )
 
     def is_on(self, name: FlagName) -> bool:
@@ -163,7 +175,7 @@ class Rollouts:
         async with self._acting:
             if self.running is not None:
                 raise Refused("NOT_NOW", "rollout", self.running.id, "no rollout that is not over")
-            epoch, now_ns = self._serving(), self._now_ns()
+            epoch, now_ns = self._serving().epoch, self._now_ns()
             self._check_challenger(epoch, challenger)
             name = name or f"{format_ns(now_ns)[:10]}-{challenger[:8]}"
             if name in self._all or not _NAME.fullmatch(name):
@@ -200,7 +212,9 @@ class Rollouts:
             if rollout.is_over and self.running is not None:
                 expected = f"{self.running.id}, which runs, to go back first"
                 raise Refused("NOT_NOW", "rollout", name, expected)
-            evidence = None if self._fold is None or rollout.is_over else self._fold.evidence()
+            evidence = None
+            if self._fold is not None and not rollout.is_over:
+                evidence = self._fold.evidence(self._besides())
             return await self._put(
                 stages.step(
                     rollout,
@@ -254,22 +268,33 @@ class Rollouts:
         """Measure a stage from its begin, or from where an earlier process got to."""
         self._fold = None
         if rollout is not None:
-            shown = self._kept.read() if restored else None
-            self._fold = StageFold(rollout, self._serving(), self._rules, shown)
+            shown, loaded = self._kept.read() if restored else None, self._serving()
+            self._fold = StageFold(rollout, loaded.epoch, self._rules, shown, loaded.hours())
         self._show()
 
     def take(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
-        """Fold records of both topics; the intents of a bar come before its decisions."""
-        for place in sorted(fetched, key=lambda each: (not each.topic.endswith(INTENTS), each)):
+        """Fold records of all topics; the intents of a bar come before its decisions."""
+
+        def turn(place: Any) -> tuple[int, Any]:  # noqa: ANN401  aiokafka's place has no types
+            name = next(n for n, topic in enumerate(SOURCES) if place.topic.endswith(topic))
+            return name, place
+
+        for place in sorted(fetched, key=turn):
             for record in fetched[place]:
                 self._take(record)
                 self._offsets[f"{record.topic}:{record.partition}"] = record.offset + 1
                 self._is_dirty = True
 
     def _take(self, record: Any) -> None:  # noqa: ANN401  aiokafka's record has no types
+        if record.topic.endswith(UPDATES):
+            self._learn_of(record)
+            return
         if self._fold is None:
             return
-        # Both are written by stages: what they cannot have written is a defect, and ends this.
+        # The rest is written by stages: what they cannot have written is a defect, and ends this.
+        if record.topic.endswith(ACCOUNTS):
+            self._fold.take_snapshot(_SNAPSHOT.decode(record.value))
+            return
         if record.topic.endswith(INTENTS):
             slice_ = Slice.decode(record.value)
             if self._fold.belongs(self._epochs.load(slice_.meta.epoch_digest).epoch):
@@ -281,27 +306,66 @@ class Rollouts:
         took = None if origin is None else Timed(sent_ns, (sent_ns - int(origin)) / _NS_PER_MS)
         self._fold.take_decision(decision, took)
 
+    def _learn_of(self, record: Any) -> None:  # noqa: ANN401  as above
+        try:
+            update = read_json(_UPDATE, record.value or b"")
+        except RecordError as error:
+            metrics.DEAD_LETTERS.labels(STAGE, error.reason).inc()
+            log.warning("record %d of %s cannot be used: %s", record.offset, record.topic, error)
+            return
+        # What it says itself is when it began; known it is since it was told.
+        self._taken_back.learn(update, record.timestamp * _NS_PER_MS)
+
     async def look(self) -> None:
         """Go back where a guard says so, or on where a stage has lasted and is carried."""
         rollout, fold = self.running, self._fold
-        if rollout is None or fold is None:
-            return
-        harm = fold.harm()
+        harmed, harm = self._harmed()
         try:
-            if harm and self.is_on("auto-rollback"):
-                log.error("rollout %s goes back: %s", rollout.id, harm)
-                await self.act("rollback", rollout.id, AUTOMATIC, harm)
-            elif (
-                stages.is_due(rollout, wall_ns())
-                and self.is_on("auto-advance")
-                and not fold.reasons_against()
-            ):
+            if harmed is not None and self.is_on("auto-rollback"):
+                log.error("rollout %s goes back: %s", harmed.id, harm)
+                await self.act("rollback", harmed.id, AUTOMATIC, harm)
+            elif rollout is not None and fold is not None and self._is_carried(rollout, fold):
                 lasted = f"{rollout.dwell_ns / 3_600e9:g} hours in this stage"
                 await self.act("advance", rollout.id, AUTOMATIC, lasted)
         except Refused as error:
             # Somebody was faster.
-            log.warning("rollout %s stays as it is: %s", rollout.id, error)
+            log.warning("rollouts stay as they are: %s", error)
         self._show()
+
+    def _harmed(self) -> tuple[Rollout | None, str]:
+        """Return the rollout that must go back now, and why; None if none."""
+        rollout, fold = self.running, self._fold
+        harm = "" if fold is None else fold.harm()
+        if rollout is not None and harm:
+            return rollout, harm
+        back = self._taken_back.way_back(self._all.values(), self._deciding(), self._now_ns())
+        return back, "" if back is None else "learning took its models back, or some before them"
+
+    def _deciding(self) -> str:
+        """Return the models of the epoch; it is on disk, and only asked for where it may matter."""
+        return self._serving().epoch.models if self._taken_back.is_any else ""
+
+    def _besides(self) -> list[str]:
+        """Say what is against the next stage besides what this one has shown."""
+        rollout, fold = self.running, self._fold
+        if rollout is None or fold is None:
+            return []
+        broken = {
+            "BEHIND": self.is_behind,
+            "STALE": wall_ns() - fold.heard_ns > fold.stale_ns,
+            "TAKEN_BACK": self._taken_back.has(rollout.challenger, rollout),
+        }
+        return [code for code, is_broken in broken.items() if is_broken]
+
+    def _is_carried(self, rollout: Rollout, fold: StageFold) -> bool:
+        """Tell whether a stage ends by itself: by its time, by its bars, and by what they show."""
+        return (
+            stages.is_due(rollout, wall_ns())
+            and fold.lived_ns >= rollout.dwell_ns
+            and self.is_on("auto-advance")
+            and not fold.reasons_against()
+            and not self._besides()
+        )
 
     def keep(self) -> None:
         """Write what was shown, between two bars."""
@@ -315,27 +379,7 @@ class Rollouts:
         metrics.ROLLOUT_SHARE.set(0.0 if rollout is None else rollout.share)
         overdue_ns = 0 if rollout is None else stages.overdue_ns(rollout, wall_ns())
         metrics.ROLLOUT_OVERDUE_SECONDS.set(overdue_ns / _NS_PER_S)
-        if fold is None:
-            return
-        said = fold.evidence()
-        metrics.ROLLOUT_BARS.set(said.n_bars)
-        metrics.ROLLOUT_AGREEMENT.set((said.agreement_pct or 0.0) / 100.0)
-        metrics.ROLLOUT_WEIGHT_DISTANCE.set(said.weight_distance or 0.0)
-        metrics.ROLLOUT_SPLIT_ALARM.set("SAMPLE_RATIO" in said.reasons_against)
-        metrics.ROLLOUT_CORRELATION.set(_or_nan(said.target_correlation))
-        for bound in ("lower", "upper"):
-            loss, earned = (getattr(said, f"{name}_{bound}") for name in ("loss", "earned"))
-            metrics.ROLLOUT_LOSS_DIFFERENCE.labels(bound).set(_or_nan(loss))
-            metrics.ROLLOUT_EARNED_DIFFERENCE.labels(bound).set(_or_nan(earned))
-        for arm, figures in (("champion", said.champion), ("challenger", said.challenger)):
-            metrics.ROLLOUT_LOSS.labels(arm).set(figures.loss or 0.0)
-            metrics.ROLLOUT_EARNED.labels(arm).set(figures.earned_fraction or 0.0)
-            metrics.ROLLOUT_DECISIONS.labels(arm).set(figures.n_decisions)
-            metrics.ROLLOUT_REFUSED.labels(arm).set(figures.n_refused)
-            metrics.ROLLOUT_VIOLATIONS.labels(arm).set(figures.n_violations)
-            metrics.ROLLOUT_P95_SECONDS.labels(arm).set((figures.p95_ms or 0.0) / 1e3)
-
-
-def _or_nan(value: float | None) -> float:
-    """Return a number, or what a chart leaves out."""
-    return math.nan if value is None else value
+        known = self._all.values()
+        metrics.TAKEN_BACK_DECIDES.set(self._taken_back.decides(known, self._deciding()))
+        if fold is not None:
+            show_evidence(fold.evidence(self._besides()))

@@ -1,13 +1,14 @@
 """The second fold: what the account must have been, from published events alone.
 
 Nothing here shares code with the ledger or the controls. Arithmetic is ``fractions.Fraction``, so
-it is exact without their units. It reads decisions, executions and snapshots as consumers do.
+it is exact without their units. It reads decisions, executions and snapshots as consumers do: a
+whole run with :func:`verify`, a live one bar by bar with :func:`broken_limits`.
 """
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class SeenDecision(NamedTuple):
@@ -46,6 +47,25 @@ class SeenSnapshot(NamedTuple):
 
     close_ns: int
     equity: str
+
+
+class SeenHolding(NamedTuple):
+    """A symbol of a published account; open orders are netted, the price is exact text."""
+
+    symbol: str
+    quantity: float
+    open_quantity: float
+    price: str
+    sector: str
+
+
+class SeenAccount(NamedTuple):
+    """An account as published after a bar, with its open orders and the limits in force."""
+
+    equity: str
+    day_open_equity: str
+    holdings: tuple[SeenHolding, ...]
+    limits: Mapping[str, Any]
 
 
 class Terms(NamedTuple):
@@ -210,6 +230,56 @@ class _Account:
         return quantity * self.prices.get(symbol, Fraction(0))
 
 
-def _exact(value: float) -> Fraction:
-    """Return the decimal number that was printed, with 8 decimals, as the ledger counts."""
-    return Fraction(round(Fraction(repr(value)) * 10**8), 10**8)
+def broken_limits(account: SeenAccount, symbol: str, action: str) -> tuple[str, ...]:
+    """Name the limits that an account is beyond behind an approved order of its bar.
+
+    An order is published with the account that it led to, so what it widened must be within the
+    limits there. What a price alone has moved is no breach: of an order that takes a position back
+    only a short sale is asked. Buys and sells that are open in one symbol at once are seen netted,
+    which can hide a breach and never makes one.
+
+    Parameters
+    ----------
+    account
+        As published after the bar.
+    symbol, action
+        Of the order.
+    """
+    held = {h.symbol: _exact(h.quantity) for h in account.holdings}
+    after = {h.symbol: held[h.symbol] + _exact(h.open_quantity) for h in account.holdings}
+    broken = []
+    is_short = after.get(symbol, Fraction(0)) < 0
+    if action == "SELL" and is_short and not account.limits["allow_short"]:
+        broken.append("SHORT_SALE")
+    before = held.get(symbol, Fraction(0))
+    if before >= 0 if action == "BUY" else before <= 0:
+        broken.extend(_exceeded(account, symbol, held, after))
+    return tuple(broken)
+
+
+def _exceeded(
+    account: SeenAccount, symbol: str, held: dict[str, Fraction], after: dict[str, Fraction]
+) -> Iterable[str]:
+    values = {
+        h.symbol: max(abs(held[h.symbol]), abs(after[h.symbol])) * Fraction(h.price)
+        for h in account.holdings
+    }
+    sectors = {h.symbol: h.sector for h in account.holdings}
+    mine = sum((v for s, v in values.items() if sectors[s] == sectors.get(symbol)), Fraction(0))
+    gross = sum(values.values(), Fraction(0))
+    equity, day_open = (
+        max(Fraction(text), Fraction(0)) for text in (account.equity, account.day_open_equity)
+    )
+    for name, value, capital in (
+        ("max_asset_fraction", values.get(symbol, Fraction(0)), equity),
+        ("max_sector_fraction", mine, equity),
+        ("max_leverage", gross, equity),
+        ("max_gross_fraction", gross, day_open),
+    ):
+        if value > _exact(account.limits[name], decimals=9) * capital:
+            yield name.upper()
+
+
+def _exact(value: float, decimals: int = 8) -> Fraction:
+    """Return the decimal number that was printed: quantities count in 1e-8, limits in 1e-9."""
+    return Fraction(round(Fraction(repr(value)) * 10**decimals), 10**decimals)

@@ -185,7 +185,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Challenge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Models that run beside the epoch's, and decide for a share of the portfolios' symbols.
 
-    ``id`` is the rollout's, ``challenger`` the digest of the model set. A share of 0 is shadow.
+    ``id`` is the rollout's, ``challenger`` the digest of the model set. A share of 0 is shadow; at
+    1 the challenger decides alone, and the epoch's models go on wishing beside it.
     """
 
     id: str
@@ -311,11 +312,8 @@ def _check_challenge(rollout: Challenge | None, models: str) -> None:
         raise SettingsError(
             f"rollout.challenger was {models[:12]}, the models of the epoch; expected others"
         )
-    if not 0.0 <= rollout.share < 1.0:
-        raise SettingsError(
-            f"rollout.share was {rollout.share}; expected 0 to below 1: all is an epoch with these "
-            "models"
-        )
+    if not 0.0 <= rollout.share <= 1.0:
+        raise SettingsError(f"rollout.share was {rollout.share}; expected 0 to 1")
 
 
 def _scaled(text: str, scale: int) -> int | None:

@@ -117,6 +117,10 @@ ROLLOUT_OVERDUE_SECONDS = Gauge(
     "tradewind_rollout_overdue_seconds",
     "Time that a running stage has lasted beyond its dwell; 0 before, and while it is held.",
 )
+TAKEN_BACK_DECIDES = Gauge(
+    "tradewind_taken_back_decides",
+    "1 while models decide that learning took back, or that learned from such.",
+)
 MODEL_UPDATES = Counter(
     "tradewind_model_updates_total",
     "Updates of models by what became of them.",
@@ -130,8 +134,13 @@ LEARNING_FROM_BASE = Gauge(
     "tradewind_learning_from_base_fraction",
     "Distance of the last candidate's weights from their fit; below 0.001 nothing is learned.",
 )
+LEARNING_MOVED = Gauge(
+    "tradewind_learning_moved_fraction",
+    "Distance of the last candidate's weights from those that it began with.",
+)
 # Before the first candidate there is no distance; 0 would be one.
 LEARNING_FROM_BASE.set(math.nan)
+LEARNING_MOVED.set(math.nan)
 # Of the last training of each timeframe; its course in ten parts, 01 to 10.
 _COURSE = ("timeframe", "tenth")
 TRAINING_ENDED_SECONDS = Gauge(

@@ -3,9 +3,11 @@
 The topic is compacted: the newest record of a key is all that counts, and it holds its past.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+_LONGEST_DWELL_S = 365 * 86_400
 
 RolloutKind = Literal["start", "advance", "hold", "resume", "rollback"]
 RolloutStanding = Literal["running", "held", "done", "rolled_back"]
@@ -35,7 +37,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage has shown when a transition was made; null where there is nothing yet.
 
     ``reasons_against`` says why the next stage is not carried by it. Bounds are of the mean
-    difference, challenger less champion, at all bars together.
+    difference, challenger less champion, at all bars together. ``judged_seconds`` is what counts as
+    dwell: bars that were judged, and those for which no market was open.
     """
 
     n_bars: int
@@ -57,6 +60,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     n_challenger_units: int
     n_misplaced_units: int
     sample_ratio_p_value: float | None
+    judged_seconds: float = 0.0
 
 
 class RolloutTransition(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +113,12 @@ class StartRollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Begin a rollout in shadow; ``challenger`` is the digest of a model set.
 
     Without ``rollout_id`` it is named after day and challenger. ``dwell_seconds`` is how long each
-    stage lasts at least before it ends by itself; seven days if it is left out.
+    stage lasts at least before it ends by itself; seven days if it is left out, a year at most.
     """
 
     challenger: str
     rollout_id: str = ""
-    dwell_seconds: float | None = None
+    dwell_seconds: Annotated[float, msgspec.Meta(gt=0, le=_LONGEST_DWELL_S)] | None = None
     reason: str = ""
 
 

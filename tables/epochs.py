@@ -11,7 +11,7 @@ from models.features.catalogue import PIPELINE_VERSION, pipeline_digest
 from models.model_set import ModelSet
 from models.risk.sessions import Sessions
 from models.rollout.assignment import challenged
-from streams.epochs import Epoch
+from streams.epochs import AROUND_THE_CLOCK, Epoch
 from streams.errors import RecordError, SettingsError
 from tables.calendars import decode_sessions
 from tables.stores.artifacts import Artifacts
@@ -37,6 +37,13 @@ class LoadedEpoch(NamedTuple):
         if rollout is None or not rollout.share:
             return frozenset()
         return challenged(rollout.id, portfolio, self.epoch.symbols(), rollout.share)
+
+    def hours(self) -> tuple[Sessions, ...]:
+        """Return the sessions of all markets; nothing where one of them never closes."""
+        calendars = {instrument.calendar for instrument in self.epoch.instruments}
+        if AROUND_THE_CLOCK in calendars:
+            return ()
+        return tuple(self.sessions[name] for name in sorted(calendars))
 
     def models_of(self, portfolio: str, symbol: str) -> ModelSet:
         """Return the models that decide for a symbol of a portfolio."""
@@ -107,6 +114,17 @@ class Epochs:
         models = self._artifacts.load_models(digest)
         _check_models(epoch, digest, models)
         return models
+
+    def start_of(self, digest: str) -> str:
+        """Return the digest of the models that others learned from; empty for a fit.
+
+        Raises
+        ------
+        ArtifactMissing
+            If they are not here.
+        """
+        metadata = self._artifacts.load_models(digest).metadata
+        return str(metadata.get("learned", {}).get("start", ""))
 
 
 def _check_pipeline(epoch: Epoch) -> None:

@@ -1,25 +1,30 @@
-"""What a stage of a rollout has shown so far: a fold of shadow intents and one of decisions.
+"""What a stage of a rollout has shown so far: folds of shadow intents, decisions and accounts.
 
-Each is folded by itself, in its own order, so it does not matter how the two come interleaved: what
-is compared is in the intents, what was decided and how fast in the decisions.
+Each is folded by itself, in its own order, so it does not matter how they come interleaved: what is
+compared is in the intents, what was decided and how fast in the decisions, and whether that was
+within the limits in the accounts that it led to.
 """
 
+from bisect import bisect_left
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from models.arrays import Floats, Indices
+from models.risk.sessions import Sessions
 from models.rollout import comparison
-from models.rollout.assignment import position
+from models.rollout.assignment import challenged, position
 from models.rollout.comparison import Bar, Compared, Findings
 from models.rollout.guards import LatencyWindow, Rules, Timed
 from models.rollout.latency import N_BUCKETS, bucket, quantile_ms
 from models.rollout.sample_ratio import SampleRatio, sample_ratio
 from models.rollout.stages import Rollout
 from streams.epochs import Epoch
-from streams.records import Decision
+from streams.records import Decision, PortfolioSnapshot
 from streams.rollouts import ArmFigures, Evidence
 from streams.slices import Slice, SliceKey
+from tables.recheck import Broken, Recheck
 
 # Bars that may wait for a partition; behind that the oldest is judged as it is.
 _MOST_WAITING = 64
@@ -29,17 +34,26 @@ _UNIT = "\0"
 
 _CHAMPION, _CHALLENGER, _MISPLACED = 0, 1, 2
 
+_NS_PER_S = 10**9
+
+# A stage whose last close is older, by bars and a time, goes on no further.
+_STALE_BARS, _STALE_NS = 3, 60 * _NS_PER_S
+
 
 class Shown(NamedTuple):
     """What is kept of a stage, with the offsets behind which it goes on.
 
-    ``decided`` counts (arm, all refused violations); ``latencies`` are counts by arm and bucket;
-    ``units`` says which arm decided for each; ``numbers`` are those of the stage's epochs.
+    ``n_lived`` counts bars that were judged, or that no market was open for; ``heard_ns`` is the
+    last close that was told. ``decided`` counts (arm, all refused violations); ``latencies`` are
+    counts by arm and bucket; ``units`` says which arm decided for each; ``numbers`` are those of
+    the stage's epochs.
     """
 
     rollout: str
     stage: int
     entered_ns: int
+    n_lived: int
+    heard_ns: int
     compared: Compared
     decided: Indices
     latencies: Indices
@@ -62,12 +76,23 @@ class StageFold:
         What it keeps to.
     shown
         What was kept before a restart; None to begin.
+    hours
+        Sessions of the markets, if each of them closes; nothing where one is always open.
     """
 
     def __init__(
-        self, rollout: Rollout, epoch: Epoch, rules: Rules, shown: Shown | None = None
+        self,
+        rollout: Rollout,
+        epoch: Epoch,
+        rules: Rules,
+        shown: Shown | None = None,
+        hours: Collection[Sessions] = (),
     ) -> None:
         self.rollout = rollout
+        self._hours = hours
+        self._timeframe_ns = epoch.timeframe_ns
+        self._due = _units_due(rollout, epoch)
+        self._recheck = Recheck()
         self._symbols = {symbol: at for at, symbol in enumerate(epoch.symbols())}
         self._portfolios = {each.id for each in epoch.portfolios}
         self._n_partitions = epoch.n_partitions
@@ -76,6 +101,8 @@ class StageFold:
         fresh = Shown(
             rollout.id,
             rollout.stage,
+            rollout.entered_ns,
+            0,
             rollout.entered_ns,
             comparison.initial_state(len(self._symbols)),
             np.zeros((2, 3), np.int64),
@@ -130,20 +157,35 @@ class StageFold:
         for slice_ in slices.values():
             if slice_.n_rows:
                 _lay(bar, slice_, [self._symbols[symbol] for symbol in slice_.symbols()])
-        self._shown = self._shown._replace(compared=comparison.step(self._shown.compared, bar))
+        compared = comparison.step(self._shown.compared, bar)
+        is_judged = compared.n_bars > self._shown.compared.n_bars
+        self._shown = self._shown._replace(
+            n_lived=self._shown.n_lived + (is_judged or self._is_closed(close_ns)),
+            heard_ns=close_ns,
+            compared=compared,
+        )
+
+    def _is_closed(self, close_ns: int) -> bool:
+        """Tell whether nothing could be traded in a bar, so that there is nothing to judge."""
+        begin_ns = close_ns - self._timeframe_ns
+        return bool(self._hours) and not any(
+            (before := bisect_left(of.opens_ns, close_ns)) and of.closes_ns[before - 1] > begin_ns
+            for of in self._hours
+        )
 
     def take_decision(self, decision: Decision, timed: Timed | None) -> None:
-        """Count a decision of a bar of this stage; one of another epoch or wish is not its own."""
+        """Count a decision of a bar of this stage; one of another epoch or wish is not its own.
+
+        What is beyond a limit counts whoever wished for it, and from whichever epoch.
+        """
+        self._blame(self._recheck.take_decision(decision))
         if decision.intent_id or decision.epoch not in self._shown.numbers:
             return
         known = {self.rollout.champion: _CHAMPION, self.rollout.challenger: _CHALLENGER}
         arm = known.get(decision.digests.models)
         if arm is None or decision.portfolio not in self._portfolios:
             return
-        is_violation = decision.approved and decision.quantity > decision.allowed_quantity
-        self._shown.decided[arm] += (1, not decision.approved, is_violation)
-        if is_violation and arm == _CHALLENGER:
-            self._violation = decision.decision_id
+        self._shown.decided[arm] += (1, not decision.approved, 0)
         place = position(self.rollout.id, decision.portfolio, decision.symbol)
         is_right = (place < self.rollout.share) == (arm == _CHALLENGER)
         unit = f"{decision.portfolio}{_UNIT}{decision.symbol}"
@@ -153,10 +195,40 @@ class StageFold:
             self._shown.latencies[arm, bucket(timed.latency_ms)] += 1
             self.window.add(timed)
 
+    def take_snapshot(self, snapshot: PortfolioSnapshot) -> None:
+        """Hold the orders of a bar against the account that they led to."""
+        self._blame(self._recheck.take_snapshot(snapshot))
+
+    def _blame(self, found: list[Broken]) -> None:
+        for broken in found:
+            if broken.models == self.rollout.challenger:
+                self._shown.decided[_CHALLENGER, 2] += 1
+                self._violation = f"{broken.decision_id} ({', '.join(broken.limits)})"
+            elif broken.models == self.rollout.champion:
+                self._shown.decided[_CHAMPION, 2] += 1
+
     @property
     def is_between_bars(self) -> bool:
-        """Whether no slice waits: only then is what is shown all that was read."""
-        return not self._waiting
+        """Whether nothing waits for its other half: only then is what is shown all that was read.
+
+        An order whose account never comes waits until the next one.
+        """
+        return not self._waiting and self._recheck.is_settled
+
+    @property
+    def lived_ns(self) -> int:
+        """For how long bars were judged, with the time in which no market was open."""
+        return self._shown.n_lived * self._timeframe_ns
+
+    @property
+    def stale_ns(self) -> int:
+        """Behind the last close by this time a stage has lost its feed."""
+        return _STALE_BARS * self._timeframe_ns + _STALE_NS
+
+    @property
+    def heard_ns(self) -> int:
+        """The last close that was told, or the begin of the stage."""
+        return self._shown.heard_ns
 
     def shown(self, offsets: dict[str, int]) -> Shown:
         """Return what to keep, with the offsets that were read."""
@@ -183,7 +255,7 @@ class StageFold:
         if self._is_unlike(found):
             reasons.append("UNLIKE_CHAMPION")
         decided = self._shown.decided
-        if not decided[:, 0].sum():
+        if any(n_due and not n for n_due, n in zip(self._due, decided[:, 0], strict=True)):
             reasons.append("NO_DECISIONS")
         if self.split().is_alarming:
             reasons.append("SAMPLE_RATIO")
@@ -207,10 +279,13 @@ class StageFold:
         """Say what must end the rollout now; empty if nothing."""
         if self._shown.decided[_CHALLENGER, 2]:
             named = self._violation or "before a restart"
-            return f"decision {named} of the challenger was approved for more than allowed"
+            return f"decision {named} of the challenger was approved beyond the limits"
         if self.window.is_broken:
             return f"95 % of the last decisions took up to {self.window.p95_ms():.0f} ms"
         found = self.findings()
+        if found.is_mute and self.rollout.share:
+            n_bars = comparison.MIN_BARS_OF_HARM
+            return f"the challenger, which decides, wished nothing for the last {n_bars} bars"
         if found.is_degraded:
             return (
                 f"the challenger is worse by more than 30 %: loss "
@@ -219,8 +294,8 @@ class StageFold:
             )
         return ""
 
-    def evidence(self) -> Evidence:
-        """Return all that is known."""
+    def evidence(self, besides: Collection[str] = ()) -> Evidence:
+        """Return all that is known, with what else is against the next stage."""
         found, split = self.findings().record(), self.split()
         degradation, agreement = (
             None if found[name] is None else 100.0 * found[name]
@@ -229,7 +304,8 @@ class StageFold:
         return Evidence(
             n_bars=found["n_bars"],
             n_rows=found["n_rows"],
-            reasons_against=self.reasons_against(),
+            reasons_against=[*self.reasons_against(), *besides],
+            judged_seconds=self.lived_ns / _NS_PER_S,
             champion=self._arm(_CHAMPION, found["loss_champion"], found["earned_champion"]),
             challenger=self._arm(_CHALLENGER, found["loss_challenger"], found["earned_challenger"]),
             loss_lower=found["loss_lower"],
@@ -260,6 +336,16 @@ class StageFold:
             loss=loss,
             earned_fraction=earned,
         )
+
+
+def _units_due(rollout: Rollout, epoch: Epoch) -> tuple[int, int]:
+    """Return how many units each arm is given, the champion first."""
+    n_all = n_challenged = 0
+    for portfolio in epoch.portfolios:
+        universe = portfolio.universe or epoch.symbols()
+        n_all += len(universe)
+        n_challenged += len(challenged(rollout.id, portfolio.id, universe, rollout.share))
+    return n_all - n_challenged, n_challenged
 
 
 def _lay(bar: Bar, slice_: Slice, at: list[int]) -> None:

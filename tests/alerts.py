@@ -366,6 +366,7 @@ TRIALS = [
     ),
     Trial("ChallengerSilent", (Event(_of("tradewind_challenger_errors_total"), 5),), _S),
     _simple("RolloutWaits", "tradewind_rollout_overdue_seconds", 0, 1),
+    _simple("TakenBackDecides", "tradewind_taken_back_decides", 0, 1),
     Trial(
         "MemoryGrowing",
         (

@@ -1,4 +1,4 @@
-"""Shadow intents and decisions of a rollout, made by hand."""
+"""Shadow intents, decisions and accounts of a rollout, made by hand."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from models.rollout.assignment import challenged
 from streams.epochs import Challenge, Epoch, Portfolio
-from streams.records import Decision
+from streams.records import AccountRisk, Decision, Holding, PortfolioSnapshot
 from streams.slices import Slice
 from streams.timestamps import format_ns
 from tables.epochs import Epochs
@@ -84,6 +84,38 @@ class Market:
                 **changed,
             },
         )
+
+
+def account(
+    bar: int,
+    open_quantity: float = 120,
+    symbols: tuple[str, ...] = SYMBOLS,
+    **changed: Any,  # noqa: ANN401  limits
+) -> PortfolioSnapshot:
+    """Return the account behind a bar whose orders are all open, of a million."""
+    limits = {
+        "max_asset_fraction": 0.25, "max_sector_fraction": 1.0, "max_leverage": 1.5,
+        "max_gross_fraction": 1.5, "allow_short": False,
+    }  # fmt: skip
+    holdings = [
+        Holding(
+            symbol=symbol, quantity=0, open_quantity=open_quantity, price="187.34",
+            notional="0", equity_fraction=0.0, sector="Unclassified",
+        )
+        for symbol in symbols
+    ]  # fmt: skip
+    risk = AccountRisk(
+        state="ACTIVE", switches={}, day_open_equity="1000000", peak_equity="1000000",
+        daily_loss_fraction=0.0, drawdown_fraction=0.0, leverage=0.0, net_fraction=0.0,
+        concentration=0.0, sectors={}, var_fraction=0.0, var_historical_fraction=0.0,
+        var_normal_fraction=0.0, var_bars=0, open_orders=0, orders_today=0,
+        limits={**limits, **changed},
+    )  # fmt: skip
+    return PortfolioSnapshot(
+        timestamp=format_ns(MIDNIGHT + bar * MINUTE), portfolio="main", currency="USD",
+        cash="1000000", equity="1000000", gross="0", realised="0", fees="0", holdings=holdings,
+        risk=risk,
+    )  # fmt: skip
 
 
 def record(

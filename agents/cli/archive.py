@@ -1,14 +1,20 @@
-"""``tradewind archive``: one process that keeps what the stages said as SQL rows."""
+"""``tradewind archive``: one process that keeps what the stages said as SQL rows.
 
+Beside it orders are held once more against the limits, as a reader can who is not the stage risk.
+"""
+
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from aiokafka import AIOKafkaConsumer
 
+from agents import recheck
 from agents.archive import SOURCES, STAGE, Archive, group_of, spill_folder
 from agents.archive_gaps import Reach
 from agents.cli.role_process import run_role, started
+from agents.recheck import Rechecking
 from agents.topology import prefix_of
 from streams.brokers import stack_home, stack_id
 from streams.kafka_access import kafka
@@ -54,7 +60,22 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         started(bootstrap, consumer) as clients,
         RowStore(server_of(home)) as store,
         Spill(spill_folder(home, run), disk=Disk(home, settings.disk_full_fraction)) as spill,
+        _orders(bootstrap, run) as orders,
+        asyncio.TaskGroup() as tasks,
     ):
         of = run_key(stack_id(home), run)
         reach = Reach(consumer, clients.admin, group_of(run), prefix_of(run))
-        await Archive(run, of, consumer, clients.producer, store, artifacts, reach, spill).work()
+        kept = Archive(run, of, consumer, clients.producer, store, artifacts, reach, spill)
+        tasks.create_task(kept.work())
+        tasks.create_task(Rechecking(orders).work())
+
+
+def _orders(bootstrap: str, run: str) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        *(prefix_of(run) + topic for topic in recheck.SOURCES),
+        **kafka(bootstrap),
+        group_id=recheck.group_of(run),
+        group_instance_id=recheck.STAGE,
+        enable_auto_commit=True,
+        auto_offset_reset="latest",
+    )

@@ -19,6 +19,8 @@ from models.learning.settings import MODES
 from streams.brokers import stack_home, stack_id
 from streams.brokers.processes import Launch, start
 from streams.kafka_access import kafka
+from streams.settings import OFF, Settings
+from streams.tls import tls_of
 from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
@@ -39,16 +41,22 @@ def learning(  # noqa: PLR0913, PLR0917  one argument per option of the command
     bootstrap: Annotated[str, typer.Option(help="Kafka's address, host:port.")],
     run: Annotated[str, typer.Option(help="Run whose bars are learned from; empty: live.")] = "",
     name: Annotated[str, typer.Option("--name", help="Stack whose models learn.")] = "default",
-    mode: Annotated[str, typer.Option(help=f"One of {', '.join(MODES)}.")] = "safe",
+    mode: Annotated[
+        str, typer.Option(help=f"One of {', '.join(MODES)}; default: the setting, or safe.")
+    ] = "",
     port: Annotated[int, typer.Option(help="Port of the API; 0: none.")] = 0,
     host: Annotated[str, typer.Option(help="Address that the API listens on.")] = LEARNING_HOST,
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep days of bars, and update the models when a day is over, until told to stop."""
+    settings = Settings.read()
+    mode = mode or (next(iter(MODES)) if settings.learning == OFF else settings.learning)
     if mode not in MODES:
         raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
     home = stack_home(name)
-    at = Listening(host, port, redis_url=redis.shared_url(home))
+    # On this machine's own loopback a certificate has another name, and nobody listens in.
+    tls = None if host == LEARNING_HOST else tls_of(settings).server
+    at = Listening(host, port, tls, redis.shared_url(home))
     run_role(lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
 
 

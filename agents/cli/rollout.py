@@ -83,7 +83,7 @@ def start(
 
 @commands.command()
 def advance(name: Name = "", reason: Reason = "", stack: Stack = "default") -> None:
-    """Go on to the next share now, if the evidence carries it."""
+    """Go on to the next share now, or end behind the last, if the evidence carries it."""
     _act("advance", name, reason, stack)
 
 
@@ -192,8 +192,12 @@ def _print(said: RolloutsAnswer) -> None:
             arms.add_row(name, *_figures(arm))
         Console().print(arms)
         against = ", ".join(found.reasons_against) or "nothing: it may go on"
+        dwell_h, judged_h = (
+            seconds / _HOUR_S for seconds in (said.rollouts[0].dwell_seconds, found.judged_seconds)
+        )
         typer.echo(
-            f"{found.n_bars} bars; same side {_number(found.agreement_pct)} %, correlation of "
+            f"{judged_h:.1f} of {dwell_h:g} hours judged, {found.n_bars} bars; same "
+            f"side {_number(found.agreement_pct)} %, correlation of "
             f"targets {_number(found.target_correlation)}, loss {_number(found.loss_lower)} to "
             f"{_number(found.loss_upper)} nats. Against the next stage: {against}."
         )

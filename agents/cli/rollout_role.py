@@ -9,21 +9,20 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from agents.cli.live_plan import LivePlan
 from agents.cli.role_api import Listening, listen
 from agents.cli.rollout_outlets import Outlet, Outlets, to_registry, to_rows
-from agents.rollout import DECISIONS, INTENTS, Rollouts
+from agents.rollout import SOURCES, UPDATES, Rollouts
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import Place
 from models.rollout.guards import LatencyRule, Rules
 from models.rollout.stages import DWELL_NS, Kind
 from streams.brokers import stack_id
 from streams.brokers.locks import FileLock
-from streams.epochs import Epoch
 from streams.errors import SettingsError
 from streams.kafka_access import kafka
 from streams.rollouts import FeatureFlag, FlagName, RolloutsAnswer, RolloutState
 from streams.settings import Settings
 from streams.topics import ROLLOUT_STAGES
 from tables.archive import run_key
-from tables.epochs import Epochs
+from tables.epochs import Epochs, LoadedEpoch
 from tables.stores.admin_log import AdminLog, Deed
 from tables.stores.artifacts import Artifacts
 from tables.stores.kept_stage import KeptStage
@@ -128,13 +127,13 @@ async def _outlets(home: Path, place: Place, stack: contextlib.AsyncExitStack) -
     return found
 
 
-def _serving(home: Path, epochs: Epochs) -> Epoch:
+def _serving(home: Path, epochs: Epochs) -> LoadedEpoch:
     plan = LivePlan.of(home)
     if plan is None:
         raise SettingsError(
             f"{home} has no plan of a live stack; make one: tradewind up --models DIGEST"
         )
-    return epochs.load(plan.epochs[-1]).epoch
+    return epochs.load(plan.epochs[-1])
 
 
 def _rules() -> Rules:
@@ -159,12 +158,15 @@ async def _said(place: Place) -> list[bytes]:
 async def _consumer(
     place: Place, rollouts: Rollouts, stack: contextlib.AsyncExitStack
 ) -> AIOKafkaConsumer:
-    """Read on where the stage was kept, else from its begin; without a stage from now on."""
+    """Read on where the stage was kept, else from its begin; without a stage from now on.
+
+    What became of models is read from the beginning: there is little of it, and all of it counts.
+    """
     consumer = AIOKafkaConsumer(**kafka(place.bootstrap_servers), enable_auto_commit=False)
     await consumer.start()
     stack.push_async_callback(consumer.stop)
     places: list[TopicPartition] = []
-    for name in (INTENTS, DECISIONS):
+    for name in SOURCES:
         places += await partitions(place.bootstrap_servers, place.prefix + name)
     consumer.assign(places)
     known, running = rollouts.offsets, rollouts.running
@@ -176,17 +178,27 @@ async def _consumer(
         begins |= {at: said.offset for at, said in found.items() if said is not None}
     for at in places:
         consumer.seek(at, known.get(f"{at.topic}:{at.partition}", begins[at]))
+    await consumer.seek_to_beginning(*(at for at in places if at.topic.endswith(UPDATES)))
+    rollouts.is_behind = True
     return consumer
 
 
 async def _work(rollouts: Rollouts, consumer: AIOKafkaConsumer) -> None:
-    """Measure and move, until cancelled; what was read is kept now and then, and at the end."""
+    """Measure and move, until cancelled; what was read is kept now and then, and at the end.
+
+    Until all is read that was there at the begin, no stage is left for the next one.
+    """
     loop = asyncio.get_running_loop()
     kept_s = loop.time()
+    unread = await consumer.end_offsets(consumer.assignment())
     try:
         while True:
             fetched = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
             rollouts.take(fetched)
+            if unread:
+                at = {place: await consumer.position(place) for place in unread}
+                unread = {place: end for place, end in unread.items() if at[place] < end}
+                rollouts.is_behind = bool(unread)
             await rollouts.look()
             if loop.time() - kept_s >= _KEEP_S:
                 await asyncio.to_thread(rollouts.keep)

@@ -90,6 +90,12 @@ TRAINING = Board(
                 {"{{stack}}": _of_learner("tradewind_learning_from_base_fraction")},
                 "Below 0.1 % nothing is learned.",
             ),
+            Plot(
+                "Moved by the last update",
+                "percentunit",
+                {"{{stack}}": _of_learner("tradewind_learning_moved_fraction")},
+                "Distance of the candidate from the models that it began with.",
+            ),
         ),
     },
 )

@@ -20,7 +20,9 @@ def ground() -> list[Manifest]:
         "TRADEWIND_REPLICATION": str(REPLICATION),
         "DATABASE_URL_FILE": "/run/secrets/tradewind/database_url",
         "REDIS_URL_FILE": "/run/secrets/tradewind/redis_url",
+        "TRADEWIND_LEARNING": "off",
         "LEARNING_URL": "",
+        "TRADEWIND_ROLLOUTS": "off",
         "ROLLOUT_URL": "",
     }
     account = {

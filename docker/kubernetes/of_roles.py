@@ -109,7 +109,7 @@ ROLES = (
 LEARNING = Role(
     "learning",
     (
-        *("learning", _BOOTSTRAP, "--mode=safe", "--host=learning"),
+        *("learning", _BOOTSTRAP, "--host=learning"),
         f"--port={_PORT['learning_port']}",
         f"--metrics-port={_PORT['learning_metrics_port']}",
     ),

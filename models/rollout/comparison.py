@@ -26,6 +26,9 @@ TIGHTEST_AT = 1_000.0
 """Bars at which the bounds are narrowest. Tuned to a week of seconds, they would be blind for hours
 to a model that is plainly worse; tuned to few, they cost little later."""
 
+MOST_SILENT_FRACTION = 0.01
+"""A challenger that is silent on more of the last bars' rows has shown nothing of them."""
+
 _ROUNDING = 1e-12
 """A variance below this share of the mean square is what adding up leaves of none."""
 
@@ -72,6 +75,9 @@ class Compared(NamedTuple):
         Sums of x, y, x x, y y and x y, of the targets of champion x and challenger y.
     largest : float
         The largest difference of two targets.
+    silent : (MIN_BARS,)
+        Share of the rows of each of the last bars, the newest last, on which the champion wished
+        and the challenger did not.
     """
 
     close: Floats
@@ -87,6 +93,7 @@ class Compared(NamedTuple):
     distance: float
     moments: Floats
     largest: float
+    silent: Floats
 
 
 def initial_state(n_symbols: int) -> Compared:
@@ -101,7 +108,7 @@ def initial_state(n_symbols: int) -> Compared:
     two = np.zeros(2)
     return Compared(
         np.full(n_symbols, np.nan), unknown, unknown, 0, two, two, two, two, 0, 0, 0.0,
-        np.zeros(5), 0.0,
+        np.zeros(5), 0.0, np.zeros(MIN_BARS),
     )  # fmt: skip
 
 
@@ -152,7 +159,11 @@ def _with(moments: Floats, n: int, value: float) -> Floats:
 
 
 def _compared(state: Compared, bar: Bar) -> Compared:
-    known = np.isfinite(bar.target[0]) & np.isfinite(bar.target[1])
+    wished, answered = np.isfinite(bar.target)
+    if wished.any():
+        share = float((wished & ~answered).sum() / wished.sum())
+        state = state._replace(silent=np.append(state.silent[1:], share))
+    known = wished & answered
     x, y = bar.target[:, known]
     if not len(x):
         return state
@@ -195,6 +206,10 @@ class Findings(NamedTuple):
     target_correlation : float
         Of the targets of both, over all rows.
     largest_target_difference : float
+    silent_fraction : float
+        Mean share of the rows of the last bars on which only the champion wished.
+    is_mute : bool
+        Whether the challenger wished nothing at all for so many bars in a row that it is harm.
     """
 
     n_bars: int
@@ -212,6 +227,8 @@ class Findings(NamedTuple):
     weight_distance: float
     target_correlation: float
     largest_target_difference: float
+    silent_fraction: float
+    is_mute: bool
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -223,6 +240,7 @@ class Findings(NamedTuple):
             "NOT_SHOWN_HARMLESS": not self.loss_upper
             <= paired.TOLERANCE_FRACTION * self.loss_champion,
             "EARNED_LESS": self.earned_upper < 0.0,
+            "CHALLENGER_SILENT": self.silent_fraction > MOST_SILENT_FRACTION,
         }
         return tuple(code for code, is_broken in broken.items() if is_broken)
 
@@ -277,6 +295,8 @@ def findings(state: Compared, *, tightest_at: float = TIGHTEST_AT) -> Findings:
         weight_distance=state.distance / rows if rows else math.nan,
         target_correlation=_correlation(state.moments, rows),
         largest_target_difference=state.largest,
+        silent_fraction=float(state.silent.mean()),
+        is_mute=bool((state.silent[-MIN_BARS_OF_HARM:] == 1.0).all()),
     )
 
 

@@ -1,7 +1,9 @@
-"""A rollout as a fold over acts: shadow, 5 %, 25 %, all, and back at any time.
+"""A rollout as a fold over acts: shadow, 5 %, 25 %, all, done, and back at any time.
 
-A challenger goes on only where its evidence says so; no data is no evidence. An act that cannot be
-is refused and changes nothing. Every transition carries what was known when it was made.
+A challenger goes on only where its evidence says so; no data is no evidence. Where it decides for
+all, the champion still wishes beside it, for a stage like the others: what only shows then is
+guarded as well. An act that cannot be is refused and changes nothing. Every transition carries what
+was known when it was made.
 """
 
 from collections.abc import Mapping
@@ -82,7 +84,7 @@ class Rollout(NamedTuple):
         Position in ``STAGES``.
     state : State
     entered_ns : int
-        When this stage began.
+        When this stage began, or the rollout ended.
     transitions : tuple of Transition
         The oldest first.
     """
@@ -162,9 +164,10 @@ def step(rollout: Rollout, act: Act) -> Rollout:
             ", ".join(act.reasons_against),
             "no reason against the next stage",
         )
-    stage = rollout.stage + 1
-    state: State = "done" if stage == len(STAGES) - 1 else "running"
-    return _done(rollout._replace(stage=stage, state=state, entered_ns=act.at_ns), act)
+    entered = rollout._replace(entered_ns=act.at_ns)
+    if rollout.stage == len(STAGES) - 1:
+        return _done(entered._replace(state="done"), act)
+    return _done(entered._replace(stage=rollout.stage + 1), act)
 
 
 def is_due(rollout: Rollout, now_ns: int) -> bool:

@@ -72,7 +72,7 @@ START = Route(
 _SAID: dict[Kind, tuple[str, str]] = {
     "advance": (
         "Go on to the next stage",
-        "5 %, 25 %, then all, from the next close on; only if the evidence carries it.",
+        "5 %, 25 %, all, from the next close on, then the end; only if the evidence carries it.",
     ),
     "hold": ("Let a rollout stand", "It stays in its stage until it is resumed; guards go on."),
     "resume": ("Let a held rollout go on", "Its stage's time has gone on meanwhile."),

@@ -138,8 +138,8 @@ def test_profile_when_its_variables_are_set_then_are_settings(
     assert settings.replication == int(given["TRADEWIND_REPLICATION"])
 
 
-# What `up` must say and a role with a folder of its own finds there, and what is of one machine.
-_OF_UP = {"--stack", "--redis", "--epoch", "--number", "--name", "--host"}
+# What `up` must say and a role finds in its own folder or settings, and what is of one machine.
+_OF_UP = {"--stack", "--redis", "--epoch", "--number", "--name", "--host", "--mode"}
 
 
 def test_roles_when_started_by_up_then_are_told_the_same(

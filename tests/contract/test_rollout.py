@@ -9,6 +9,8 @@ import pytest
 
 from models.rollout.assignment import challenged
 from streams.epochs import Challenge, Epoch, Portfolio
+from streams.records import Decision, PortfolioSnapshot
+from tables.recheck import Broken, Recheck
 from tests.builders import FREE, MIDNIGHT, MINUTE, epoch, epochs_in, notice
 from tests.contract.test_steps import N_BARS, SYMBOLS, run
 from tests.worlds import Chain
@@ -60,7 +62,10 @@ def test_decisions_when_a_shadow_runs_then_are_the_same_bytes(root: Path) -> Non
 
 
 def test_decisions_when_a_canary_runs_then_each_names_its_models(root: Path) -> None:
-    """From one bar on, the assigned symbols are decided by the challenger, and say so."""
+    """From one bar on, the assigned symbols are decided by the challenger, and say so.
+
+    A second look finds no order beyond its limits, and all of those that tighter ones would forbid.
+    """
     canary = Challenge(id="r1", challenger="", share=0.5)
     chain = played(root, document(), document(canary))
     _, (plain, with_rollout) = epochs_in(root, document(), document(canary))
@@ -75,6 +80,23 @@ def test_decisions_when_a_canary_runs_then_each_names_its_models(root: Path) -> 
         is_assigned = is_after and decision["symbol"] in assigned
         assert decision["digests"]["models"] == (rollout.challenger if is_assigned else champion)
     assert {d["epoch"] for d in decisions} == {1, 2}
+    assert rechecked(chain) == ([], 0)
+    broken, _ = rechecked(chain, max_asset_fraction=0.01)
+    assert {each.limits for each in broken} == {("MAX_ASSET_FRACTION",)}
+
+
+def rechecked(chain: Chain, **changed: float) -> tuple[list[Broken], int]:
+    """Hold all orders of a run against its accounts, as if some limits had been others."""
+    recheck, found = Recheck(), []
+    for sent in chain.published:
+        if sent.topic == "trading-decisions":
+            found += recheck.take_decision(msgspec.json.decode(sent.value, type=Decision))
+        elif sent.topic == "portfolio-snapshots":
+            told = msgspec.json.decode(sent.value, type=PortfolioSnapshot)
+            assert told.risk is not None
+            told.risk.limits.update(changed)
+            found += recheck.take_snapshot(told)
+    return found, recheck.n_unchecked
 
 
 def test_document_when_there_is_no_rollout_then_does_not_name_any() -> None:

@@ -125,7 +125,8 @@ def measure() -> Result:
     false = _share(s.is_better or s.is_worse for s in seen)
     at_edge = _share(math.isfinite(s.first_harmless()) for s in edge)
     naive = _share(bool((s.z > _NAIVE_Z).any()) for s in seen)
-    apart = max(check_fold(run, one) for run, one in zip(runs[:_N_FOLDED], seen, strict=False))
+    folded = zip(runs[:_N_FOLDED], seen, strict=False)
+    apart = float(max(check_fold(run, one) for run, one in folded))
     return Result(
         value=100.0 * false,
         holds=max(false, at_edge) <= MOST_FALSE and apart < 1e-9,
@@ -138,7 +139,7 @@ def measure() -> Result:
             "bars": N_BARS,
             "looks_a_run": N_BARS - MIN_BARS + 1,
             "folded_runs": _N_FOLDED,
-            "largest_distance_from_the_fold": float(apart),
+            "largest_distance_from_the_fold": apart,
             "power": power(),
         },
         peer="a mean with 1.96 standard errors, looked at as often",

@@ -208,6 +208,7 @@ class QuietDays:
         for name, values in (
             ("tradewind_rollout_split_alarm", self.now_and_then(0.5, 2)),
             ("tradewind_rollout_overdue_seconds", waits),
+            ("tradewind_taken_back_decides", np.zeros(self.n)),
         ):
             yield Series(name, {"role": "rollout"}, values)
         errors = np.zeros(self.n)

@@ -1,8 +1,9 @@
 """``rollback-time``: how long after a trigger the rolled-back model decides at the most.
 
 A broker, the role and the clock as they are in a live stack, on bars of a second. Each injection
-begins a rollout, waits for its epoch, and sends what breaks a guard: slow decisions, one that was
-approved for more than allowed, or bars on which the challenger is much worse. Measured is from the
+begins a rollout, waits for its epoch, and sends what breaks a guard: slow decisions, an order whose
+own words are right and whose account is beyond a limit, bars on which the challenger is much worse,
+or the news that learning took it back. Measured is from the
 acknowledged record to the first close that the champion decides again. Clean hours go through the
 same fold: none of them may end a rollout.
 """
@@ -33,20 +34,24 @@ from streams import topics
 from streams.brokers.embedded import open_embedded
 from streams.clock import wall_ns
 from streams.epochs import Epoch
+from streams.model_updates import ModelUpdate
 from streams.records import EpochNotice
 from streams.rollouts import RolloutState
 from streams.settings import Settings
+from streams.timestamps import format_ns
 from tables.epochs import Epochs
 from tables.rollout_stage import StageFold
 from tables.stores.artifacts import Artifacts
 from tables.stores.kept_stage import KeptStage
 from tests.builders import models
 from tests.evidence.measurement import Measurement, Result, quantile
-from tests.rollout_worlds import SYMBOLS, Market, document
+from tests.rollout_worlds import SYMBOLS, Market, account, document
 
 N_INJECTIONS = 50
 MOST_S = 5.0
 N_HOURS, BARS_AN_HOUR = 5, 3_600
+# Of a latency in ms in a clean hour, the mean of its logarithm.
+CLEAN_LOG_MS = 3.5
 _BARS_OF_HARM = 60
 _NOTICE = msgspec.json.Decoder(EpochNotice)
 _PATIENCE_S = 30.0
@@ -109,21 +114,31 @@ async def _slow(stack: Stack, notice: EpochNotice) -> int:
 
 async def _violated(stack: Stack, notice: EpochNotice) -> int:
     await _intents(stack, notice, 2, stack.market)
-    await _decide(
-        stack,
-        notice,
-        wall_ns() // 1_000_000,
-        latency_ms=20,
-        arm=stack.market.challenger,
-        approved=True,
-        quantity=11,
-        allowed_quantity=10,
-    )
+    now_ms = wall_ns() // 1_000_000
+    await _decide(stack, notice, now_ms, latency_ms=20, arm=stack.market.challenger)
+    # 1,335 units at 187.34 are more than a quarter of a million.
+    beyond = account(1, 1_335, SYMBOLS[:1])
+    topic = topics.PORTFOLIO_SNAPSHOTS.name
+    await stack.producer.send_and_wait(topic, msgspec.json.encode(beyond), partition=0)
     return wall_ns()
 
 
 async def _degraded(stack: Stack, notice: EpochNotice) -> int:
     return await _intents(stack, notice, _BARS_OF_HARM, stack.worse)
+
+
+async def _taken_back(stack: Stack, notice: EpochNotice) -> int:
+    said = ModelUpdate(
+        timestamp=format_ns(wall_ns()),
+        job_id=f"evidence-{notice.epoch}",
+        model_id="evidence",
+        update_type="rollback",
+        outcome="rolled_back",
+        before=stack.market.challenger,
+        after=stack.market.champion,
+    )
+    await stack.producer.send_and_wait(topics.MODEL_UPDATES.name, msgspec.json.encode(said))
+    return wall_ns()
 
 
 async def _decide(
@@ -149,6 +164,7 @@ TRIGGERS: dict[str, Callable[[Stack, EpochNotice], Awaitable[int]]] = {
     "latency": _slow,
     "violation": _violated,
     "degradation": _degraded,
+    "taken-back": _taken_back,
 }
 
 
@@ -229,8 +245,9 @@ def clean_hour(root: Path, seed: int) -> str:
     for bar in range(BARS_AN_HOUR):
         fold.take_intents(market.intents(bar))
         for symbol in SYMBOLS:
-            took_ms = float(draw.lognormal(3.5, 0.5))
+            took_ms = float(draw.lognormal(CLEAN_LOG_MS, 0.5))
             fold.take_decision(market.decision(bar, symbol), Timed(bar * 10**9, took_ms))
+        fold.take_snapshot(account(bar))
         if harm := fold.harm():
             return f"bar {bar}: {harm}"
     return ""

@@ -236,7 +236,7 @@ class Names:
     def done(self) -> Rollout:
         """Let a rollout go all the way."""
         rollout = self.begun()
-        for at_ns in (20, 30, 40):
+        for at_ns in (20, 30, 40, 45):
             rollout = step(rollout, Act("advance", at_ns, "me", reasons_against=()))
         return rollout
 

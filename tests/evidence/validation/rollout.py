@@ -1,7 +1,12 @@
-"""Write AB_TESTING_FRAMEWORK.md: ``python -m tests.evidence.validation.rollout``.
+"""Write AB_TESTING_FRAMEWORK.md: ``python -m tests.evidence.validation.rollout [RESULTS]``.
 
-About twenty minutes, most of them waiting for closes.
+About twenty minutes, most of them waiting for closes. RESULTS is a file of lines that ``tradewind
+evidence NAME --json`` printed: what is in it is not measured again.
 """
+
+import math
+import sys
+from pathlib import Path
 
 from models import paired
 from models.rollout import comparison, sample_ratio
@@ -10,12 +15,13 @@ from models.rollout.guards import LatencyRule
 from models.rollout.stages import DWELL_NS, KEPT_NS, STAGES
 from tests.evidence.ab_aa import AB_AA, N_BARS, N_RUNS
 from tests.evidence.ab_split import AB_SPLIT
-from tests.evidence.measurement import Result
-from tests.evidence.rollback_time import ROLLBACK_TIME
+from tests.evidence.measurement import Measurement, Result
+from tests.evidence.rollback_time import CLEAN_LOG_MS, ROLLBACK_TIME
 from tests.evidence.shadow_correlation import SHADOW_CORRELATION
 from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.validation import document
 from tests.evidence.validation.document import percent, table
+from tests.evidence.validation.forensics import kept
 
 COMMAND = "python -m tests.evidence.validation.rollout"
 NAME = "AB_TESTING_FRAMEWORK.md"
@@ -39,11 +45,16 @@ _DEFINITIONS = """\
 - **Bounds**: asymptotic confidence sequence at {level} (Waudby-Smith et al. 2024, theorem 2.2),
   tightest at {tightest:,.0f} bars; it may be looked at after every bar.
 - **Goes on**: from {bars} bars on, if the loss is shown to be at most {tolerance} higher and is not
-  higher for certain, if less was not earned for certain, if something was decided, the arms have
-  the right sizes, no decision broke its limit, and latency is within its bound.
-- **Goes back**: P95 of the last {decisions} decisions, {span} s of them at least, above {p95} ms; a
-  decision of the challenger approved for more than allowed; from {harm} bars on, a loss more than
-  {worse} higher and higher for certain, or earnings lower by more than {worse} for certain.
+  higher for certain, if less was not earned for certain, if each arm that has units decided, the
+  arms have the right sizes, no order broke a limit, latency is within its bound, and the challenger
+  was silent on at most {silent} of the rows of the last {bars} bars. By itself when as much time as
+  a stage lasts was judged: bars with an outcome, and those for which no market was open. Not while
+  closes are missing, nor before the role has read what came while it was away.
+- **Goes back**: P95 of the last {decisions} decisions, {span} s of them at least, above {p95} ms;
+  an order of the challenger approved beyond a limit, by the account that was published with it;
+  {harm} bars in a row on which a challenger that decides wishes nothing; from {harm} bars on, a
+  loss more than {worse} higher and higher for certain, or earnings lower by more than {worse} for
+  certain; models, or what they learned from, that learning took back.
 - **Sample ratio**: chi squared on the units of each arm, alarm below {alarm}; and any unit that was
   decided by the other arm than the hash says."""
 
@@ -57,15 +68,24 @@ _LIMITS = """\
 - The confidence sequence is asymptotic and takes the differences of neighbouring bars as if they
   did not depend on each other.
 - Latency is of both arms together: they run in one stage. An outage can end a rollout.
+- An account shows the limits of one asset, a sector, leverage and gross exposure, and short sales.
+  Value at risk, correlation, rates and prices are not held against it a second time; orders that
+  people send between two bars only against their own words.
+- The clean hours are drawn, not recorded: two arms that are alike, and latencies that are lognormal
+  around {latency} ms. How often a live feed would end a rollout they do not say.
 - The runs of `ab-aa` are drawn. Real differences have heavier tails.
 - `rollback-time` has role and clock in one process beside an embedded broker, on bars of a second;
   with bars of a minute the next close is up to a minute away, and it is the first that the champion
   decides."""
 
 
-def main() -> None:
-    """Measure everything and write the document."""
-    results = document.run((AB_AA, AB_SPLIT, SHADOW_INERT, SHADOW_CORRELATION, ROLLBACK_TIME))
+def main(arguments: list[str]) -> None:
+    """Measure what is not given and write the document."""
+    given = kept(Path(arguments[0])) if arguments else {}
+    results: dict[str, tuple[Measurement, Result]] = {
+        each.name: (each, given[each.name] if each.name in given else each.measure())
+        for each in (AB_AA, AB_SPLIT, SHADOW_INERT, SHADOW_CORRELATION, ROLLBACK_TIME)
+    }
     rule = LatencyRule()
     sections = [
         "# Rollouts of models: validation",
@@ -82,6 +102,7 @@ def main() -> None:
             span=rule.min_span_ns // 10**9,
             p95=f"{rule.max_p95_ms:g}",
             harm=comparison.MIN_BARS_OF_HARM,
+            silent=percent(comparison.MOST_SILENT_FRACTION, 0),
             worse=percent(paired.MAX_DEGRADATION_FRACTION, 0),
             alarm=sample_ratio.ALARM_BELOW,
         ),
@@ -90,7 +111,7 @@ def main() -> None:
         _inert(results[SHADOW_INERT.name][1]),
         _correlation(results[SHADOW_CORRELATION.name][1]),
         _back(results[ROLLBACK_TIME.name][1]),
-        _LIMITS,
+        _LIMITS.format(latency=round(math.exp(CLEAN_LOG_MS))),
     ]
     path = document.write(NAME, COMMAND, sections)
     print(path.relative_to(document.FOLDER.parents[1]))  # noqa: T201  a command speaks
@@ -104,7 +125,9 @@ def _stages() -> str:
 {table(["Stage", "Challenger decides"], rows)}
 
 A stage lasts {DWELL_NS // _DAY_NS} days before it ends by itself; a person may end it before,
-on the same evidence. What was replaced stays for {KEPT_NS // _DAY_NS} days at least."""
+on the same evidence. At 100 % the champion wishes beside the challenger, so comparison and guards
+go on; the rollout is done behind that stage. What was replaced stays for
+{KEPT_NS // _DAY_NS} days at least."""
 
 
 def _alike(result: Result) -> str:
@@ -213,4 +236,4 @@ were ended."""
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -121,14 +121,21 @@ def test_shadow_when_asked_then_is_the_challengers_own_chain(tmp_path: Path) -> 
         assert found.symbols() == slice_.symbols()
 
 
-def test_canary_when_rows_are_assigned_then_these_are_the_challengers(tmp_path: Path) -> None:
-    """In each portfolio the hash says which rows; all columns of a row are of one model."""
-    plain, canary = World(tmp_path, None), World(tmp_path, HALF)
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_canary_when_rows_are_assigned_then_these_are_the_challengers(
+    tmp_path: Path, share: float
+) -> None:
+    """In each portfolio the hash says which rows; all columns of a row are of one model.
+
+    Where all are the challenger's, both are told all the same.
+    """
+    canary = World(tmp_path, Challenge(id="r1", challenger="", share=share))
+    plain = World(tmp_path, None)
     without, sent = plain.run.take(plain.records(0)), canary.run.take(canary.records(0))
     said = [Slice.decode(value) for value in outputs(sent, "shadow-intents")]
     n_seen = 0
     for portfolio in PORTFOLIOS:
-        assigned = challenged("r1", portfolio.id, SYMBOLS, 0.5)
+        assigned = challenged("r1", portfolio.id, SYMBOLS, share)
         wanted = portfolio.universe or SYMBOLS
         for before, now, both in zip(
             of(without, portfolio.id), of(sent, portfolio.id), said, strict=True

@@ -9,16 +9,18 @@ import pytest
 from prometheus_client import REGISTRY
 
 from agents import rollout as role
-from agents.rollout import DECISIONS, INTENTS, Rollouts
+from agents.rollout import ACCOUNTS, DECISIONS, INTENTS, UPDATES, Rollouts
 from models.errors import Refused
 from models.rollout.guards import Rules
 from streams import metrics
+from streams.model_updates import ModelUpdate
 from streams.rollouts import FeatureFlag, RolloutState
+from streams.timestamps import format_ns
 from tables.rollout import read_stage_record
 from tables.stores.artifacts import Artifacts
 from tables.stores.kept_stage import KeptStage
 from tests.builders import MIDNIGHT, MINUTE, models
-from tests.rollout_worlds import SHARE, SYMBOLS, Market, fetched, record
+from tests.rollout_worlds import SHARE, SYMBOLS, Market, account, fetched, record
 
 HOUR = 3_600 * 10**9
 DWELL_NS = 2 * HOUR
@@ -30,6 +32,7 @@ class World:
     def __init__(self, root: Path, better: float = 0.0) -> None:
         self.root = root
         self.market = Market(root, better)
+        self.serving = self.market.digests[0]
         self.now_ns = MIDNIGHT
         self.sent: list[tuple[str, bytes]] = []
         self.kept: list[RolloutState] = []
@@ -42,7 +45,7 @@ class World:
             cast(Any, self),
             "r.",
             self.market.epochs,
-            lambda: self.market.epochs.load(self.market.digests[0]).epoch,
+            lambda: self.market.epochs.load(self.serving),
             KeptStage(self.root / "stage.bin"),
             self,
             Rules(),
@@ -84,7 +87,21 @@ class World:
                 )
                 for symbol in SYMBOLS
             ]
-            self.role.take(fetched(f"r.{DECISIONS}", *decided) | fetched(f"r.{INTENTS}", told))
+            behind = record(f"r.{ACCOUNTS}", msgspec.json.encode(account(bar)), self.offset)
+            self.role.take(
+                fetched(f"r.{ACCOUNTS}", behind)
+                | fetched(f"r.{DECISIONS}", *decided)
+                | fetched(f"r.{INTENTS}", told)
+            )
+
+    def taken_back(self, digest: str, at_ns: int) -> None:
+        """Let learning say that models did not stand."""
+        said = ModelUpdate(
+            timestamp=format_ns(MIDNIGHT - HOUR), job_id=f"j{at_ns}", model_id="m",
+            update_type="rollback", outcome="rolled_back", before=digest, after="",
+        )  # fmt: skip
+        told = record(f"r.{UPDATES}", msgspec.json.encode(said), sent_ns=at_ns)
+        self.role.take(fetched(f"r.{UPDATES}", told))
 
 
 @pytest.fixture
@@ -170,6 +187,24 @@ async def test_look_when_a_stage_has_lasted_and_is_carried_then_goes_on(world: W
     assert len(world.sent) == 2
 
 
+@pytest.mark.parametrize("case", ["behind", "stale", "judged too little"])
+async def test_look_when_the_evidence_is_old_then_waits(world: World, case: str) -> None:
+    """Behind an outage: before all is read, on a feed that stands, or for want of bars."""
+    await world.begin()
+    world.bars(0, 120 if case == "judged too little" else 150)
+    world.now_ns = MIDNIGHT + {"behind": 150, "stale": 154}.get(case, 121) * MINUTE
+    world.role.is_behind = case == "behind"
+    await world.role.look()
+    assert len(world.sent) == 1
+    if case != "judged too little":
+        with pytest.raises(Refused, match=case.upper()):
+            await world.role.act("advance", "r1", "me", "")
+    world.role.is_behind = False
+    world.bars(150, 155)
+    await world.role.look()
+    assert world.last.stage == "5%"
+
+
 async def test_look_when_there_is_no_data_then_never_goes_on(world: World) -> None:
     """However long it lasts, and whoever asks."""
     await world.begin()
@@ -244,7 +279,7 @@ async def test_look_when_the_challenger_broke_a_limit_then_goes_back_at_once(wor
     world.bars(300, 301, SHARE, approved=True, quantity=2, allowed_quantity=1)
     await world.role.look()
     assert world.last.state == "rolled_back"
-    assert "approved for more than allowed" in world.last.transitions[-1].reason
+    assert "(MORE_THAN_ALLOWED)" in world.last.transitions[-1].reason
 
 
 async def test_look_when_a_stage_is_measured_then_the_gauges_say_what_the_evidence_does(
@@ -283,7 +318,8 @@ async def test_learn_when_restarted_then_goes_on_where_it_was(world: World) -> N
     assert after is not None
     assert before.evidence is not None
     assert (after.n_bars, after.champion) == (59, before.evidence.champion)
-    assert world.role.offsets == {f"r.{INTENTS}:0": 61, f"r.{DECISIONS}:0": 61}
+    read = dict.fromkeys((INTENTS, DECISIONS, ACCOUNTS), 61)
+    assert world.role.offsets == {f"r.{topic}:0": offset for topic, offset in read.items()}
 
 
 async def test_learn_when_nothing_was_kept_then_has_no_offsets(

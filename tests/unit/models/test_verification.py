@@ -6,10 +6,13 @@ import pytest
 
 from models.verification import (
     Findings,
+    SeenAccount,
     SeenDecision,
     SeenExecution,
+    SeenHolding,
     SeenSnapshot,
     Terms,
+    broken_limits,
     verify,
 )
 
@@ -188,3 +191,61 @@ def test_verify_when_an_intent_was_decided_then_it_fills_no_slot() -> None:
     assert found_ == Findings(3, 0, 0, 0, 0, 0, 0, 0)
     between = [*story[:1], wanted._replace(close_ns=-1), HOLD]
     assert verify({(1, "AAA"), (2, "AAA")}, between, [], EQUITIES[:1], TERMS).surplus_slots == 0
+
+
+# Of an equity of 1000, at a price of 100: at most 2.5 of one symbol, 4 of a sector, 5 of all.
+LIMITS = {
+    "max_asset_fraction": 0.25, "max_sector_fraction": 0.4, "max_leverage": 0.5,
+    "max_gross_fraction": 0.5, "allow_short": False,
+}  # fmt: skip
+
+
+def account(*held: tuple[str, float, float], **changes: Any) -> SeenAccount:  # noqa: ANN401  any limit
+    """Build an account of what is held and what is open; AAA and BBB share a sector."""
+    holdings = tuple(
+        SeenHolding(symbol, quantity, opened, "100", "one" if symbol < "C" else "two")
+        for symbol, quantity, opened in held
+    )
+    day_open = str(changes.pop("day_open", 1000))
+    return SeenAccount("1000", day_open, holdings, {**LIMITS, **changes})
+
+
+@pytest.mark.parametrize(
+    ("given", "order", "expected"),
+    [
+        (account(("AAA", 1, 1.5)), ("AAA", "BUY"), ()),
+        (account(("AAA", 1, 1.50000001)), ("AAA", "BUY"), ("MAX_ASSET_FRACTION",)),
+        (account(("AAA", 2, 0.5), ("BBB", 1.5, 0)), ("AAA", "BUY"), ()),
+        (account(("AAA", 2, 0.5), ("BBB", 1.6, 0)), ("AAA", "BUY"), ("MAX_SECTOR_FRACTION",)),
+        (account(("AAA", 2, 0.5), ("CCC", 2.5, 0)), ("AAA", "BUY"), ()),
+        (
+            account(("AAA", 2, 0.5), ("CCC", 2.6, 0)),
+            ("AAA", "BUY"),
+            ("MAX_LEVERAGE", "MAX_GROSS_FRACTION"),
+        ),
+        (account(("AAA", 2, 0.5), day_open=400), ("AAA", "BUY"), ("MAX_GROSS_FRACTION",)),
+        # What nobody bought in this bar may be beyond: a price moved it.
+        (account(("AAA", 9, -1)), ("AAA", "SELL"), ()),
+        (account(("AAA", 9, 0), ("CCC", 0.1, 0.1), max_leverage=10, max_gross_fraction=10),
+         ("CCC", "BUY"), ()),
+        (account(("AAA", 1, -1)), ("AAA", "SELL"), ()),
+        (account(("AAA", 1, -1.1)), ("AAA", "SELL"), ("SHORT_SALE",)),
+        (account(("AAA", 1, -1.1), allow_short=True), ("AAA", "SELL"), ()),
+        (account(("AAA", -1, -1.6), allow_short=True), ("AAA", "SELL"), ("MAX_ASSET_FRACTION",)),
+        (account(("AAA", -9, 1), allow_short=True), ("AAA", "BUY"), ()),
+        (account(), ("AAA", "BUY"), ()),
+    ],
+)  # fmt: skip
+def test_broken_limits_when_an_order_was_approved_then_names_those_that_it_widened(
+    given: SeenAccount, order: tuple[str, str], expected: tuple[str, ...]
+) -> None:
+    """To the last digit: 0.25 of 1000 at 100 are 2.5, and one unit more is a breach."""
+    assert broken_limits(given, *order) == expected
+
+
+def test_broken_limits_when_there_is_no_equity_then_nothing_may_be_bought() -> None:
+    """A share of less than nothing is nothing."""
+    poor = account(("AAA", 0, 0.01))._replace(equity="-5")
+    assert broken_limits(poor, "AAA", "BUY") == (
+        "MAX_ASSET_FRACTION", "MAX_SECTOR_FRACTION", "MAX_LEVERAGE",
+    )  # fmt: skip

@@ -179,7 +179,7 @@ def test_document_when_converted_back_then_is_the_same_epoch() -> None:
     ("rollout", "said"),
     [
         (Challenge(id="r1", challenger="0" * 64), "rollout.challenger"),
-        (Challenge(id="r1", challenger="1" * 64, share=1.0), "rollout.share"),
+        (Challenge(id="r1", challenger="1" * 64, share=1.1), "rollout.share"),
         (Challenge(id="r1", challenger="1" * 64, share=-0.1), "rollout.share"),
         (Challenge(id="r1", challenger="1" * 64, share=float("nan")), "rollout.share"),
         (Challenge(id="", challenger="1" * 64), "rollout.id"),

@@ -31,7 +31,7 @@ EVIDENCE = {
     "earned_lower": None, "earned_upper": None, "agreement_pct": 99.0, "weight_distance": 0.1,
     "target_correlation": 0.98, "largest_target_difference": 0.2, "window_p95_ms": 30.0,
     "n_champion_units": 9, "n_challenger_units": 1, "n_misplaced_units": 0,
-    "sample_ratio_p_value": None,
+    "sample_ratio_p_value": None, "judged_seconds": 600_000.0,
 }  # fmt: skip
 
 
@@ -91,8 +91,12 @@ def test_epoch_when_a_rollout_goes_on_then_follows_it() -> None:
     assert few is not None
     held = step(advanced(rollout), Act("hold", 1_700_000_002_000_000_000, "me"))
     assert epoch_by(few, held) == few
-    done = advanced(advanced(advanced(rollout)))
-    everything = epoch_by(few, done)
+    every = advanced(advanced(advanced(rollout)))
+    beside = epoch_by(few, every)
+    assert beside == epoch(models=OLD, rollout=Challenge(id="r1", challenger=NEW, share=1.0))
+    assert beside is not None
+    done = advanced(every)
+    everything = epoch_by(beside, done)
     assert everything == epoch(models=NEW)
     assert everything is not None
     back = step(done, Act("rollback", 1_700_000_003_000_000_000, "me"))

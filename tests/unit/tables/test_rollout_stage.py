@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from models.risk.sessions import Sessions
 from models.rollout import comparison
 from models.rollout.comparison import findings
 from models.rollout.guards import Rules, Timed
 from models.rollout.stages import Act, Rollout, start, step
 from streams.codec import pack_state, unpack_state
+from streams.slices import Slice
 from tables.rollout_stage import Shown, StageFold
 from tables.stores.kept_stage import KeptStage
-from tests.builders import MIDNIGHT
-from tests.rollout_worlds import SHARE, SYMBOLS, Market, document
+from tests.builders import MIDNIGHT, MINUTE
+from tests.rollout_worlds import SHARE, SYMBOLS, Market, account, document
 
 SECOND = 10**9
 RULES = Rules()
@@ -133,6 +135,24 @@ def test_decisions_when_the_wrong_arm_decides_then_alarms(market: Market) -> Non
     assert stage.reasons_against() == ["SAMPLE_RATIO"]
 
 
+def test_harm_when_an_account_is_beyond_its_limits_then_names_the_order(market: Market) -> None:
+    """The order says itself that all is well; the account that it led to says otherwise."""
+    stage = fold(market, n_advances=2)
+    orders = [market.decision(0, symbol, SHARE) for symbol in SYMBOLS]
+    for order in orders:
+        stage.take_decision(order, None)
+    assert not stage.is_between_bars
+    # 0.25 of a million at 187.34 are 1334.4 units; what all hold together is not limited here.
+    wide = {"max_sector_fraction": 9.0, "max_leverage": 9.0, "max_gross_fraction": 9.0}
+    stage.take_snapshot(account(0, 1_335, **wide))
+    assert stage.is_between_bars
+    ours = [order for order in orders if order.digests.models == market.challenger]
+    assert f"{ours[-1].decision_id} (MAX_ASSET_FRACTION)" in stage.harm()
+    found = stage.evidence()
+    assert found.challenger.n_violations == len(ours)
+    assert found.champion.n_violations == len(orders) - len(ours)
+
+
 def test_harm_when_the_challenger_breaks_a_limit_then_names_the_decision(market: Market) -> None:
     """More than allowed was approved: of the challenger it ends, of the champion it is not its."""
     stage = fold(market, n_advances=2)
@@ -151,6 +171,55 @@ def test_harm_when_the_challenger_breaks_a_limit_then_names_the_decision(market:
     assert "RISK_VIOLATION" in stage.reasons_against()
     again = fold(market, 2, stage.shown({}))
     assert again.harm() != ""
+
+
+def test_harm_when_a_challenger_that_decides_falls_silent_then_goes_back(tmp_path: Path) -> None:
+    """Twenty bars without a word; in shadow it harms nobody, and is only not let on."""
+    mute = Market(tmp_path)
+    mute.up[1, 110:] = float("nan")
+    shadow, canary = fold(mute), fold(mute, n_advances=2)
+    for bar in range(130):
+        for stage, share in ((shadow, 0.0), (canary, SHARE)):
+            assert stage.harm() == ""
+            stage.take_intents(mute.intents(bar, share))
+    assert "wished nothing for the last 20 bars" in canary.harm()
+    assert shadow.harm() == ""
+    assert "CHALLENGER_SILENT" in shadow.reasons_against()
+
+
+def test_reasons_when_one_arm_decided_nothing_then_names_it(market: Market) -> None:
+    """Each arm that the hash gives symbols must have decided; where it gives none there is none."""
+    stage = fold(market, n_advances=2)
+    everyone = fold(market, n_advances=3)
+    for bar in range(150):
+        stage.take_intents(market.intents(bar, SHARE))
+        everyone.take_intents(market.intents(bar, SHARE))
+        for symbol in SYMBOLS:
+            made = market.decision(bar, symbol, SHARE)
+            if made.digests.models == market.champion:
+                stage.take_decision(made, None)
+            everyone.take_decision(market.decision(bar, symbol, arm=market.challenger), None)
+    assert "NO_DECISIONS" in stage.reasons_against()
+    assert everyone.reasons_against() == []
+
+
+def test_lived_when_bars_are_missing_or_markets_closed_then_counts_what_was_judged(
+    market: Market,
+) -> None:
+    """A bar without an outcome is none, but where nobody could trade; a gap counts for nothing."""
+    first_ns = MIDNIGHT + 9 * MINUTE
+    hours = [Sessions((first_ns,), (first_ns + 10 * MINUTE,))]
+    always, closes = fold(market), StageFold(rollout(market), document(), RULES, hours=hours)
+    assert (always.lived_ns, always.heard_ns) == (0, MIDNIGHT)
+    for bar in (*range(30), *range(60, 70)):
+        for stage in (always, closes):
+            slice_ = market.intents(bar)
+            is_empty = not 10 <= bar < 20
+            stage.take_intents(Slice(slice_.meta, slice_.batch[:0]) if is_empty else slice_)
+    # The bars 10 to 19 are of the session; the first of them has no close before it.
+    assert always.lived_ns == 9 * MINUTE
+    assert closes.lived_ns == (30 - 10 + 10 + 9) * MINUTE
+    assert closes.heard_ns == MIDNIGHT + 69 * MINUTE
 
 
 def test_harm_when_decisions_are_slow_then_says_how_slow(market: Market) -> None:

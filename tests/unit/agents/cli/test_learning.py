@@ -92,6 +92,26 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
     assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", at)]
 
 
+@pytest.mark.parametrize(
+    ("setting", "mode"), [("off", "safe"), ("safe", "safe"), ("recommended", "recommended")]
+)
+def test_learning_when_no_mode_is_given_then_the_setting_says_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str, mode: str
+) -> None:
+    """A container is told by its settings alone; one that is started all the same is safe."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    monkeypatch.setenv("TRADEWIND_LEARNING", setting)
+    served: list[str] = []
+
+    async def serve(_servers: str, _run: str, _home: Path, how: str, _at: Listening) -> None:
+        served.append(how)
+
+    monkeypatch.setattr(command, "_serve", serve)
+    monkeypatch.setattr(command, "run_role", lambda work, _port: asyncio.run(work()))
+    found = CliRunner().invoke(program(), ["--bootstrap=b:1"])
+    assert (found.exit_code, served) == (0, [mode]), found.output
+
+
 async def test_serve_when_it_ends_then_its_clients_stop_behind_its_work(
     clients: list[Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

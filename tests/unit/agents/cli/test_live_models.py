@@ -84,7 +84,7 @@ def test_champion_when_a_rollout_took_it_back_then_nobody_goes_live_by_its_name(
         standing(tmp_path, stack.new)
     assert standing(tmp_path, stack.old) == stack.old
     again = start("r2", stack.old, stack.new, Act("start", 30, "me"))
-    for at_ns in (40, 50, 60):
+    for at_ns in (40, 50, 60, 70):
         again = step(again, Act("advance", at_ns, "me", reasons_against=()))
     stack.turning.turn(again)
     assert again.is_over

@@ -122,6 +122,7 @@ def numbers(**changes: float) -> Findings:
         loss_upper=0.01, loss_degradation_fraction=0.0, earned_champion=0.1,
         earned_challenger=0.1, earned_lower=-0.01, earned_upper=0.01, agreement_fraction=1.0,
         weight_distance=0.0, target_correlation=1.0, largest_target_difference=0.0,
+        silent_fraction=0.0, is_mute=False,
     )  # fmt: skip
     return equal._replace(**changes)  # type: ignore[arg-type]
 
@@ -140,6 +141,8 @@ def numbers(**changes: float) -> Findings:
         ({"loss_lower": 0.0}, ()),
         ({"earned_upper": -0.001}, ("EARNED_LESS",)),
         ({"earned_upper": 0.0}, ()),
+        ({"silent_fraction": 0.0101}, ("CHALLENGER_SILENT",)),
+        ({"silent_fraction": 0.01}, ()),
     ],
 )
 def test_reasons_when_something_is_against_it_then_names_it(
@@ -196,6 +199,30 @@ def test_step_when_one_arm_is_still_cold_then_the_bar_is_judged_for_neither() ->
     for close, bar in ((1.0, cold), (1.1, warm), (1.2, warm)):
         state = step(state, bar._replace(close=np.array([close])))
     assert (state.n_bars, state.n_rows) == (1, 2)
+    assert findings(state).silent_fraction == pytest.approx(1 / comparison.MIN_BARS)
+
+
+def test_findings_when_the_challenger_falls_silent_then_earlier_bars_carry_it_no_more() -> None:
+    """Only what is recent counts, and a bar in which nobody wishes says nothing."""
+    weights, state = np.full((2, 2, 3), 1 / 3), initial_state(2)
+    close = np.ones(2)
+    both = Bar(close, np.full((2, 2), 0.6), np.full((2, 2), 0.1), weights)
+    one = both._replace(target=np.array([[0.1, 0.1], [0.1, np.nan]]))
+    mute = both._replace(target=np.array([[0.1, 0.1], [np.nan, np.nan]]))
+    nobody = both._replace(target=np.full((2, 2), np.nan))
+    for _ in range(comparison.MIN_BARS):
+        state = step(state, mute)
+    assert findings(state).is_mute
+    for _ in range(comparison.MIN_BARS):
+        state = step(step(state, both), nobody)
+    assert (findings(state).silent_fraction, findings(state).is_mute) == (0.0, False)
+    for _ in range(2):
+        state = step(state, one)
+    assert findings(state).silent_fraction == pytest.approx(2 * 0.5 / comparison.MIN_BARS)
+    for _ in range(comparison.MIN_BARS_OF_HARM - 1):
+        state = step(state, mute)
+    assert not findings(state).is_mute
+    assert findings(step(state, mute)).is_mute
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def act(kind: Kind, at_ns: int = 1) -> Act:
 def all_the_way(at_ns: int = 1) -> Rollout:
     """Return a rollout that is done."""
     rollout = begun()
-    for _ in range(3):
+    for _ in stages.STAGES:
         rollout = step(rollout, act("advance", at_ns))
     return rollout
 
@@ -52,15 +52,30 @@ def test_start_when_a_stage_is_as_short_as_can_be_then_begins() -> None:
 
 
 def test_step_when_advanced_then_goes_through_all_shares() -> None:
-    """5 %, 25 %, all; each stage begins when it is entered, with its evidence."""
+    """5 %, 25 %, all, the end; each stage begins when it is entered, with its evidence."""
     rollout, shares = begun(), []
-    for at_ns in (10, 20, 30):
+    for at_ns in (10, 20, 30, 40):
+        assert (rollout.state, rollout.models) == ("running", "old")
         rollout = step(rollout, act("advance", at_ns))
         shares.append(rollout.share)
         assert rollout.entered_ns == at_ns
         assert rollout.transitions[-1].evidence == {"n_bars": 500}
-    assert shares == [0.05, 0.25, 1.0]
+    assert shares == [0.05, 0.25, 1.0, 1.0]
     assert (rollout.state, rollout.models) == ("done", "new")
+
+
+def test_step_when_the_challenger_decides_for_all_then_is_a_stage_like_the_others() -> None:
+    """It lasts, can be held, needs evidence to end, and goes back without any."""
+    rollout = begun()
+    for at_ns in (10, 20, 30):
+        rollout = step(rollout, act("advance", at_ns))
+    assert (rollout.share, rollout.is_over) == (1.0, False)
+    assert not is_due(rollout, 30 + 7 * DAY - 1)
+    assert is_due(rollout, 30 + 7 * DAY)
+    with pytest.raises(Refused, match="NO_EVIDENCE"):
+        step(rollout, Act("advance", 40, "me"))
+    assert step(rollout, act("hold")).state == "held"
+    assert step(rollout, Act("rollback", 40, "automatic", "slow")).share == 0.0
 
 
 def test_step_when_there_is_no_evidence_then_never_advances() -> None:
@@ -83,7 +98,9 @@ def test_step_when_held_then_waits_for_resume() -> None:
     assert (resumed.state, resumed.entered_ns) == ("running", 0)
 
 
-@pytest.mark.parametrize("kinds", [(), ("advance",), ("hold",), ("advance", "advance")])
+@pytest.mark.parametrize(
+    "kinds", [(), ("advance",), ("hold",), ("advance", "advance"), ("advance",) * 3]
+)
 def test_step_when_rolled_back_then_the_champion_decides(kinds: tuple[Kind, ...]) -> None:
     """From every stage, held or not, without evidence; and nothing goes on behind it."""
     rollout = begun()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaConsumer
 
+from agents.giving_way import gathered
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.errors import RecordError
@@ -52,7 +53,7 @@ class Rechecking:
     async def work(self) -> None:
         """Read and check until cancelled."""
         while True:
-            self.take(await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS))
+            self.take(await gathered(self._consumer, _POLL_MS, _MOST_RECORDS))
 
     def take(self, fetched: Mapping[Any, Sequence[Any]]) -> None:
         """Check what was fetched, and count what is beyond a limit."""

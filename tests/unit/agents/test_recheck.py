@@ -33,7 +33,12 @@ async def test_work_when_an_order_is_beyond_a_limit_then_is_counted(
     batches = [told(DECISIONS, order()), told(ACCOUNTS, TOO_MUCH)]
 
     class Played:
-        async def getmany(self, **_: int) -> dict[Any, list[Any]]:
+        def assignment(self) -> set[Any]:
+            return set()
+
+        async def getmany(self, *, timeout_ms: int = 0, **_: int) -> dict[Any, list[Any]]:
+            if not timeout_ms:
+                return {}
             if not batches:
                 raise EOFError
             return batches.pop(0)

@@ -176,8 +176,10 @@ async def known_of(reader: AuditReader, home: Path, audited: Audited) -> Known:
         return explanation(decision, "demand", models, past)
 
     made = await asyncio.to_thread(explained)
-    if made.explained == "controls" and stored is not None:
-        made = stored
+    if stored is not None:
+        # What it was explained for stays, whatever more is told of it now.
+        again = msgspec.structs.replace(made, why=stored.why)
+        made = stored if made.explained == "controls" else again
     try:
         proof = await reader.proof(row)
     except StoreConflict as error:

@@ -164,7 +164,10 @@ def check(answered: str, decision: dict[str, Any]) -> None:
     """Check what is said about an approved purchase."""
     answer = json.loads(answered)
     assert answer["decision"] == decision
-    assert answer["explanation"]["confidence_difference"] == 0.0
+    assert (answer["explanation"]["why"], answer["explanation"]["confidence_difference"]) == (
+        "order",
+        0.0,
+    )
     assert len(answer["explanation"]["features"]) == 61
     assert (answer["is_stored"], answer["audit"]["is_proved"]) == (True, True)
     assert answer["recomputed"]["is_identical"]

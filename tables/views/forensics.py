@@ -9,6 +9,8 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from models.model_set import ModelSet
 from streams.errors import RecordError
 from streams.explanation import Explanation

@@ -316,7 +316,8 @@ def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> Non
     assert entry.tags["tradewind.code"] == "abc"
     assert entry.metrics["episodes_per_hour"] == 7.0
     assert entry.card.startswith("# Model card")
-    learned = entry_of("d" * 64, {**METADATA, "learned": {"start": "s"}}, {}, "paper-1")
+    lineage = {"start": "s", "base": "b", "origin": {"kind": "journal"}}
+    learned = entry_of("d" * 64, {**METADATA, "learned": lineage}, {}, "paper-1")
     # What was measured of the fit is not the update's, and does not rank it.
     assert learned.metrics["fit.held_back.rank_ic"] == 0.02
     assert "held_back.rank_ic" not in learned.metrics

@@ -235,8 +235,10 @@ def _poison(result: Result) -> str:
 One day of the window has its labels turned round and its inputs at the clip, and comes as often as
 the flood says; "without a hold" is naive fine-tuning with twenty passes, the worst that can be
 configured. {parts["harmful"]} of {result.n} updates did harm in truth, {result.value:g} of them
-would have served. Of {parts["clean_updates"]} clean updates {parts["clean_updates_refused"]} were
-refused."""
+would have served. {parts["lost_more_of_the_gain_than_is_borne"]} lost in truth more than
+{percent(paired.TOLERANCE_FRACTION, 0)} of what the champion gains over ln 2, which is what the gate
+looks for; {parts["lost_more_and_would_serve"]} of them would have served. Of
+{parts["clean_updates"]} clean updates {parts["clean_updates_refused"]} were refused."""
 
 
 def _rebuilt(result: Result) -> str:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
+from agents.archive_gaps import commit
 from agents.topology import prefix_of
 from streams import metrics, topics
 from streams.clock import wall_ns
 from streams.ids import job_id
-from streams.model_updates import ModelUpdate
 from streams.slices import Slice
-from streams.timestamps import format_ns
 from tables.learning import Day, day_of, prepared_of
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
@@ -45,22 +45,33 @@ def group_of(run: str) -> str:
 
 
 class OpenDays:
-    """Slices of days that are not over, by partition, with their offsets."""
+    """Slices of days that are not over, by partition, with their offsets.
 
-    def __init__(self, n_partitions: int) -> None:
+    Parameters
+    ----------
+    n_partitions
+    first
+        The first day that is not kept yet. A slice of an earlier one counts for nothing: after a
+        restart, or where the topic has lost its beginning, it would be a fragment of a whole day.
+    """
+
+    def __init__(self, n_partitions: int, first: int = 0) -> None:
         self._slices: list[dict[int, list[Placed]]] = [{} for _ in range(n_partitions)]
         self._latest = [-1] * n_partitions
+        self._first = first
 
     def add(self, partition: int, offset: int, slice_: Slice) -> None:
         """Take a slice; one of a day that was given away counts for nothing."""
         day = day_of(slice_.meta.close_ns)
         self._latest[partition] = max(self._latest[partition], day)
-        self._slices[partition].setdefault(day, []).append((offset, slice_))
+        if day >= self._first:
+            self._slices[partition].setdefault(day, []).append((offset, slice_))
 
     def over(self) -> list[Day]:
         """Give away the days that every partition has gone past, the earliest first."""
         until = min(self._latest)
         numbers = sorted({day for of in self._slices for day in of if day < until})
+        self._first = max(self._first, until)
         return [day for number in numbers if (day := self._day(number)) is not None]
 
     def begins(self) -> dict[int, int]:
@@ -129,6 +140,9 @@ class Learning:
             if job.state == "running":
                 job.state = "queued"
                 self._jobs.put(job)
+        for last in self._journal.days()[-1:]:
+            # A role that died between keeping a day and asking asks now; twice is once.
+            self._ask_about(last)
         self._show_failed()
         self._asked.set()
         async with asyncio.TaskGroup() as tasks:
@@ -144,7 +158,9 @@ class Learning:
     async def take(self, fetched: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Take records; keep the days that end with them, and ask for an update about the last."""
         if self._days is None:
-            self._days = OpenDays(len(self._consumer.partitions_for_topic(self._prefix + SOURCE)))
+            n_partitions = len(self._consumer.partitions_for_topic(self._prefix + SOURCE))
+            kept = self._journal.days()
+            self._days = OpenDays(n_partitions, kept[-1] + 1 if kept else 0)
         for place, records in fetched.items():
             for record in records:
                 # The regime stage wrote it: what it cannot have written is a defect, and ends this.
@@ -153,14 +169,18 @@ class Learning:
         for day in over:
             await asyncio.to_thread(self._journal.keep, day)
         if over:
-            await self._consumer.commit(
+            await commit(
+                self._consumer,
                 {
-                    TopicPartition(self._prefix + SOURCE, partition): offset
+                    TopicPartition(self._prefix + SOURCE, partition): OffsetAndMetadata(offset, "")
                     for partition, offset in self._days.begins().items()
-                }
+                },
             )
             self._supersede()
-            self.ask("daily", self._mode, over[-1].number, job_id(self._prefix, over[-1].number))
+            self._ask_about(over[-1].number)
+
+    def _ask_about(self, day: int) -> None:
+        self.ask("daily", self._mode, day, job_id(self._prefix, day))
 
     def _supersede(self) -> None:
         """Let daily updates go that still wait: the one about the last day has their bars too."""
@@ -192,7 +212,7 @@ class Learning:
             self._current[1].cancel()
             return job
         job.state, job.detail = "cancelled", "cancelled before it ran"
-        job.updates = [_unmade(job)]
+        job.updates.append(job.unmade(wall_ns()))
         self._jobs.put(job)
         self._asked.set()
         return job
@@ -233,11 +253,10 @@ class Learning:
         if not job.is_over:
             job.state = "cancelled" if task.cancelled() else "failed"
             job.detail = "its process ended; logs/learn.log of the stack says how"
+            job.updates.append(job.unmade(wall_ns()))
         if job.state == "failed":
             metrics.LEARNING_FAILURES.inc()
             log.error("update %s failed: %s", job.job_id, job.detail)
-        if job.state != "done" and not job.updates:
-            job.updates = [_unmade(job)]
         _show(job)
         for update in job.updates:
             if update.is_learning is False:
@@ -247,8 +266,15 @@ class Learning:
         return job
 
     def _show_failed(self) -> None:
-        """Count the failures since the last update that was done; a restart counts them again."""
-        ended = [job.state for job in self._jobs.all() if job.state in {"done", "failed"}]
+        """Count the failures since the last update that was made; a restart counts them again.
+
+        One that was done for want of days made nothing, and says nothing about the failures.
+        """
+        ended = [
+            job.state
+            for job in self._jobs.all()
+            if job.state == "failed" or (job.state == "done" and job.updates)
+        ]
         n_done = len(ended) - ended[::-1].index("done") if "done" in ended else 0
         metrics.LEARNING_FAILED.set(len(ended) - n_done)
 
@@ -271,17 +297,3 @@ def _show(job: Job) -> None:
             metrics.LEARNING_FROM_BASE.set(update.from_base_fraction)
         if update.moved_fraction is not None:
             metrics.LEARNING_MOVED.set(update.moved_fraction)
-
-
-def _unmade(job: Job) -> ModelUpdate:
-    """Return the event of an update of which nothing came."""
-    return ModelUpdate(
-        timestamp=format_ns(wall_ns()),
-        job_id=job.job_id,
-        model_id="",
-        update_type="online_update",
-        outcome="cancelled" if job.state == "cancelled" else "failed",
-        before="",
-        after="",
-        detail=job.detail,
-    )

@@ -15,6 +15,13 @@ MAX_DEGRADATION_FRACTION = 0.30
 TOLERANCE_FRACTION = 0.05
 """Who takes over must be shown to lose at most this share more than who decides."""
 
+UNINFORMED_NATS = math.log(2.0)
+"""The loss of who knows nothing."""
+
+SMALLEST_GAIN_NATS = 0.01 * UNINFORMED_NATS
+"""A share of a gain is one of at least this, that of 56 hits in 100: of none nothing could be lost,
+and what differs by rounding could not be let in."""
+
 MOST_CERTAIN = 1e-3
 """Probabilities are held this far from 0 and 1, so that one bar's loss has a bound."""
 
@@ -44,6 +51,30 @@ def losses(probability_up: Floats, next_returns: Floats, known: Mask) -> Floats:
     each = -(happened * np.log(up) + (1.0 - happened) * np.log1p(-up))
     mean: Floats = np.where(known, each, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     return mean
+
+
+def tolerated(loss: float) -> float:
+    """Return by how much a mean loss may rise: a share of what it gains over knowing nothing.
+
+    A share of the loss itself would be one of ln 2, which is more than most models gain: who says
+    one half of everything would pass.
+
+    Parameters
+    ----------
+    loss : float
+        Mean log loss of who decides, in nats.
+
+    Returns
+    -------
+    float
+        Nats; NaN where the loss is not known.
+
+    Examples
+    --------
+    >>> round(tolerated(UNINFORMED_NATS - 0.1), 4)
+    0.005
+    """
+    return TOLERANCE_FRACTION * max(UNINFORMED_NATS - loss, SMALLEST_GAIN_NATS)
 
 
 def earned(target_fraction: Floats, next_returns: Floats, known: Mask) -> Floats:

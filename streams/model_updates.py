@@ -48,8 +48,9 @@ class ModelUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """An update and what became of it, key = ``model_id``.
 
     ``model_id`` is the registered name, or the timeframe where nothing is registered; ``before``
-    and ``after`` are digests of model sets. A job is told at least once: ``job_id`` and
-    ``update_type`` name the record.
+    and ``after`` are digests of model sets. ``promoted`` is ``after`` to candidate, which decides
+    nothing; ``rolled_back`` is ``before``, a candidate or a champion, and what learned from it. A
+    job is told at least once: ``job_id``, ``update_type`` and ``before`` name the record.
     """
 
     event_type: Literal["model_update"] = "model_update"

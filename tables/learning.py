@@ -1,7 +1,7 @@
 """What goes on learning remembers: bars with their features, day by day, from slices."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -67,19 +67,64 @@ def prepared_of(slices: Iterable[Slice]) -> Prepared:
     return Prepared(BarHistory(symbols, closes, **columns), features)
 
 
-def joined(parts: Sequence[Prepared]) -> Prepared:
-    """Lay histories that follow each other end to end; a symbol need not be in all of them."""
-    symbols = tuple(sorted({symbol for part in parts for symbol in part.history.symbols}))
+class Grid(NamedTuple):
+    """The axes of a history: symbols, and closes in ns, also those without any bar."""
+
+    symbols: tuple[str, ...]
+    close_ns: tuple[int, ...]
+
+
+def joined(grids: Sequence[Grid], parts: Iterable[Prepared]) -> Prepared:
+    """Lay histories that follow each other end to end; a symbol need not be in all of them.
+
+    Each part is let go before the next one is asked for: months of minutes are held once.
+
+    Parameters
+    ----------
+    grids : sequence of Grid
+        Of all parts, in their order.
+    parts : iterable of Prepared
+    """
+    symbols = tuple(sorted({symbol for grid in grids for symbol in grid.symbols}))
     at = {symbol: column for column, symbol in enumerate(symbols)}
+    closes = np.array([close for grid in grids for close in grid.close_ns], np.int64)
+    shape = (len(closes), len(symbols))
+    columns = {name: np.full(shape, np.nan) for name in PRICES}
+    features = np.full((*shape, len(NAMES)), np.nan)
+    first = 0
+    for part in parts:
+        bars = slice(first, first + len(part.history.close_ns))
+        where = [at[symbol] for symbol in part.history.symbols]
+        for name in PRICES:
+            columns[name][bars, where] = getattr(part.history, name)
+        features[bars, where] = part.features
+        first = bars.stop
+    return Prepared(BarHistory(symbols, closes, **columns), features)
 
-    def wide(values: np.ndarray, part: Prepared) -> np.ndarray:
-        laid = np.full((values.shape[0], len(symbols), *values.shape[2:]), np.nan)
-        laid[:, [at[symbol] for symbol in part.history.symbols]] = values
-        return laid
 
-    def column(name: str) -> Any:  # noqa: ANN401  an array
-        return np.concatenate([wide(getattr(part.history, name), part) for part in parts])
+def in_order(earlier: Prepared, later: Prepared) -> Prepared:
+    """Lay two histories end to end."""
+    parts = (earlier, later)
+    grids = [Grid(each.history.symbols, tuple(each.history.close_ns.tolist())) for each in parts]
+    return joined(grids, parts)
 
-    closes = np.concatenate([part.history.close_ns for part in parts])
-    history = BarHistory(symbols, closes, **{name: column(name) for name in PRICES})
-    return Prepared(history, np.concatenate([wide(part.features, part) for part in parts]))
+
+def between(prepared: Prepared, first_ns: int, last_ns: int) -> Prepared:
+    """Return the bars of a history that close from one time to another, both included."""
+    closes = prepared.history.close_ns
+    first = int(np.searchsorted(closes, first_ns))
+    return _bars(prepared, slice(first, int(np.searchsorted(closes, last_ns, side="right"))))
+
+
+def before(prepared: Prepared, close_ns: int, *, since_ns: int, n_more: int) -> Prepared:
+    """Return the bars that close before a time and after another one, and some more before them."""
+    closes = prepared.history.close_ns
+    first = int(np.searchsorted(closes, since_ns, side="right")) - n_more
+    return _bars(prepared, slice(max(first, 0), int(np.searchsorted(closes, close_ns))))
+
+
+def _bars(prepared: Prepared, bars: slice) -> Prepared:
+    history, features = prepared
+    columns = {name: getattr(history, name)[bars] for name in PRICES}
+    cut = BarHistory(history.symbols, history.close_ns[bars], **columns)
+    return Prepared(cut, features[bars])

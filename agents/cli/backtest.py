@@ -10,7 +10,7 @@ from rich.table import Table
 
 from agents.cli.book_access import Run, one_of, servers_of
 from agents.cli.in_order import in_order
-from agents.cli.models import champion
+from agents.cli.models import named
 from agents.run.backtest import FileBacktest, Result, Span
 from agents.run.progress import shown
 from agents.run.survey import SOURCES
@@ -90,7 +90,7 @@ def backtest(  # noqa: PLR0913  one parameter an option
         folder = home / "backtests" / run_stamp() if out is None else out.absolute()
         changes = Changes(limits_of(_single(limits or [])), cash)
         swept = Sweep.of(sweep, folder) if sweep else None
-        digest = champion(name, models) if models and models.startswith(CHAMPION) else models
+        digest = named(name, models) if models and models.startswith(CHAMPION) else models
         tested: Backtest
         if topic is None:
             tape = _tape(file, timeframe)

@@ -1,4 +1,4 @@
-"""``tradewind learn``: the champion goes on learning from the last days, if that does no harm."""
+"""``tradewind learn``: a candidate learns from the last days, and is one if that does no harm."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,9 @@ from rich.console import Console
 from agents.cli import models as registry_of
 from agents.cli.admin_act import admin_act
 from agents.cli.in_order import in_order
+from agents.cli.learn_deeds import Deeds
 from agents.run import registration
-from agents.run.learn import Judged, Learner, Told, event_of, gate_metrics, window_of
+from agents.run.learn import Learner, Told, event_of, gate_metrics, window_of
 from agents.run.learning_bars import FileSource, JournalSource, Source
 from agents.run.progress import Progress, shown
 from agents.run.stores import database
@@ -27,10 +28,9 @@ from streams.model_updates import ModelUpdate, Outcome
 from streams.settings import Settings as StackSettings
 from streams.sources.files import open_tape
 from streams.timestamps import parse_ns
-from tables.stores.artifacts import Artifacts
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
-from tables.stores.model_registry import CHAMPION, ModelRegistry, model_name
+from tables.stores.model_registry import CANDIDATE, CHAMPION, ModelRegistry, model_name
 
 # A job's file is written this often at most while it is under way.
 _TELL_EVERY_S = 0.5
@@ -56,7 +56,7 @@ def learn(  # noqa: PLR0913  one parameter an option
     job: Annotated[str, typer.Option(help="Id of a job that waits; default: a new one.")] = "",
     name: Annotated[str, typer.Option("--name", help="The stack.")] = "default",
 ) -> None:
-    """Update the champion on the last days; it is replaced only if the update does no harm."""
+    """Let the models learn from the last days; what does no harm is the registry's candidate."""
     interrupted = "Interrupted: nothing was registered."
     with in_order(stderr=True, interrupted=interrupted) as console:
         home = stack_home(name)
@@ -74,7 +74,8 @@ def learn(  # noqa: PLR0913  one parameter an option
                 progress = _telling(jobs, asked, bars)
                 source = _source(home, file, timeframe, until, progress)
                 registry = _registry(name, home, children)
-                _update(Learner(home, source, settings, progress), registry, asked, timeframe)
+                of = CHAMPION if timeframe is None else f"{CHAMPION}:{timeframe}"
+                _update(Learner(home, source, settings, progress), registry, jobs, asked, of)
             act.detail = "; ".join(map(_came_of, asked.updates)) or asked.detail
     for update in asked.updates:
         _say(console, update)
@@ -110,36 +111,45 @@ def _registry(name: str, home: Path, children: Children) -> ModelRegistry:
     return registry_of.opened(name)
 
 
-def _update(learner: Learner, registry: ModelRegistry, job: Job, timeframe: str | None) -> None:
-    """Judge the champion, make its successor, and act on both verdicts."""
-    home, artifacts = learner.home, learner.artifacts
-    asked = CHAMPION if timeframe is None else f"{CHAMPION}:{timeframe}"
-    champion = registry_of.champion(home.name, asked)
-    model_id = model_name(artifacts.load_models(champion).metadata["timeframe"], stack_id(home))
-    stretch = learner.source.stretch(learner.settings)
+def _update(learner: Learner, registry: ModelRegistry, jobs: Jobs, job: Job, of: str) -> None:
+    """Judge what learned before, make its successor, and act on the verdicts.
+
+    Learning gives the name candidate and no other. The champion it can only take back, for the one
+    that the champion was learned beside.
+    """
+    artifacts = learner.artifacts
+    champion = registry_of.named(learner.home.name, of)
+    metadata = artifacts.metadata_of(champion)
+    model_id = model_name(metadata["timeframe"], stack_id(learner.home))
+    deeds = Deeds(registry, artifacts, jobs, job)
+    if deeds.is_done(model_id):
+        return
+    stretch = learner.stretch(champion)
     told = Told(job.job_id, model_id, window_of(stretch, learner.settings), wall_ns())
-    back = learner.step_back(champion, stretch)
+    fallen, back = "", learner.step_back(champion, stretch)
     if back is not None:
-        registration.register(registry, artifacts, back.digest)
-        job.updates.append(event_of(told, "rollback", "rolled_back", champion, back))
-        champion = back.digest
-    judged = learner.advance(champion, stretch)
-    outcome = _placed(registry, artifacts, judged)
-    job.updates.append(event_of(told, "online_update", outcome, champion, judged))
-
-
-def _placed(registry: ModelRegistry, artifacts: Artifacts, judged: Judged) -> Outcome:
-    """Register a candidate with what the gate found; it is champion only if it passed."""
-    alias = CHAMPION if judged.stability.passed else None
-    registration.register(registry, artifacts, judged.digest, alias, gate_metrics(judged))
-    return "promoted" if judged.stability.passed else "refused"
+        with deeds.doing(event_of(told, "rollback", "rolled_back", champion, back)):
+            registration.register(registry, artifacts, back.digest)
+        fallen, champion = champion, back.digest
+    start = deeds.candidate(model_id, champion, fallen)
+    back = None if start == champion else learner.held(start, champion, stretch)
+    if back is not None:
+        with deeds.doing(event_of(told, "rollback", "rolled_back", start, back)):
+            registry.release(model_id, CANDIDATE)
+        start = champion
+    judged = learner.advance(start, champion, stretch)
+    passed = judged.stability.passed
+    outcome: Outcome = "promoted" if passed else "refused"
+    with deeds.doing(event_of(told, "online_update", outcome, start, judged)):
+        alias = CANDIDATE if passed else None
+        registration.register(registry, artifacts, judged.digest, alias, gate_metrics(judged))
 
 
 @contextmanager
 def _followed(jobs: Jobs, job: Job) -> Iterator[None]:
     """Write down that a job is under way, and how it ended; one at a time in a stack."""
     with jobs.only_one():
-        job.state, job.detail, job.updates = "running", "", []
+        job.state, job.detail = "running", ""
         jobs.put(job)
         try:
             yield
@@ -147,8 +157,7 @@ def _followed(jobs: Jobs, job: Job) -> Iterator[None]:
             _too_short(jobs, job, error)
         except BaseException as error:
             job.state = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
-            job.detail, job.updates = str(error) or type(error).__name__, []
-            jobs.put(job)
+            _unmade(jobs, job, str(error) or type(error).__name__)
             raise
         job.state, job.step, job.share = "done", "", 1.0
         jobs.put(job)
@@ -159,8 +168,15 @@ def _too_short(jobs: Jobs, job: Job, error: HistoryTooShort) -> None:
     job.detail = str(error)
     if job.trigger != "daily":
         job.state = "failed"
-        jobs.put(job)
+        _unmade(jobs, job, str(error))
         raise error
+
+
+def _unmade(jobs: Jobs, job: Job, detail: str) -> None:
+    """Write down that a job ended before its end; what it did until then stays told."""
+    job.detail = detail
+    job.updates.append(job.unmade(wall_ns()))
+    jobs.put(job)
 
 
 def _telling(jobs: Jobs, job: Job, bars: Progress) -> Progress:

@@ -1,6 +1,7 @@
-"""Which models a live stack goes on with: those named, the champion, or those that decide.
+"""Which models a live stack goes on with: those that decide, those named, or the champion.
 
-A machine that starts again by itself asks for the champion: nothing that passes may keep it down.
+A machine that starts again by itself names none: nothing that passes may keep it down, and nothing
+that learned meanwhile decides without a rollout or a person's word.
 """
 
 from pathlib import Path
@@ -8,26 +9,29 @@ from pathlib import Path
 import typer
 
 from agents.cli.live_plan import LivePlan
-from agents.cli.models import champion
+from agents.cli.models import named
+from agents.run.lineage import line_of
 from streams.brokers import stack_home
 from streams.epochs import Epoch
 from streams.errors import SettingsError
+from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
 from tables.stores.model_registry import CHAMPION
 
 
-def live_models(stack: str, asked: str) -> str:
+def live_models(stack: str, asked: str | None) -> str:
     """Return the digest of the models that were asked for.
 
-    While a rollout runs, the models that decide stay; while nobody can say who the champion is,
-    those that ran last.
+    Who asks for none goes on with those that decide, or begins with the champion: a stack that only
+    starts again never changes models. While a rollout runs, the models that decide stay; while
+    nobody can say who the champion is, those that ran last.
 
     Parameters
     ----------
     stack
         Name of the stack.
     asked
-        A digest, or ``champion``, or ``champion:TIMEFRAME``.
+        A digest, or ``champion``, or ``champion:TIMEFRAME``; None for those that decide.
 
     Raises
     ------
@@ -36,9 +40,14 @@ def live_models(stack: str, asked: str) -> str:
     StoreUnavailable
         If the registry is away and nothing fitting ran before.
     """
+    home = stack_home(stack)
+    if asked is None:
+        last = _last(home)
+        if last is not None:
+            return last.models
+        asked = CHAMPION
     if not asked.startswith(CHAMPION):
         return asked
-    home = stack_home(stack)
     rolling = while_rolling_out(home)
     if rolling is not None:
         _say(
@@ -47,7 +56,7 @@ def live_models(stack: str, asked: str) -> str:
         )
         return rolling.models
     try:
-        return standing(home, champion(stack, asked))
+        return standing(home, named(stack, asked))
     except StoreUnavailable as error:
         last = _last(home)
         if last is None or asked not in {CHAMPION, f"{CHAMPION}:{last.timeframe}"}:
@@ -83,13 +92,31 @@ def standing(home: Path, champion: str) -> str:
     Raises
     ------
     SettingsError
-        If one has: by its name nobody goes live with it.
+        If one has, or what it learned from: by its name nobody goes live with it.
     """
-    plan = LivePlan.of(home)
-    if plan is not None and champion in plan.taken_back:
+    fallen = fallen_in(home, champion)
+    if fallen:
+        whom = "it" if fallen == champion else f"models {fallen[:12]}, which it learned from,"
         raise SettingsError(
-            f"the champion {champion[:12]} was taken back by a rollout; expected models that "
-            "stand. `tradewind models register DIGEST` makes others champion, `--models "
-            f"{champion}` goes live with these all the same"
+            f"the champion {champion[:12]} does not stand: a rollout took {whom} back; expected "
+            "models that stand. `tradewind models register DIGEST` makes others champion, "
+            f"`--models {champion}` goes live with these all the same"
         )
     return champion
+
+
+def fallen_in(home: Path, digest: str) -> str:
+    """Return the models of a line that a rollout took back last; empty if a set stands.
+
+    What learned from those that decide stands, whatever lies before them.
+    """
+    plan = LivePlan.of(home)
+    if plan is None or not plan.taken_back:
+        return ""
+    decides = plan.decides(home).models
+    for each in line_of(Artifacts(home / "artifacts"), digest):
+        if each in plan.taken_back:
+            return each
+        if each == decides:
+            break
+    return ""

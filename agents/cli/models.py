@@ -20,7 +20,7 @@ from streams.errors import SettingsError
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreConflict
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import ModelRegistry, Version, is_of, model_name
+from tables.stores.model_registry import CHAMPION, ModelRegistry, Version, is_of, model_name
 from tables.stores.servers.mlflow import tracking_of
 from tables.stores.servers.postgres import server_of
 
@@ -101,24 +101,29 @@ def registered(name: str, digest: str) -> Version:
     return version
 
 
-def champion(name: str, asked: str) -> str:
-    """Return the digest of the champion asked for, its file in the stack's store.
+def named(name: str, asked: str) -> str:
+    """Return the digest of the models with a name of the registry, their file in the stack's store.
 
-    ``champion`` will do where the stack has registered models of one timeframe, else
-    ``champion:1day``. Another stack's champion is asked for by its whole name.
+    ``champion`` or ``candidate`` will do where the stack has registered models of one timeframe,
+    else ``champion:1day``. Another stack's are asked for by the whole name of the model.
     """
     registry, stack = opened(name), stack_id(stack_home(name))
     known = registry.names()
     own = [model for model in known if is_of(model, stack)]
-    _, _, which = asked.partition(":")
+    alias, _, which = asked.partition(":")
     if not which and len(own) != 1:
         raise SettingsError(
-            f"--models was {asked!r}; expected champion:TIMEFRAME or champion:MODEL, because stack "
+            f"--models was {asked!r}; expected {alias}:TIMEFRAME or {alias}:MODEL, because stack "
             f"{stack} has registered {', '.join(own) or 'no models'}; all models of the registry: "
             f"{', '.join(known) or 'none'}"
         )
     model = which if which in known else model_name(which, stack) if which else own[0]
-    return registry.fetch(registry.champion(model))
+    if alias == CHAMPION:
+        return registry.fetch(registry.champion(model))
+    found = registry.called(model, alias)
+    if found is None:
+        raise StoreConflict(f"no version of {model} is called {alias}: `tradewind learn` makes one")
+    return registry.fetch(found)
 
 
 def opened(name: str) -> ModelRegistry:

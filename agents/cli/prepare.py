@@ -22,7 +22,6 @@ from streams.brokers import stack_home
 from streams.settings import Settings
 from streams.tls import tls_of
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.model_registry import CHAMPION
 from tables.stores.servers.postgres import is_usable, server_of
 from tables.stores.token_keys import TokenKeys
 
@@ -34,20 +33,24 @@ def register(app: typer.Typer) -> None:
 
 def prepare(
     models: Annotated[
-        str, typer.Option(help="Digest to go live with, or champion, or champion:TIMEFRAME.")
-    ] = CHAMPION,
+        str | None,
+        typer.Option(
+            help="Digest to go live with, or champion, or champion:TIMEFRAME; default: what "
+            "decides, at first the champion."
+        ),
+    ] = None,
     stack: Stack = "default",
 ) -> None:
     """Make the database, the topics, the epoch and the key of a live stack; start no role.
 
-    A second time it changes what models or settings have changed: a new epoch, which decides once
-    the clock has been started again.
+    A second time it changes what settings have changed, and models that are named: a new epoch,
+    which decides once the clock has been started again.
     """
     with spoken_errors():
         settings, home = Settings.read(), stack_home(stack)
         tls_of(settings)  # a role would say it in its log only
         servers = servers_of(stack)
-        with admin_act(home, "prepare", on=models) as act:
+        with admin_act(home, "prepare", on=models or "the models that decide") as act:
             if is_usable(home):
                 asyncio.run(bring_up_to_date(server_of(home)))
             asyncio.run(declare_live(servers, settings))

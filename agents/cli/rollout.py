@@ -17,7 +17,7 @@ from rich.table import Table
 
 from agents.cli.book_access import Stack
 from agents.cli.live_plan import LivePlan
-from agents.cli.models import champion
+from agents.cli.models import named
 from agents.cli.spoken import spoken_errors
 from agents.run.serving import auth_folder
 from streams.brokers import stack_home, stack_id
@@ -26,7 +26,7 @@ from streams.errors import SettingsError
 from streams.rollouts import ArmFigures, RolloutsAnswer, RolloutState, SetFlag, StartRollout
 from streams.settings import OFF, Settings
 from streams.tls import tls_of
-from tables.stores.model_registry import CHAMPION
+from tables.stores.model_registry import CANDIDATE, CHAMPION
 from tables.stores.token_keys import TokenKeys
 from tables.views.auth import ALL_PORTFOLIOS, issue
 
@@ -63,7 +63,7 @@ def status(*, stack: Stack = "default", as_json: Json = False) -> None:
 @commands.command()
 def start(
     challenger: Annotated[
-        str, typer.Argument(help="Digest of the models, or champion of the registry.")
+        str, typer.Argument(help="Digest of the models, or candidate, or champion.")
     ],
     name: Annotated[str, typer.Option("--id", help="Its id; default: day and digest.")] = "",
     dwell_hours: Annotated[
@@ -74,7 +74,8 @@ def start(
 ) -> None:
     """Let models run in shadow beside those that decide, from the next close on."""
     with spoken_errors():
-        digest = champion(stack, challenger) if challenger.startswith(CHAMPION) else challenger
+        is_name = challenger.startswith((CANDIDATE, CHAMPION))
+        digest = named(stack, challenger) if is_name else challenger
         asked = StartRollout(
             challenger=digest, rollout_id=name, dwell_seconds=dwell_hours * _HOUR_S, reason=reason
         )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agents.cli.models import champion, registered
+from agents.cli.models import named, registered
 from agents.cli.spoken import spoken_errors
 from agents.run.fit import models_for, why_not
 from agents.run.progress import shown
@@ -106,7 +106,7 @@ def _champion(home: Path, timeframe: str, children: Children) -> tuple[str, str]
         return "", _NO_REGISTRY
     try:
         database(home, children)
-        return champion(home.name, f"{CHAMPION}:{timeframe}"), ""
+        return named(home.name, f"{CHAMPION}:{timeframe}"), ""
     except NoChampion:
         return "", f"the stack has no {CHAMPION} of {timeframe} yet"
     except StoreUnavailable as error:

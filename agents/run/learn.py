@@ -29,6 +29,7 @@ from streams.timestamps import format_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.bar_journal import Stretch
 from tables.stores.checkpoints import Checkpoints
+from tables.stores.model_registry import BEST_BY
 
 if TYPE_CHECKING:
     from models.learning.update import Base, Update
@@ -62,53 +63,66 @@ class Learner:
         """The stack's models."""
         return Artifacts(self.home / "artifacts")
 
-    def step_back(self, champion: str, stretch: Stretch) -> "Judged | None":
-        """Hold the champion against what it replaced; None if it stands.
+    def stretch(self, champion: str) -> Stretch:
+        """Return the bars to learn from and be judged on.
 
-        A champion that learned must pass the gate on every later day, too; bars that are too few
-        to say anything leave it where it is.
+        Raises
+        ------
+        ArtifactError, TapeError
+            If there are none, or they cannot be read.
         """
-        from models.learning.candidate import judge  # noqa: PLC0415  needs PyTorch
+        learned = self.artifacts.metadata_of(champion).get("learned", {})
+        fitted = self.artifacts.metadata_of(learned.get("base", champion))
+        return self.source.stretch(self.settings, fitted)
 
-        models = self.artifacts.load_models(champion)
-        before = models.metadata.get("learned", {}).get("start", "")
+    def step_back(self, champion: str, stretch: Stretch) -> "Judged | None":
+        """Hold the champion against the one that it was learned beside; None if it stands."""
+        learned = self.artifacts.metadata_of(champion).get("learned", {})
+        before = learned.get("champion", learned.get("start", ""))
         if before not in self.artifacts.list_models():
             return None
-        self.progress("judge the champion", 0.0)
-        found = judge(self.artifacts.load_models(before), models, stretch.prepared, self.settings)
-        self.progress("judge the champion", 1.0)
-        stands = found.passed or found.n_bars < MIN_BARS
-        return None if stands else Judged(before, found, None)
+        return self.held(champion, before, stretch)
 
-    def advance(self, champion: str, stretch: Stretch) -> "Judged":
-        """Make the champion's successor, keep it, and judge it; whoever asks acts on the verdict.
+    def held(self, digest: str, champion: str, stretch: Stretch) -> "Judged | None":
+        """Hold a set that learned against another one; None if it stands.
+
+        What learned must pass the gate on every later day, too; bars that are too few to say
+        anything leave it where it is.
+        """
+        found = self._judged(champion, self.artifacts.load_models(digest), stretch)
+        stands = found.passed or found.n_bars < MIN_BARS
+        return None if stands else Judged(champion, found, None)
+
+    def advance(self, start: str, champion: str, stretch: Stretch) -> "Judged":
+        """Make a successor of what learned last, keep it, and hold it against the champion.
+
+        Whoever asks acts on the verdict. ``start`` is the champion, or what learned from it.
 
         Raises
         ------
         SettingsError
-            If the champion cannot learn from these bars.
+            If they cannot learn from these bars.
         ModelError
             If the bars are too few, or the update went wrong; nothing is kept.
         """
-        from models.learning.candidate import fits, judge, successor  # noqa: PLC0415  needs PyTorch
+        from models.learning.candidate import fits, successor  # noqa: PLC0415  needs PyTorch
 
-        start = self.artifacts.load_models(champion)
-        if why := fits(start, stretch.prepared):
-            raise SettingsError(f"models {champion[:12]} cannot learn from these bars: {why}")
+        models = self.artifacts.load_models(start)
+        if why := fits(models, stretch.prepared):
+            raise SettingsError(f"models {start[:12]} cannot learn from these bars: {why}")
         lineage = {
-            "base": self._base_of(champion, start),
-            "start": champion,
+            "base": models.metadata.get("learned", {}).get("base", start),
+            "start": start,
+            "champion": champion,
             "settings": self.settings.record(),
             "seed": SEED,
             "origin": stretch.origin,
             "code": code(),
         }
-        made = self._made(start, lineage, stretch)
+        made = self._made(models, lineage, stretch)
         last_ns = int(stretch.prepared.history.close_ns[-1])
-        candidate = successor(start, made, lineage, last_ns)
-        self.progress("judge", 0.0)
-        found = judge(start, candidate, stretch.prepared, self.settings)
-        self.progress("judge", 1.0)
+        candidate = successor(models, made, lineage, last_ns)
+        found = self._judged(champion, candidate, stretch)
         return Judged(self.artifacts.put_models(candidate), found, made)
 
     def rebuilt(self, digest: str) -> str:
@@ -150,8 +164,16 @@ class Learner:
             progress=lambda share: self.progress("learn", share),
         )
 
-    def _base_of(self, digest: str, models: ModelSet) -> str:
-        return str(models.metadata.get("learned", {}).get("base", digest))
+    def _judged(self, champion: str, candidate: ModelSet, stretch: Stretch) -> Stability:
+        from models.learning.candidate import judge  # noqa: PLC0415  needs PyTorch
+
+        base = candidate.metadata["learned"]["base"]
+        fit = None if base == champion else self.artifacts.load_models(base)
+        before = self.artifacts.load_models(champion)
+        self.progress("judge", 0.0)
+        found = judge(before, candidate, stretch.prepared, self.settings, fit)
+        self.progress("judge", 1.0)
+        return found
 
     def _base(self, digest: str) -> "Base":
         """Return what must not be forgotten: read if it was made before."""
@@ -225,7 +247,7 @@ def event_of(
 
 
 def gate_metrics(judged: Judged) -> dict[str, float]:
-    """Return what the registry shows of an update, beside what its base showed."""
+    """Return what the registry shows of an update, and by what it ranks it among the best."""
     numbers = {
         f"gate.{name}": value
         for name, value in judged.stability.record().items()
@@ -235,6 +257,7 @@ def gate_metrics(judged: Judged) -> dict[str, float]:
     return {
         **{name: float(value) for name, value in numbers.items()},
         **{f"update.{name}": float(value) for name, value in made.items()},
+        **({BEST_BY: numbers["gate.rank_ic"]} if "gate.rank_ic" in numbers else {}),
     }
 
 

@@ -1,7 +1,9 @@
-"""Which code made something: the commit of the program."""
+"""Where something comes from: the commit of the program, the sets that a model set learned from."""
 
 import subprocess
 from pathlib import Path
+
+from tables.stores.artifacts import ArtifactMissing, Artifacts
 
 
 def code() -> str:
@@ -21,3 +23,19 @@ def code() -> str:
     return (
         f"{commit}+" if commit and git("status", "--porcelain", "--untracked-files=no") else commit
     )
+
+
+def line_of(artifacts: Artifacts, digest: str) -> tuple[str, ...]:
+    """Return a model set and those that it learned from, one after the other, back to its fit.
+
+    The line ends early where a set is not in the store.
+    """
+    line: list[str] = []
+    while digest:
+        line.append(digest)
+        try:
+            learned = artifacts.metadata_of(digest).get("learned", {})
+        except ArtifactMissing:
+            break
+        digest = str(learned.get("start", ""))
+    return tuple(line)

@@ -71,12 +71,16 @@ def follow(registry: ModelRegistry, artifacts: Artifacts, rollout: Rollout) -> N
 def entry_of(
     digest: str, metadata: Mapping[str, Any], timings: Mapping[str, float], stack: str
 ) -> Entry:
-    """Return what is registered: configuration, metrics, timings, lineage and card."""
+    """Return what is registered: configuration, metrics, timings, lineage and card.
+
+    What a set that learned has from its fit is called so: its own bars are others.
+    """
+    of_fit = "fit." if "learned" in metadata else ""
     return Entry(
         digest=digest,
         parameters=dict(_flat(metadata["config"])),
         metrics={
-            name: float(value)
+            of_fit + name: float(value)
             for name, value in _flat(metadata["metrics"])
             if isinstance(value, int | float) and math.isfinite(value)
         }

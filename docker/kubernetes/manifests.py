@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from of_ground import ground
-from of_roles import LEARNING, ROLES, ROLLOUT, job, of_role, shelve
+from of_roles import LEARNING, ROLES, ROLLOUT, daily, job, of_role
 from of_strimzi import kafka, topics, users
 from parts import NAMESPACE, OURS, Manifest, named
 
@@ -22,7 +22,7 @@ def files() -> dict[str, list[Manifest]]:
         "topics.yaml": topics(),
         "users.yaml": users(),
         "ground.yaml": ground(),
-        "jobs.yaml": [job("prepare", ("prepare", "--models=champion")), shelve()],
+        "jobs.yaml": [job("prepare", ("prepare",)), *daily()],
         "roles.yaml": [each for role in ROLES for each in of_role(role)],
         "learning.yaml": of_role(LEARNING),
         "rollout.yaml": of_role(ROLLOUT),

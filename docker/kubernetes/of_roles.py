@@ -281,14 +281,20 @@ def job(name: str, words: tuple[str, ...]) -> Manifest:
     return {**named("batch/v1", "Job", name), "spec": _job_spec(name, words, "fitting")}
 
 
-def shelve() -> Manifest:
-    """Return the daily job that moves old days of the audit trail from SQL to Parquet."""
-    made = named("batch/v1", "CronJob", "shelve")
-    job = {"spec": _job_spec("shelve", ("audit", "shelve"), "serving")}
+def daily() -> list[Manifest]:
+    """Return what is done once a day: old days leave SQL for Parquet, old runs leave MLflow."""
+    return [
+        _at("17 3 * * *", "shelve", ("audit", "shelve"), "serving"),
+        _at("47 3 * * *", "retain", ("mlflow", "retain"), "fitting"),
+    ]
+
+
+def _at(schedule: str, name: str, words: tuple[str, ...], image: str) -> Manifest:
+    made = named("batch/v1", "CronJob", name)
     made["spec"] = {
-        "schedule": "17 3 * * *",
+        "schedule": schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
-        "jobTemplate": job,
+        "jobTemplate": {"spec": _job_spec(name, words, image)},
     }
     return made

@@ -154,20 +154,31 @@ def successor(
 
 
 def judge(
-    champion: ModelSet, candidate: ModelSet, prepared: Prepared, settings: Settings
+    champion: ModelSet,
+    candidate: ModelSet,
+    prepared: Prepared,
+    settings: Settings,
+    fit: ModelSet | None = None,
 ) -> Stability:
-    """Hold two model sets against the gate's bars of a stretch."""
+    """Hold a candidate against the champion on the gate's bars of a stretch.
+
+    ``fit`` is the set that both go back to, if the champion is another one: it is held against the
+    candidate as well.
+    """
     part = plan(prepared.history.close_ns, settings).judged
     closes = prepared.history.close_ns[part]
     years = max(int(closes[-1] - closes[0]), _NS_PER_DAY) / _NS_PER_DAY / _DAYS_PER_YEAR
-    lessons = lessons_of(champion, prepared)
-    before, after = (
+    returns = next_returns(prepared.history)[part]
+    of_candidate, *of_others = (
         Said(*(values[part] for values in said(models, prepared)))
-        for models in (champion, candidate)
+        for models in (candidate, champion, fit)
+        if models is not None
     )
-    return stability.judge(
-        before, after, lessons.next_returns[part], bars_per_year=len(closes) / years
+    found, *beside = (
+        stability.judge(before, of_candidate, returns, bars_per_year=len(closes) / years)
+        for before in of_others
     )
+    return stability.beside_fit(found, beside[0]) if beside else found
 
 
 def said(models: ModelSet, prepared: Prepared) -> Said:

@@ -13,6 +13,7 @@ import numpy as np
 from models import measures, paired
 from models.arrays import Floats
 from models.errors import ShapeError
+from models.prediction import quality
 
 MIN_BARS = 10
 """Fewer bars say nothing; no data never promotes."""
@@ -55,6 +56,9 @@ class Stability(NamedTuple):
         Annualised ratios of champion and candidate, long only and without costs.
     sharpe_degradation_fraction : float
         Fall of the ratio over the champion's, or over ``SMALLEST_SHARPE`` if that is larger.
+    rank_ic : float
+        Mean rank correlation of the candidate's probabilities with what came, across symbols; NaN
+        with fewer than three of them.
     """
 
     reasons: tuple[str, ...]
@@ -67,6 +71,7 @@ class Stability(NamedTuple):
     sharpe_pre: float
     sharpe_post: float
     sharpe_degradation_fraction: float
+    rank_ic: float
 
     @property
     def passed(self) -> bool:
@@ -88,8 +93,9 @@ def judge(
     """Hold a candidate against the champion on the same bars.
 
     Refused as ``TOO_FEW_BARS``; as ``LOSS_WORSE`` if the loss is higher for certain; as
-    ``NOT_SHOWN_HARMLESS`` if it may be higher by more than the tolerance; as ``LOSS_DEGRADED`` or
-    ``SHARPE_DEGRADED`` if it is worse by more than 30 %.
+    ``NOT_SHOWN_HARMLESS`` if it may be higher by more than 5 % of what the champion gains over
+    knowing nothing; as ``LOSS_DEGRADED`` or ``SHARPE_DEGRADED`` if it is worse by more than 30 %;
+    as ``SHARPE_UNKNOWN`` if one of the two ratios is none.
 
     Parameters
     ----------
@@ -110,8 +116,7 @@ def judge(
     Examples
     --------
     >>> rises = np.tile([[0.01], [-0.01]], (10, 1))
-    >>> sure = Said(0.5 + 20.0 * rises, np.zeros((20, 1)))
-    >>> wrong = Said(0.5 - 20.0 * rises, np.zeros((20, 1)))
+    >>> sure, wrong = (Said(0.5 + way * rises, np.full((20, 1), 0.1)) for way in (20.0, -20.0))
     >>> judge(wrong, sure, rises, bars_per_year=252.0).passed
     True
     >>> judge(sure, wrong, rises, bars_per_year=252.0).reasons
@@ -151,8 +156,24 @@ def judge(
         sharpe_pre=pre,
         sharpe_post=post,
         sharpe_degradation_fraction=(pre - post) / max(abs(pre), SMALLEST_SHARPE),
+        rank_ic=_rank_ic(np.where(known, candidate.probability_up, np.nan), next_returns),
     )
     return found._replace(reasons=_reasons(found))
+
+
+def beside_fit(found: Stability, of_fit: Stability) -> Stability:
+    """Refuse also what does harm beside the set that was fitted, however good the champion is.
+
+    Small steps, each let in, may add up to a long way. The Sharpe ratio is left out: what has gone
+    far holds other books, and their ratios of thirty days differ by chance.
+
+    Parameters
+    ----------
+    found, of_fit : Stability
+        The candidate beside the champion, and beside the fit, on the same bars.
+    """
+    broken = tuple(f"FIT_{code}" for code in of_fit.reasons if not code.startswith("SHARPE"))
+    return found._replace(reasons=found.reasons + broken)
 
 
 def bounds(differences: Floats) -> tuple[float, float]:
@@ -187,13 +208,18 @@ def _reasons(found: Stability) -> tuple[str, ...]:
         return ("TOO_FEW_BARS",)
     broken = {
         "LOSS_WORSE": found.lower > 0.0,
-        "NOT_SHOWN_HARMLESS": not found.upper <= paired.TOLERANCE_FRACTION * found.loss_champion,
+        "NOT_SHOWN_HARMLESS": not found.upper <= paired.tolerated(found.loss_champion),
         "LOSS_DEGRADED": not found.loss_degradation_fraction <= paired.MAX_DEGRADATION_FRACTION,
-        # One who trades no more has no ratio (NaN), which is less than the champion's.
-        "SHARPE_DEGRADED": math.isfinite(found.sharpe_pre)
-        and not found.sharpe_degradation_fraction <= paired.MAX_DEGRADATION_FRACTION,
+        # Of who trades nothing there is no ratio, and what is not known lets nobody in.
+        "SHARPE_UNKNOWN": math.isnan(found.sharpe_degradation_fraction),
+        "SHARPE_DEGRADED": found.sharpe_degradation_fraction > paired.MAX_DEGRADATION_FRACTION,
     }
     return tuple(code for code, is_broken in broken.items() if is_broken)
+
+
+def _rank_ic(probabilities: Floats, next_returns: Floats) -> float:
+    by_bar = quality.rank_correlations(probabilities, next_returns)
+    return _mean(by_bar[np.isfinite(by_bar)])
 
 
 def _mean(values: Floats) -> float:

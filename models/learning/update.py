@@ -25,6 +25,9 @@ from models.specialists.serving import Specialists
 FISHER_ROWS = 20_000
 """Rows of the base's training stretch that the information is taken from, evenly spaced."""
 
+TILE_ROWS = 1_024
+"""Rows whose losses are asked for at once: with their windows some MB for each network."""
+
 
 class Base(NamedTuple):
     """What must not be forgotten.
@@ -159,23 +162,23 @@ def update(
     draw = torch.Generator().manual_seed(seed)
     with reproducible(seed):
         held = _Held.of(start, base, settings)
-        given = (samples.inputs, *samples.windows(past))
-        of_networks = _by_network(samples.weights, held)
-        before = held.losses(given, samples.labels, of_networks).mean()
+        before = _mean_loss(held, past, samples)
         optimizer = torch.optim.Adam(list(held.weights.values()), lr=settings.learning_rate)
         n_batches = math.ceil(len(samples.labels) / settings.batch_rows)
         for number in range(settings.passes):
             order = torch.randperm(len(samples.labels), generator=draw)
             for at, batch in enumerate(torch.split(order, settings.batch_rows)):
                 optimizer.zero_grad()
-                few = tuple(part[batch] for part in given)
-                losses = held.losses(few, samples.labels[batch], of_networks[:, batch])
+                few = Samples(*(part[batch] for part in samples))
+                weights = _by_network(few.weights, held)
+                # A batch may hold no row of a regime at all.
+                losses = held.summed(past, few) / weights.sum(dim=1).clamp_min(1e-300)
                 torch.autograd.backward((losses + held.penalties()).sum())
                 optimizer.step()
                 progress((number * n_batches + at + 1) / (settings.passes * n_batches))
+        after = _mean_loss(held, past, samples)
         with torch.no_grad():
-            after = held.losses(given, samples.labels, of_networks).mean()
-            return _checked(held, start, float(before), float(after), settings)
+            return _checked(held, start, before, after, settings)
 
 
 class _Held(NamedTuple):
@@ -204,17 +207,17 @@ class _Held(NamedTuple):
             },
         )
 
-    def losses(
-        self, given: tuple[torch.Tensor, ...], labels: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        """Give the mean loss of each network, (N,), its rows counted by (N, n) weights."""
+    def summed(self, past: Past, samples: Samples) -> torch.Tensor:
+        """Give the sum of each network's losses, (N,), rows counted by its regime's weights."""
+        given = (samples.inputs, *samples.windows(past))
         every = vmap(_outputs_of(self.network), in_dims=(0, *(None for _ in given)))
         log_odds = every(self.weights, *given)
-        losses = binary_cross_entropy_with_logits(
-            log_odds, labels.expand_as(log_odds), weight=weights, reduction="none"
+        return binary_cross_entropy_with_logits(
+            log_odds,
+            samples.labels.expand_as(log_odds),
+            weight=_by_network(samples.weights, self),
+            reduction="none",
         ).sum(dim=1)
-        # A batch may hold no row of a regime at all.
-        return losses / weights.sum(dim=1).clamp_min(1e-300)
 
     def penalties(self) -> torch.Tensor:
         """Give half the strength times the weighted squared distance from the base, (N,)."""
@@ -224,6 +227,17 @@ class _Held(NamedTuple):
                 for name, value in self.weights.items()
             }
         )
+
+
+def _mean_loss(held: _Held, past: Past, samples: Samples) -> float:
+    """Mean over networks and rows, by tiles: the windows of a month of minutes would take GB."""
+    sums = torch.zeros(len(next(iter(held.weights.values()))), dtype=samples.labels.dtype)
+    with torch.no_grad():
+        for start in range(0, len(samples.labels), TILE_ROWS):
+            tile = Samples(*(part[start : start + TILE_ROWS] for part in samples))
+            sums += held.summed(past, tile)
+        counted = _by_network(samples.weights.sum(dim=0, keepdim=True), held)[:, 0]
+        return float((sums / counted.clamp_min(1e-300)).mean())
 
 
 def _checked(

@@ -89,20 +89,24 @@ class Samples(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """A history standardised once, to take the samples of any stretch from.
+    """A history with the scaling of its features, to take the samples of any stretch from.
+
+    Rows are standardised when they are taken: all of them at once would be the history once more.
 
     Attributes
     ----------
     lessons : Lessons
-    inputs : (n_bars, n_symbols, F)
-        Standardised features.
+    mean, scale : (F,)
+    clip : float
     past : Past
     ends : (n_bars, n_symbols)
         int64 row of ``past`` that ends each row's window.
     """
 
     lessons: Lessons
-    inputs: Floats
+    mean: Floats
+    scale: Floats
+    clip: float
     past: Past
     ends: Indices
 
@@ -113,14 +117,15 @@ class Scaled(NamedTuple):
         seen = np.all(np.isfinite(bars), axis=1)
         known = standardised(bars, mean[COLUMNS], scale[COLUMNS], clip)
         past = Past(torch.from_numpy(np.where(seen[:, None], known, 0.0)), torch.from_numpy(seen))
-        return cls(lessons, standardised(lessons.features, mean, scale, clip), past, ends)
+        return cls(lessons, mean, scale, clip, past, ends)
 
     def samples(self, part: slice) -> Samples:
         """Take the usable rows of a stretch, bar by bar."""
         chosen = usable_of(self.lessons)[part]
+        rows = self.lessons.features[part][chosen]
         labels = 0.5 + 0.5 * np.sign(self.lessons.next_returns[part][chosen])
         return Samples(
-            inputs=torch.from_numpy(self.inputs[part][chosen]),
+            inputs=torch.from_numpy(standardised(rows, self.mean, self.scale, self.clip)),
             ends=torch.from_numpy(self.ends[part][chosen]),
             labels=torch.from_numpy(labels),
             weights=torch.from_numpy(self.lessons.probabilities[part][chosen]),

@@ -78,6 +78,16 @@ class Artifacts:
         """
         return _models_from_bytes(self._load(digest, _MODELS), digest)
 
+    def metadata_of(self, digest: str) -> dict[str, Any]:
+        """Return what the model set of this digest says of itself, without its arrays.
+
+        Raises
+        ------
+        ArtifactMissing, ArtifactCorrupt
+        """
+        metadata: dict[str, Any] = _header(self._load(digest, _MODELS), digest)["metadata"]
+        return metadata
+
     def path_of_models(self, digest: str) -> Path:
         """Return where the file of a model set is.
 
@@ -138,7 +148,7 @@ class Artifacts:
         return tuple(digest for digest in self.list_models() if self._matches(digest, wanted))
 
     def _matches(self, digest: str, wanted: dict[str, Any]) -> bool:
-        metadata = _header(self._load(digest, _MODELS), digest)["metadata"]
+        metadata = self.metadata_of(digest)
         return all(key in metadata and metadata[key] == value for key, value in wanted.items())
 
     def _path(self, digest: str, kind: str) -> Path:

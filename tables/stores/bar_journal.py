@@ -7,16 +7,16 @@ step when it is over, and the same records give the same bytes.
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from models.prepared import Prepared
-from tables.learning import Day, joined
+from tables.learning import Day, Grid, joined
 from tables.stores.artifacts import ArtifactCorrupt, ArtifactMissing
-from tables.stores.feature_store import UNREADABLE, read_prepared, write_prepared
+from tables.stores.feature_store import UNREADABLE, read_grid, read_prepared, write_prepared
 from tables.stores.replacing import replacing
 
 KEPT_DAYS = 200
@@ -24,6 +24,8 @@ KEPT_DAYS = 200
 
 _SUFFIX = "parquet"
 _OFFSETS = "offsets.json"
+
+Read = TypeVar("Read")
 
 
 class Stretch(NamedTuple):
@@ -89,7 +91,7 @@ class BarJournal:
             "files": {name: self._digest(name) for name in names},
             "offsets": {name: offsets.get(name, {}) for name in names},
         }
-        return Stretch(joined([self._read(name) for name in names]), origin)
+        return Stretch(self._joined(names), origin)
 
     def again(self, origin: Mapping[str, Any]) -> Prepared:
         """Return the bars of an origin, the very ones.
@@ -104,11 +106,25 @@ class BarJournal:
                 raise ArtifactCorrupt(
                     f"{self.root / name} must have the digest {digest}, was {self._digest(name)}"
                 )
-        return joined([self._read(name) for name in origin["files"]])
+        return self._joined(origin["files"])
 
-    def _read(self, name: str) -> Prepared:
+    def grid(self, number: int) -> Grid:
+        """Return the symbols and closes of a day.
+
+        Raises
+        ------
+        ArtifactCorrupt
+            If its file is damaged.
+        """
+        return self._read(self._name(number), read_grid)
+
+    def _joined(self, names: Collection[str]) -> Prepared:
+        grids = [self._read(name, read_grid) for name in names]
+        return joined(grids, (self._read(name, read_prepared) for name in names))
+
+    def _read(self, name: str, read: Callable[[Path], Read]) -> Read:
         try:
-            return read_prepared(self.root / name)
+            return read(self.root / name)
         except UNREADABLE as error:
             raise ArtifactCorrupt(f"{self.root / name} cannot be read: {error}") from error
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from models.history import PRICES, BarHistory
 from models.prepared import Prepared
 from streams.clock import wall_ns
+from tables.learning import Grid
 from tables.stores.artifacts import canonical_json
 
 # Twenty symbols over thirty years are 70 MB; the oldest files make room.
@@ -83,6 +84,12 @@ def read_prepared(source: Any) -> Prepared:  # noqa: ANN401  a path, or bytes as
         source, use_threads=False, memory_map=False, page_checksum_verification=True
     )
     return _prepared(table)
+
+
+def read_grid(source: Any) -> Grid:  # noqa: ANN401  a path, or bytes as Arrow takes them
+    """Read the axes of a prepared history alone; raises one of ``UNREADABLE`` if it is none."""
+    grid = msgspec.json.decode(pq.read_schema(source).metadata[_META], type=_Grid)
+    return Grid(tuple(grid.symbols), tuple(grid.close_ns))
 
 
 def write_prepared(sink: Any, prepared: Prepared) -> None:  # noqa: ANN401  a path, or a file

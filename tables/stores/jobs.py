@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from streams.model_updates import ModelUpdate
+from streams.timestamps import format_ns
 from tables.stores.errors import StoreConflict
 from tables.stores.replacing import replacing
 
@@ -21,8 +22,8 @@ _SUFFIX = "json"
 class Job(msgspec.Struct, kw_only=True):
     """One update that was asked for.
 
-    ``day`` is the day of event time that a daily job is about, -1 for others. ``told`` counts the
-    ``updates`` that are on the topic.
+    ``day`` is the day of event time that a daily job is about, -1 for others. ``updates`` are what
+    was done, each as soon as it is; ``told`` counts those that are on the topic.
     """
 
     job_id: str
@@ -41,6 +42,19 @@ class Job(msgspec.Struct, kw_only=True):
     def is_over(self) -> bool:
         """Whether nothing more happens to it."""
         return self.state in {"done", "failed", "cancelled"}
+
+    def unmade(self, now_ns: int) -> ModelUpdate:
+        """Return the event of an update of which nothing came."""
+        return ModelUpdate(
+            timestamp=format_ns(now_ns),
+            job_id=self.job_id,
+            model_id="",
+            update_type="online_update",
+            outcome="cancelled" if self.state == "cancelled" else "failed",
+            before="",
+            after="",
+            detail=self.detail,
+        )
 
 
 class Jobs:

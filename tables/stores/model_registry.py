@@ -24,12 +24,22 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+"""What decides, or is to: by a training, a person's word, or a rollout that came to its end."""
+
+CANDIDATE = "candidate"
+"""The last update that the gate let pass: what learning goes on from, and a rollout may try."""
+
 CHALLENGER = "challenger"
+"""What a rollout that runs puts beside those that decide."""
+
 PREVIOUS = "previous"
 """What was champion before the one that is."""
 
 EXPERIMENT = "tradewind-training"
 STACK_TAG = "tradewind.stack"
+
+BEST_BY = "held_back.rank_ic"
+"""The metric that a model's runs are ranked by, on bars that it did not learn from."""
 
 BEST_BY_TAG = "tradewind.best_by"
 """Of an experiment: ``max METRIC`` or ``min METRIC``, by which its best runs are found."""
@@ -40,7 +50,6 @@ CHAMPION_UNTIL_TAG = "tradewind.champion_until"
 _STEP_TAG = "tradewind.rollout_step_ns"
 """Of a model: the time of the last step of a rollout that its names follow, in ns since 1970."""
 
-_BEST_BY = "max held_back.rank_ic"
 _PREFIX = "tradewind-"
 _OURS = f"name LIKE '{_PREFIX}%'"
 _DIGEST_TAG = "tradewind.digest"
@@ -214,14 +223,18 @@ class ModelRegistry:
         NoChampion
             If no version of this name is.
         """
-        with self._speaking():
-            for version in self._versions(name):
-                if CHAMPION in version.aliases:
-                    return version
-        raise NoChampion(
-            f"no version of {name} is called {CHAMPION} at {self._tracking.spoken}: "
-            "register one with `tradewind train`"
-        )
+        version = self.called(name, CHAMPION)
+        if version is None:
+            raise NoChampion(
+                f"no version of {name} is called {CHAMPION} at {self._tracking.spoken}: "
+                "register one with `tradewind train`"
+            )
+        return version
+
+    def called(self, name: str, alias: str) -> Version | None:
+        """Return the version of a model that has an alias; None if none has."""
+        found = self.versions(name)
+        return next((version for version in found if alias in version.aliases), None)
 
     def fetch(self, version: Version) -> str:
         """Bring a version's file into the store of artefacts, if need be; return its digest.
@@ -318,7 +331,7 @@ class ModelRegistry:
             made = self._client.create_experiment(name, artifact_location=root)
             found = self._client.get_experiment(made)
         if BEST_BY_TAG not in found.tags:
-            self._client.set_experiment_tag(found.experiment_id, BEST_BY_TAG, _BEST_BY)
+            self._client.set_experiment_tag(found.experiment_id, BEST_BY_TAG, f"max {BEST_BY}")
         return str(found.experiment_id)
 
     @contextmanager

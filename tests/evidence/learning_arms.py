@@ -35,7 +35,10 @@ REAL_ARMS = (EWC_SAFE, EWC_RECOMMENDED, NAIVE, "L2 0.2", REPLAY)
 
 # What an arm's course depends on, beside the settings in its key.
 _SOURCES = (Path("models/learning/fisher.py"), Path("models/learning/update.py"))
-_FOLDERS = ("models/specialists", "models/regime", "models/features")
+_FOLDERS = (
+    *("models/specialists", "models/regime", "models/features"),
+    "tests/evidence/learning_streams.py",
+)
 
 
 class Kept(msgspec.Struct):

@@ -23,7 +23,10 @@ STRENGTHS, RATES = (0.1, 0.3, 1.0, 10.0, 1000.0), (1e-5, 1e-4, 1e-3)
 TIE = 0.002
 
 _SOURCES = (Path("models/learning/fisher.py"), Path("models/learning/update.py"))
-_FOLDERS = ("models/specialists", "models/regime", "models/features")
+_FOLDERS = (
+    *("models/specialists", "models/regime", "models/features"),
+    "tests/evidence/learning_streams.py",
+)
 
 
 class Kept(msgspec.Struct):

@@ -37,7 +37,7 @@ def measure() -> Result:
         source = FileSource(tape, home, _ignore, closes[KNOWN_BARS - 1])
         for mode, settings in MODES.items():
             learner = Learner(home, source, settings, _ignore)
-            digests[mode] = learner.advance(base, source.stretch(settings)).digest
+            digests[mode] = learner.advance(base, base, learner.stretch(base)).digest
         again = {}
         for name, digest in digests.items():
             other = Path(folder) / name

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models import paired
 from models.learning import stability, update
 from models.learning.settings import RECOMMENDED, Settings
 from models.learning.stability import Said, Stability
@@ -77,10 +78,11 @@ def case(seed: int, arm: str, flood: int) -> dict[str, Any]:
     champion = stream.base.specialists
     new = candidate(stream, ARMS[arm], flood, begin)
     found = judged(stream, champion, new, gate)
-    harm = stream.loss(new, truth).mean() / stream.loss(champion, truth).mean() - 1.0
+    before, after = (stream.loss(each, truth).mean() for each in (champion, new))
     later = range(gate.start + 1, gate.stop + 1)
     return {
-        "harm": float(harm),
+        "harm": float(after / before - 1.0),
+        "lost": float((after - before) / (paired.UNINFORMED_NATS - before)),
         "refused": not found.passed,
         "reasons": list(found.reasons),
         "rolled_back": not judged(stream, champion, new, later).passed,
@@ -97,6 +99,8 @@ def measure() -> Result:
     served = sum(not each["refused"] for each in harmful)
     stayed = sum(not each["rolled_back"] for each in harmful)
     clean = cases["recommended", 0]
+    # What the gate itself promises, which is less: 5 % of the gain, not of the loss.
+    losing = [each for each in every if each["lost"] > paired.TOLERANCE_FRACTION]
     return Result(
         value=served,
         holds=bool(harmful) and served == 0 and stayed == 0,
@@ -104,6 +108,8 @@ def measure() -> Result:
         parts={
             "harmful": len(harmful),
             "harmful_promoted_by_hand_and_not_rolled_back_by_the_next_update": stayed,
+            "lost_more_of_the_gain_than_is_borne": len(losing),
+            "lost_more_and_would_serve": sum(not each["refused"] for each in losing),
             "clean_updates": len(clean),
             "clean_updates_refused": sum(each["refused"] for each in clean),
             "cases": {

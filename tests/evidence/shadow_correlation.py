@@ -76,7 +76,7 @@ def measure() -> Result:
         rows = {}
         for mode, settings in MODES.items():
             learner = Learner(home, source, settings, _ignore)
-            updated = learner.advance(base, source.stretch(settings)).digest
+            updated = learner.advance(base, base, learner.stretch(base)).digest
             rows[mode] = compared(
                 artifacts.load_models(base), artifacts.load_models(updated), prepared, n_before
             )

@@ -14,6 +14,7 @@ from tables.stores.artifacts import ArtifactCorrupt, Artifacts
 from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.model_registry import (
+    CANDIDATE,
     CHALLENGER,
     CHAMPION,
     PREVIOUS,
@@ -93,6 +94,14 @@ def test_register_when_two_sets_are_fitted_then_the_last_is_champion(
     assert abs(int(replaced) - time.time_ns() // 1_000_000) < 60_000
     found = registry.versions(name)
     assert [(v.number, v.aliases) for v in found] == [(2, (PREVIOUS,)), (1, (CHAMPION,))]
+    # What learning let pass is candidate, and takes no other name from anybody.
+    register(registry, artifacts, second, CANDIDATE)
+    candidate = registry.called(name, CANDIDATE)
+    assert candidate is not None
+    assert (candidate.digest, candidate.aliases) == (second, (CANDIDATE, PREVIOUS))
+    assert registry.champion(name).digest == first
+    registry.release(name, CANDIDATE)
+    assert registry.called(name, CANDIDATE) is None
     assert name in registry.names()
 
 
@@ -307,3 +316,8 @@ def test_entry_when_made_of_metadata_then_names_the_code_and_the_source() -> Non
     assert entry.tags["tradewind.code"] == "abc"
     assert entry.metrics["episodes_per_hour"] == 7.0
     assert entry.card.startswith("# Model card")
+    lineage = {"start": "s", "base": "b", "origin": {"kind": "journal"}}
+    learned = entry_of("d" * 64, {**METADATA, "learned": lineage}, {}, "paper-1")
+    # What was measured of the fit is not the update's, and does not rank it.
+    assert learned.metrics["fit.held_back.rank_ic"] == 0.02
+    assert "held_back.rank_ic" not in learned.metrics

@@ -16,6 +16,7 @@ from tests.evidence.learning_arms import (
     BLOCK_BARS,
     EWC_RECOMMENDED,
     EWC_SAFE,
+    L2_ARMS,
     LEARNING_ARMS,
     SEEDS,
     WINDOW_BARS,
@@ -117,9 +118,10 @@ def _settings() -> str:
 
 `safe` is the default: the mission's numbers. On these networks they nearly freeze them, which the
 column *moved* says. Refused is a candidate that loses more for certain, that is not shown to lose
-at most {percent(paired.TOLERANCE_FRACTION, 0)} more, or that is worse by more than
-{percent(paired.MAX_DEGRADATION_FRACTION, 0)} in loss or Sharpe ratio; confidence sequence at
-{percent(1.0 - paired.LEVEL, 0)} (Waudby-Smith et al. 2024)."""
+at most {percent(paired.TOLERANCE_FRACTION, 0)} of what the champion gains over ln 2 (of at least
+{paired.SMALLEST_GAIN_NATS:.4f} nats), by both also beside the fit, or that is worse by more than
+{percent(paired.MAX_DEGRADATION_FRACTION, 0)} in loss or Sharpe ratio, or has none; confidence
+sequence at {percent(1.0 - paired.LEVEL, 0)} (Waudby-Smith et al. 2024)."""
 
 
 def _sweep(result: Result) -> str:
@@ -186,7 +188,27 @@ def _planted(result: Result) -> str:
 
 The recommended setting takes {percent(parts["recovered_fraction_of_best"], 0)} of what the best
 arm ({parts["best_arm_on_drift"]}) gains, and forgets {forgotten}
-of what naive fine-tuning forgets. L2 arms that are better on both: {better}."""
+of what naive fine-tuning forgets. L2 arms that are better on both: {better}. {_between(parts)}"""
+
+
+def _between(parts: dict[str, Any]) -> str:
+    """Say what L2 of a strength between the measured ones may do: nobody asked it."""
+    rows = parts["planted"]
+    ours = rows[EWC_RECOMMENDED]
+    gains_more = [arm for arm in L2_ARMS if rows[arm]["new"] < ours["new"]]
+    gains_less = [arm for arm in L2_ARMS if arm not in gains_more]
+    if not (gains_more and gains_less):
+        return ""
+    # The arms stand in the order of their strengths.
+    weak, strong = gains_more[-1], gains_less[0]
+    share = (ours["new"] - rows[weak]["new"]) / (rows[strong]["new"] - rows[weak]["new"])
+    forgets = rows[weak]["old"] + share * (rows[strong]["old"] - rows[weak]["old"])
+    return (
+        f"Between {weak} and {strong} no strength was measured. On the straight line between the "
+        f"two, L2 that gains as much forgets {forgets:+.3f} nats, EWC {ours['old']:+.3f}; the "
+        "course between them bends below the line, so a strength there may be as good or better. "
+        "On this world EWC is not shown to be worth more than a well-chosen L2."
+    )
 
 
 def _pair(row: dict[str, Any], name: str) -> str:
@@ -213,8 +235,10 @@ def _poison(result: Result) -> str:
 One day of the window has its labels turned round and its inputs at the clip, and comes as often as
 the flood says; "without a hold" is naive fine-tuning with twenty passes, the worst that can be
 configured. {parts["harmful"]} of {result.n} updates did harm in truth, {result.value:g} of them
-would have served. Of {parts["clean_updates"]} clean updates {parts["clean_updates_refused"]} were
-refused."""
+would have served. {parts["lost_more_of_the_gain_than_is_borne"]} lost in truth more than
+{percent(paired.TOLERANCE_FRACTION, 0)} of what the champion gains over ln 2, which is what the gate
+looks for; {parts["lost_more_and_would_serve"]} of them would have served. Of
+{parts["clean_updates"]} clean updates {parts["clean_updates_refused"]} were refused."""
 
 
 def _rebuilt(result: Result) -> str:

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
+from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import REGISTRY
 
 from agents.learning import SOURCE, Learning, OpenDays
 from streams import metrics
 from streams.model_updates import ModelUpdate
-from tables.learning import DAY_NS
+from tables.learning import DAY_NS, Day, prepared_of
 from tables.stores.bar_journal import BarJournal
-from tables.stores.jobs import Job, Jobs, State
+from tables.stores.jobs import Job, Jobs
 from tests.unit.tables.test_learning import a_slice
 
 PLACES = [TopicPartition(SOURCE, n) for n in (0, 1)]
@@ -34,6 +36,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.committed: dict[TopicPartition, int] = {}
+        self.is_gone = False
         self.sent: list[tuple[str, ModelUpdate]] = []
 
     def partitions_for_topic(self, _topic: str) -> set[int]:
@@ -45,9 +48,11 @@ class Broker:
         await asyncio.sleep(0.01)
         return {}
 
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        """Remember offsets."""
-        self.committed |= offsets
+    async def commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        """Remember offsets, unless the group went on without this one."""
+        if self.is_gone:
+            raise CommitFailedError
+        self.committed |= {place: each.offset for place, each in offsets.items()}
 
     async def send_and_wait(self, topic: str, value: bytes, key: bytes) -> None:
         """Remember an event."""
@@ -148,6 +153,73 @@ async def test_take_when_a_day_is_over_then_it_is_kept_and_an_update_is_asked_fo
     ]
 
 
+async def test_take_when_a_day_comes_again_in_part_then_the_whole_one_stays(
+    tmp_path: Path,
+) -> None:
+    """A stage repeats slices, a topic loses its beginning: neither makes a fragment of a day."""
+    made = place(tmp_path)
+    whole = {
+        PLACES[0]: [said(10, 0), said(11, 1)],
+        PLACES[1]: [said(10, 7, 1, ("B",)), said(11, 8, 1, ("B",))],
+    }
+    await made.learning.take(whole)
+    await made.learning.take({PLACES[1]: [said(10, 9, 1, ("B",)), said(12, 10, 1, ("B",))]})
+    again = place(tmp_path)
+    await again.learning.take(
+        {
+            PLACES[0]: [said(10, 0), said(11, 1), said(12, 2)],
+            PLACES[1]: [said(11, 8, 1, ("B",)), said(12, 10, 1, ("B",))],
+        }
+    )
+    assert again.journal.days() == (10, 11)
+    for day in (10, 11):
+        assert again.journal.stretch([day]).prepared.history.symbols == ("A", "B")
+
+
+async def test_take_when_offsets_cannot_be_committed_then_goes_on(tmp_path: Path) -> None:
+    """A broker that stalled lets members go: what was not committed is read again, and is kept."""
+    made = place(tmp_path)
+    made.broker.is_gone = True
+    await made.learning.take(
+        {PLACES[0]: [said(10, 0), said(11, 1)], PLACES[1]: [said(10, 7, 1), said(11, 8, 1)]}
+    )
+    assert made.broker.committed == {}
+    (job,) = made.jobs.all()
+    assert job.day == 10
+
+
+async def test_work_when_it_died_behind_a_day_then_asks_about_it(tmp_path: Path) -> None:
+    """A day that is kept is not given again: the update about it is asked for at the start."""
+    made = place(tmp_path)
+    made.journal.keep(Day(5, prepared_of([a_slice(6 * DAY_NS, ["A"])]), {0: (1, 1)}))
+    for _ in range(2):
+        work = asyncio.create_task(made.learning.work())
+        await until(lambda: bool(made.broker.sent))
+        work.cancel()
+        await asyncio.wait([work])
+    (job,) = made.jobs.all()
+    assert (job.trigger, job.day, job.state) == ("daily", 5, "done")
+    assert len(made.broker.sent) == 1
+
+
+async def test_work_when_an_update_ends_half_way_then_what_was_done_is_told_too(
+    tmp_path: Path,
+) -> None:
+    """The champion went back, then something failed: both are told, each once."""
+
+    async def half(jobs: Jobs, job: Job) -> None:
+        job.state, job.updates = "running", [an_update(job)]
+        jobs.put(job)
+
+    made = place(tmp_path, half)
+    made.learning.ask("request", "safe", -1, "half")
+    work = asyncio.create_task(made.learning.work())
+    await until(lambda: len(made.broker.sent) == 2)
+    work.cancel()
+    await asyncio.wait([work])
+    assert [update.outcome for _, update in made.broker.sent] == ["promoted", "failed"]
+
+
 async def test_work_when_a_job_waits_then_it_runs_and_is_told_once(tmp_path: Path) -> None:
     """One that was under way when the role died is begun anew; what was told is not told again."""
     made = place(tmp_path)
@@ -190,15 +262,27 @@ async def test_work_when_a_process_dies_then_the_job_failed_and_says_so(tmp_path
 
 @pytest.mark.parametrize(
     ("ended", "n_failed"),
-    [((), 0), (("failed", "done"), 0), (("done", "failed", "cancelled", "failed"), 2)],
+    [
+        ((), 0),
+        (("failed", "done"), 0),
+        (("done", "failed", "cancelled", "failed"), 2),
+        (("failed", "waits", "failed"), 2),
+    ],
 )
 async def test_work_when_it_begins_then_failures_in_a_row_are_counted_from_the_jobs(
-    tmp_path: Path, ended: tuple[State, ...], n_failed: int
+    tmp_path: Path, ended: tuple[str, ...], n_failed: int
 ) -> None:
-    """Who is told after two failures is told after a restart, too; a cancelled one is none."""
+    """Who is told after two failures is told after a restart, too; a cancelled one is none.
+
+    Nor does one that waits for more days say that anything was mended.
+    """
     made = place(tmp_path)
-    for number, state in enumerate(ended):
-        made.jobs.put(Job(job_id=f"j{number}", trigger="daily", requested_ns=number, state=state))
+    for number, name in enumerate(ended):
+        state: Any = "done" if name == "waits" else name
+        job = Job(job_id=f"j{number}", trigger="daily", requested_ns=number, state=state)
+        if name == "done":
+            job.updates, job.told = [an_update(job)], 1
+        made.jobs.put(job)
     work = asyncio.create_task(made.learning.work())
     await asyncio.sleep(0)
     assert REGISTRY.get_sample_value("tradewind_learning_failed_updates") == n_failed

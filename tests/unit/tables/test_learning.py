@@ -6,7 +6,7 @@ import pytest
 from models.features.catalogue import NAMES
 from streams.errors import RecordError
 from streams.slices import BarColumns, Slice, SliceMeta, bar_slice
-from tables.learning import DAY_NS, day_of, joined, prepared_of
+from tables.learning import DAY_NS, Grid, day_of, joined, prepared_of
 
 N = len(NAMES)
 
@@ -84,7 +84,8 @@ def test_joined_when_a_symbol_comes_later_then_it_has_no_bar_before() -> None:
     parts = [
         prepared_of([a_slice(n * DAY_NS, symbols)]) for n, symbols in ((1, ["A"]), (2, ["A", "B"]))
     ]
-    found = joined(parts)
+    grids = [Grid(part.history.symbols, tuple(part.history.close_ns)) for part in parts]
+    found = joined(grids, iter(parts))
     assert found.history.symbols == ("A", "B")
     assert np.array_equal(found.history.close, [[1.0, np.nan], [2.0, 3.0]], equal_nan=True)
     assert found.features.shape == (2, 2, N)

@@ -10,7 +10,9 @@ from agents.cli.live_models import live_models, standing, while_rolling_out
 from agents.cli.live_plan import LivePlan
 from models.rollout.stages import Act, start, step
 from streams.errors import SettingsError
+from tables.stores.artifacts import Artifacts
 from tables.stores.errors import StoreUnavailable
+from tests.builders import models
 from tests.unit.agents.cli.test_turning import Stack
 
 LAST = SimpleNamespace(timeframe="1min", models="a" * 64, rollout=None)
@@ -20,7 +22,7 @@ LAST = SimpleNamespace(timeframe="1min", models="a" * 64, rollout=None)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the home of a stack that has been live, and whose registry is away."""
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
-    monkeypatch.setattr(chosen, "champion", _away)
+    monkeypatch.setattr(chosen, "named", _away)
     monkeypatch.setattr(LivePlan, "decides", lambda *_: LAST)
     where = tmp_path / "paper"
     where.mkdir()
@@ -39,6 +41,17 @@ def test_models_when_a_digest_is_asked_for_then_nobody_else_is(home: Path) -> No
     """Whoever names models wants these, registry or not."""
     _ran(home)
     assert live_models("paper", "b" * 64) == "b" * 64
+
+
+def test_models_when_none_are_asked_for_then_those_that_decide_go_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that starts again changes no models; a new stack begins with the champion."""
+    monkeypatch.setattr(chosen, "named", lambda stack, asked: f"{asked} of {stack}")
+    assert live_models("paper", None) == "champion of paper"
+    _ran(home)
+    assert live_models("paper", None) == "a" * 64
+    assert live_models("paper", "champion") == "champion of paper"
 
 
 @pytest.mark.parametrize("asked", ["champion", "champion:1min"])
@@ -99,3 +112,32 @@ def test_rolling_out_when_asked_then_is_the_epoch_that_decides(tmp_path: Path) -
     assert while_rolling_out(tmp_path / "none") is None
     stack.turning.turn(stack.begun())
     assert while_rolling_out(tmp_path) == stack.last()
+
+
+def test_champion_when_it_learned_from_what_fell_then_does_not_stand(tmp_path: Path) -> None:
+    """What learned from models that went back has their poison; from those that decide, none."""
+    stack = Stack(tmp_path)
+    artifacts = Artifacts(tmp_path / "artifacts")
+
+    def learned(start: str, seed: int) -> str:
+        made = models(seed)
+        metadata = {**made.metadata, "learned": {"start": start}}
+        return artifacts.put_models(made._replace(metadata=metadata))
+
+    child = learned(learned(stack.new, 11), 12)
+    sound = learned(stack.old, 13)
+    begun = stack.begun()
+    stack.turning.turn(begun)
+    assert standing(tmp_path, child) == child
+    stack.turning.turn(step(begun, Act("rollback", 20, "automatic")))
+    with pytest.raises(SettingsError, match=f"took models {stack.new[:12]}, which it learned from"):
+        standing(tmp_path, child)
+    assert standing(tmp_path, sound) == sound
+    # A rollout of its own, all the way, and it stands, with what learns from it.
+    again = start("r2", stack.old, child, Act("start", 30, "me"))
+    while not again.is_over:
+        at_ns = again.transitions[-1].at_ns + 10
+        again = step(again, Act("advance", at_ns, "me", reasons_against=()))
+    stack.turning.turn(again)
+    later = learned(child, 14)
+    assert [standing(tmp_path, each) for each in (child, later)] == [child, later]

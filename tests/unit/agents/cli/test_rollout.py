@@ -113,7 +113,7 @@ def test_start_when_the_champion_is_meant_then_is_the_registrys(
 ) -> None:
     """The registry knows which models that is."""
     assert home.exists()
-    monkeypatch.setattr(commands, "champion", lambda stack, asked: f"{stack} {asked}")
+    monkeypatch.setattr(commands, "named", lambda stack, asked: f"{stack} {asked}")
     say("start", "champion:1min")
     assert Role.asked[1].challenger == "default champion:1min"
 

@@ -51,7 +51,7 @@ def test_earlier_when_nothing_is_said_then_is_the_champion_of_the_timeframe(
     """The name of the stack and the timeframe say which."""
     asked: list[tuple[str, str]] = []
     digest = put(artifacts)
-    monkeypatch.setattr(train, "champion", lambda *said: asked.append(said) or digest)
+    monkeypatch.setattr(train, "named", lambda *said: asked.append(said) or digest)
     assert earlier(artifacts, "champion") == (digest, "")
     assert asked == [(artifacts.root.parent.name, "champion:1s")]
 
@@ -64,7 +64,7 @@ def test_earlier_when_there_is_no_champion_yet_then_is_none_and_says_so(
     def nobody(*_: str) -> str:
         raise NoChampion("register one with `tradewind train`")
 
-    monkeypatch.setattr(train, "champion", nobody)
+    monkeypatch.setattr(train, "named", nobody)
     assert earlier(artifacts, "champion") == (None, "the stack has no champion of 1s yet")
 
 
@@ -77,7 +77,7 @@ def test_earlier_when_the_champion_cannot_be_had_then_nothing_is_fitted(
     def away(*_: str) -> str:
         raise error("the file is another one")
 
-    monkeypatch.setattr(train, "champion", away)
+    monkeypatch.setattr(train, "named", away)
     with pytest.raises(error, match="the file is another one"):
         earlier(artifacts, "champion")
     assert earlier(artifacts, "none") == (None, "--previous none")
@@ -96,7 +96,7 @@ def test_earlier_when_the_champion_reads_other_features_then_is_none_and_says_wh
 ) -> None:
     """After an upgrade of the pipeline the first training begins anew."""
     digest = put(artifacts, pipeline_digest="f" * 64)
-    monkeypatch.setattr(train, "champion", lambda *_: digest)
+    monkeypatch.setattr(train, "named", lambda *_: digest)
     found, why = earlier(artifacts, "champion")
     assert found is None
     assert f"champion {digest[:12]} has no successor here: its features" in why

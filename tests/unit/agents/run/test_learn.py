@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agents.run.learn import Judged, Learner, Told, event_of, gate_metrics, window_of
+from agents.run.lineage import line_of
 from models.errors import ModelError
 from models.learning import stability
 from models.learning.settings import SAFE, Settings
@@ -27,7 +28,7 @@ class Drawn(NamedTuple):
     bars: Prepared
     asked: list[int]
 
-    def stretch(self, _settings: Settings) -> Stretch:
+    def stretch(self, _settings: Settings, _fitted: object = None) -> Stretch:
         """Return all bars."""
         return Stretch(self.bars, ORIGIN)
 
@@ -61,7 +62,7 @@ def place(tmp_path: Path) -> Place:
 def test_advance_when_it_ends_then_the_set_is_kept_with_its_lineage(place: Place) -> None:
     """Base, start, bars, settings, seed and code: all that it can be made again from."""
     stretch = place.source.stretch(SHORT)
-    judged = place.learner.advance(place.champion, stretch)
+    judged = place.learner.advance(place.champion, place.champion, stretch)
     metadata = place.learner.artifacts.load_models(judged.digest).metadata
     assert metadata["learned"]["base"] == metadata["learned"]["start"] == place.champion
     assert metadata["learned"]["origin"] == ORIGIN
@@ -73,7 +74,7 @@ def test_advance_when_it_ends_then_the_set_is_kept_with_its_lineage(place: Place
 
 def test_rebuilt_when_made_again_then_has_the_same_digest(place: Place) -> None:
     """Also by a learner with other settings: the lineage has its own."""
-    judged = place.learner.advance(place.champion, place.source.stretch(SHORT))
+    judged = place.learner.advance(place.champion, place.champion, place.source.stretch(SHORT))
     other = replace(place.learner, settings=SAFE)
     assert other.rebuilt(judged.digest) == judged.digest
 
@@ -87,10 +88,12 @@ def test_rebuilt_when_the_set_was_fitted_then_says_so(place: Place) -> None:
 def test_advance_when_a_learned_champion_learns_then_its_base_stays_the_fit(place: Place) -> None:
     """The base's information is taken once, and every update is held by the same fit."""
     stretch = place.source.stretch(SHORT)
-    first = place.learner.advance(place.champion, stretch).digest
-    second = place.learner.advance(first, stretch)
+    first = place.learner.advance(place.champion, place.champion, stretch).digest
+    second = place.learner.advance(first, place.champion, stretch)
     lineage = place.learner.artifacts.load_models(second.digest).metadata["learned"]
     assert (lineage["base"], lineage["start"]) == (place.champion, first)
+    assert lineage["champion"] == place.champion
+    assert line_of(place.learner.artifacts, second.digest) == (second.digest, first, place.champion)
     assert len(place.source.asked) == 1
     assert second.digest != first
 
@@ -104,9 +107,9 @@ def test_advance_when_it_is_ended_half_way_then_leaves_no_model(place: Place) ->
 
     ended = replace(place.learner, progress=stop)
     with pytest.raises(KeyboardInterrupt):
-        ended.advance(place.champion, place.source.stretch(SHORT))
+        ended.advance(place.champion, place.champion, place.source.stretch(SHORT))
     assert place.learner.artifacts.list_models() == (place.champion,)
-    place.learner.advance(place.champion, place.source.stretch(SHORT))
+    place.learner.advance(place.champion, place.champion, place.source.stretch(SHORT))
     assert len(place.source.asked) == 1
 
 
@@ -114,10 +117,10 @@ def test_advance_when_bars_do_not_fit_then_keeps_nothing(place: Place) -> None:
     """Other symbols and too few bars are refused before anything is written."""
     other = place.learner.artifacts.put_models(fitted(symbols=["AAA"]))
     with pytest.raises(SettingsError, match="cannot learn from these bars: it was not fitted on"):
-        place.learner.advance(other, place.source.stretch(SHORT))
+        place.learner.advance(other, other, place.source.stretch(SHORT))
     short = Stretch(prepared(n_bars=20), ORIGIN)
     with pytest.raises(ModelError, match="days are missing"):
-        place.learner.advance(place.champion, short)
+        place.learner.advance(place.champion, place.champion, short)
     assert len(place.learner.artifacts.list_models()) == 2
 
 
@@ -125,7 +128,7 @@ def test_step_back_when_the_champion_did_harm_then_names_what_it_replaced(place:
     """A poisoned champion goes within one update; one that was fitted, or is good, stays."""
     stretch = place.source.stretch(SHORT)
     assert place.learner.step_back(place.champion, stretch) is None
-    good = place.learner.advance(place.champion, stretch).digest
+    good = place.learner.advance(place.champion, place.champion, stretch).digest
     models = place.learner.artifacts.load_models(good)
     part = window_of(stretch, SHORT)
     assert part.n_judged_bars == 20
@@ -142,15 +145,18 @@ def test_step_back_when_the_champion_did_harm_then_names_what_it_replaced(place:
     assert back is not None
     assert back.digest == place.champion
     assert "LOSS_WORSE" in back.stability.reasons
-    assert place.learner.step_back(good, stretch) is None
+    # Of the same networks, whatever its lineage says: nothing is lost.
+    still = place.learner.artifacts.load_models(place.champion)._replace(metadata=models.metadata)
+    kept = place.learner.artifacts.put_models(still)
+    assert place.learner.step_back(kept, stretch) is None
 
 
 def test_event_of_when_refused_then_says_why_in_the_promised_fields(place: Place) -> None:
     """Percent of the champion's, with bars and reasons; what is not known is null."""
     stretch = place.source.stretch(SHORT)
-    judged = place.learner.advance(place.champion, stretch)
+    judged = place.learner.advance(place.champion, place.champion, stretch)
     found = stability.Stability(
-        ("LOSS_WORSE",), 20, 0.5, 0.6, 0.01, 0.2, 0.2, 1.0, float("nan"), 0.4
+        ("LOSS_WORSE",), 20, 0.5, 0.6, 0.01, 0.2, 0.2, 1.0, float("nan"), 0.4, 0.03
     )
     told = Told("job", "model", window_of(stretch, SHORT), 0)
     event = event_of(
@@ -174,6 +180,8 @@ def test_event_of_when_refused_then_says_why_in_the_promised_fields(place: Place
     assert event.is_learning is True
     metrics = gate_metrics(Judged(judged.digest, found, judged.update))
     assert metrics["gate.loss_candidate"] == 0.6
+    # By this the registry ranks its runs: what it inherited from its fit says nothing about it.
+    assert metrics["held_back.rank_ic"] == 0.03
     assert "gate.sharpe_post" not in metrics
     assert metrics["update.penalty"] > 0.0
     back = event_of(told, "rollback", "rolled_back", "x", Judged("y", found, None))

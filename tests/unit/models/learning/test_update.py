@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from models.errors import HistoryTooShort, NotFinite, NotFitted
 from models.learning import update as updating
 from models.learning.settings import RECOMMENDED, SAFE
+from models.specialists.fitting import Past, Samples
 from models.specialists.network import imported
 from models.specialists.serving import Specialists
 from tests.unit.models.learning.worlds import World, no_rows, rows_of, world
@@ -95,6 +96,28 @@ def test_update_when_repeated_then_gives_the_same_bytes(made: World) -> None:
     torch.rand(3)
     assert as_bytes(updated(made, HELD).specialists) == as_bytes(once.specialists)
     assert as_bytes(updated(made, HELD, seed=6).specialists) != as_bytes(once.specialists)
+
+
+def test_update_when_rows_are_many_then_never_holds_the_windows_of_all(
+    made: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month of minutes is cut into windows by tiles; whole they took a GB a day of bars."""
+    whole = updated(made, HELD)
+    asked: list[int] = []
+    windows = Samples.windows
+
+    def counted(samples: Samples, past: Past) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(len(samples.labels))
+        return windows(samples, past)
+
+    monkeypatch.setattr(Samples, "windows", counted)
+    monkeypatch.setattr(updating, "TILE_ROWS", 50)
+    tiled = updated(made, HELD)
+    assert max(asked) == 50
+    assert as_bytes(tiled.specialists) == as_bytes(whole.specialists)
+    assert (tiled.loss_before, tiled.loss_after) == pytest.approx(
+        (whole.loss_before, whole.loss_after), 1e-12
+    )
 
 
 def test_update_when_at_the_promised_numbers_then_is_nearly_frozen(made: World) -> None:

@@ -107,6 +107,7 @@ class Rollouts:
         self._offsets: dict[str, int] = {}
         self._is_dirty = False
         self._acting = asyncio.Lock()
+        metrics.ROLLOUT_TRANSITIONS.labels("rollback", AUTOMATIC)
 
     def learn(self, values: Sequence[bytes]) -> None:
         """Take how rollouts stand from the records of the topic, all that there are.

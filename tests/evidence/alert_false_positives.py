@@ -92,12 +92,12 @@ def measure() -> Result:
     if missing:
         raise SystemExit(f"{', '.join(missing)} not on PATH: .ci/packages prometheus promtool")
     rules, n_days = rules_of(), _LEAD_DAYS + DAYS
-    series = list(QuietDays(n_days, SEED).series())
+    day_s = DAY_MIN * _STEP_S
+    first_s = (wall_ns() // 10**9 // day_s - n_days) * day_s
+    series = list(QuietDays(n_days, SEED, first_s).series())
     known = {one.name for one in series}
     unknown = {name: named(rule["expr"]) - known for name, rule in rules.items()}
     blind = sorted(name for name, lacks in unknown.items() if lacks)
-    day_s = DAY_MIN * _STEP_S
-    first_s = (wall_ns() // 10**9 // day_s - n_days) * day_s
     begins_s = first_s + _LEAD_DAYS * day_s
     fired: dict[str, int] = {}
     n_answers = 0

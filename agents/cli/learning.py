@@ -21,6 +21,7 @@ from streams.brokers.processes import Launch, start
 from streams.kafka_access import kafka
 from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
+from tables.stores.disk import Disk
 from tables.stores.jobs import Job, Jobs
 from tables.stores.servers import redis
 from tables.stores.token_keys import TokenKeys
@@ -49,7 +50,7 @@ def learning(  # noqa: PLR0913, PLR0917  one argument per option of the command
         raise typer.BadParameter(f"mode was {mode!r}; expected one of {', '.join(MODES)}")
     home = stack_home(name)
     at = Listening(host, port, redis_url=redis.shared_url(home))
-    run_role(lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
+    run_role(bootstrap, lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
 
 
 async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening) -> None:
@@ -68,6 +69,7 @@ async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening)
         await consumer.start()
         stack.push_async_callback(consumer.stop)
         folder = home / STAGE
+        Disk(home).show()
         learner = Learning(
             consumer,
             producer,

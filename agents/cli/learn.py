@@ -15,6 +15,7 @@ from agents.cli.in_order import in_order
 from agents.run import registration
 from agents.run.learn import Judged, Learner, Told, event_of, gate_metrics, window_of
 from agents.run.learning_bars import FileSource, JournalSource, Source
+from agents.run.one_training import one_training
 from agents.run.progress import Progress, shown
 from agents.run.stores import database
 from agents.run.workers import Children
@@ -74,7 +75,8 @@ def learn(  # noqa: PLR0913  one parameter an option
                 progress = _telling(jobs, asked, bars)
                 source = _source(home, file, timeframe, until, progress)
                 registry = _registry(name, home, children)
-                _update(Learner(home, source, settings, progress), registry, asked, timeframe)
+                with one_training(home, progress):
+                    _update(Learner(home, source, settings, progress), registry, asked, timeframe)
             act.detail = "; ".join(map(_came_of, asked.updates)) or asked.detail
     for update in asked.updates:
         _say(console, update)

@@ -24,7 +24,7 @@ def files() -> dict[str, list[Manifest]]:
         "topics.yaml": topics(),
         "users.yaml": users(),
         "ground.yaml": ground(),
-        "jobs.yaml": [job("prepare", ("prepare", "--models=champion")), shelve()],
+        "jobs.yaml": [job("prepare", ("prepare", "--models=champion", "--wait")), shelve()],
         "roles.yaml": [each for role in ROLES for each in of_role(role)],
         "learning.yaml": of_role(LEARNING),
         "rollout.yaml": of_role(ROLLOUT),

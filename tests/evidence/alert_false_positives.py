@@ -66,9 +66,11 @@ def prometheus(folder: Path) -> Iterator[str]:
         yield url
 
 
-def asked(url: str, query: str, first_s: int, last_s: int) -> list[dict[str, Any]]:
+def asked(
+    url: str, query: str, first_s: int, last_s: int, step_s: int = _STEP_S
+) -> list[dict[str, Any]]:
     """Return the series of an answer, minute by minute."""
-    words = urlencode({"query": query, "start": first_s, "end": last_s, "step": _STEP_S})
+    words = urlencode({"query": query, "start": first_s, "end": last_s, "step": step_s})
     with urlopen(f"{url}/api/v1/query_range?{words}", timeout=120) as answer:  # noqa: S310  our own address
         said: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return said

@@ -114,6 +114,8 @@ class Archive:
         self._reach = reach
         self._spill = spill
         self._spilled = asyncio.Event()
+        for topic in SOURCES:
+            metrics.ARCHIVE_LOST_RECORDS.labels(topic)
         self._epochs: set[tuple[int, str]] = set()
 
     async def work(self) -> None:
@@ -242,6 +244,7 @@ class Archive:
         written = await self._store.put(batches)
         for table, n_new in written.new.items():
             metrics.ARCHIVED_ROWS.labels(table).inc(n_new)
+            metrics.ARCHIVE_CONFLICTS.labels(table)
         for rows in batches:
             if rows.table is EPOCHS:
                 self._epochs.update((epoch, digest) for *_, epoch, digest, _document in rows.values)
@@ -272,7 +275,8 @@ class Archive:
         topic = prefix_of(self._run) + topics.DEAD_LETTERS.name
         for letter in letters:
             metrics.DEAD_LETTERS.labels(STAGE, letter.reason).inc()
-            log.warning("dead letter %s: %s %s", letter.origin.id(), letter.reason, letter.detail)
+            said = (letter.origin.id(), letter.reason, letter.detail)
+            log.warning("dead letter %s: %s %s", *said, extra=letter.origin.named())
             await self._producer.send_and_wait(
                 topic, letter.raw, key=letter.origin.id().encode(), headers=letter.headers()
             )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from agents.bars_shown import ShownBars
 from agents.stage import Output, Reader, Snapshot
 from models.bars import BarRules, ClosedBars, advance
 from streams import metrics
@@ -48,21 +49,32 @@ class BarFold:
     n_since: int = 0
     n_beats: int = 0
     places: dict[str, Placement] = field(default_factory=dict)
+    shown: ShownBars = field(init=False)
 
     def __post_init__(self) -> None:
         stamped = self.read(_KEY)
         self.kept = BarsKept() if stamped is None else BarsKept.decode(stamped.state)
         self.next_offset = 0 if stamped is None else stamped.next_offset
+        self.shown = ShownBars(self.partition)
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Fold one record of ticks or of the clock."""
         key, headers = str(self.partition).encode(), _origin(record)
-        return [
+        outputs = [
             Output(MARKET_BARS.name, key, said.encode(), headers, self.partition)
             if isinstance(said, Slice)
             else said
             for said in self.fold(record)
         ]
+        self._show(record)
+        return outputs
+
+    def _show(self, record: Record) -> None:
+        if record.header("clock") is None:
+            self.shown.ticked(record.timestamp_ms)
+        elif self.kept.epochs:
+            epoch = self.epochs.load(self.kept.epochs[0].digest)
+            self.shown.beaten(epoch, self.kept.state)
 
     def fold(
         self, record: Record, ticks: Sequence[Tick] | None = None

@@ -68,6 +68,11 @@ class ExplainFold:
     n_since: int = 0
     n_refused: int = 0
 
+    def __post_init__(self) -> None:
+        """Have the counters of alerts before they count: a first sample above 0 is no increase."""
+        for what in ("residual", "confidence"):
+            metrics.EXPLANATIONS_OFF.labels(what)
+
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Push the bar that a decision tells of, and explain the decision."""
         self.next_offset = record.offset + 1

@@ -293,7 +293,8 @@ class Forensics:
         topic = prefix_of(self._run) + topics.DEAD_LETTERS.name
         for letter in letters:
             metrics.DEAD_LETTERS.labels(STAGE, letter.reason).inc()
-            log.error("dead letter %s: %s %s", letter.origin.id(), letter.reason, letter.detail)
+            said = (letter.origin.id(), letter.reason, letter.detail)
+            log.error("dead letter %s: %s %s", *said, extra=letter.origin.named())
             await self._parts.producer.send_and_wait(
                 topic, letter.raw, key=letter.origin.id().encode(), headers=letter.headers()
             )

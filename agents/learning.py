@@ -132,6 +132,8 @@ class Learning:
         self._days: OpenDays | None = None
         self._asked = asyncio.Event()
         self._current: tuple[str, asyncio.Task[None]] | None = None
+        metrics.MODEL_UPDATES.labels("online_update", "refused")
+        metrics.MODEL_UPDATES.labels("rollback", "rolled_back")
 
     async def work(self) -> None:
         """Keep days and run jobs until cancelled; an error of either ends both."""

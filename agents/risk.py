@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from agents.risk_shown import begin, show, show_state
 from agents.stage import Output, Reader, Snapshot
 from models.features.catalogue import NAMES
 from models.risk.account import Account, open_account
@@ -26,7 +27,7 @@ from streams.dead_letters import DeadLetter, Headers, Origin
 from streams.errors import FieldError, RecordError, SliceConflict
 from streams.ids import decision_id
 from streams.instructions import Instruction, TargetIntent, check_headers, read_instruction
-from streams.records import Decision, PortfolioSnapshot
+from streams.records import Decision
 from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from streams.transport import Record
@@ -57,7 +58,6 @@ SNAPSHOT_RECORDS = 512
 MOST_EARLY = 1_000
 
 _JSON = msgspec.json.Encoder()
-_STATES = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 
 
 class _Waiting(NamedTuple):
@@ -101,10 +101,26 @@ class RiskFold:
     next_offset: int = 0
     n_since: int = 0
     n_records: int = 0
+    shown: set[str] = field(default_factory=set)
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Let a slice wait, and decide its bar when it is complete; let a record act at once."""
-        return [output for said in self.fold(record) for output in _outputs(said)]
+        place = record.partition
+        outputs = [output for said in self.fold(record) for output in _outputs(said, place)]
+        if not (record.value or b"").startswith(b"{"):
+            waiting = sum(len(book.barrier.waiting) for book in self.portfolios.values())
+            metrics.BARRIER_WAITING.labels(place).set(waiting)
+        if len(self.shown) < len(self.portfolios):
+            self._show_found(place)
+        return outputs
+
+    def _show_found(self, place: int) -> None:
+        """Show the accounts that were opened, or found again after a restart."""
+        for name in sorted(self.portfolios.keys() - self.shown):
+            book = self.portfolios[name]
+            slot = slot_at(book.slot, book.account, max(book.account.kept.now_ns, 0), book.epoch)
+            begin(place, snapshot_event(slot, book.account))
+            self.shown.add(name)
 
     def fold(self, record: Record, slice_: Slice | None = None) -> Iterator[Told | DeadLetter]:
         """Fold one record and yield what is said: before it is bytes, before the account goes on.
@@ -146,7 +162,6 @@ class RiskFold:
             book.barrier.complete(bar, meta.partition)
         for decided, slices in book.barrier.take(meta.n_partitions):
             yield self._decide(book, decided, slices)
-        metrics.BARRIER_WAITING.set(sum(len(p.barrier.waiting) for p in self.portfolios.values()))
 
     def _portfolio(self, loaded: LoadedEpoch, name: str) -> KeptBook:
         book = self.look(name)
@@ -290,7 +305,7 @@ def _check_origin(book: KeptBook, said: TargetIntent) -> None:
         raise FieldError("BAD_FEATURES", "features", len(said.features), f"{len(NAMES)} values")
 
 
-def _outputs(said: Told | DeadLetter) -> Iterator[Output | DeadLetter]:
+def _outputs(said: Told | DeadLetter, place: int) -> Iterator[Output | DeadLetter]:
     if isinstance(said, DeadLetter):
         yield said
         return
@@ -305,26 +320,13 @@ def _outputs(said: Told | DeadLetter) -> Iterator[Output | DeadLetter]:
         yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
     for code, about in said.outcome.alerts:
         metrics.RISK_ALERTS.labels(name, code).inc()
-        log.error("portfolio %s: %s: %s", name, code, about)
+        log.error("portfolio %s: %s: %s", name, code, about, extra={"portfolio": name})
     if said.slices:
         snapshot = snapshot_event(slot, said.account)
-        _show(snapshot)
+        show(place, snapshot)
         yield Output(PORTFOLIO_SNAPSHOTS.name, key, _JSON.encode(snapshot), headers)
-
-
-def _show(snapshot: PortfolioSnapshot) -> None:
-    """Set the gauges of an account."""
-    name, risk = snapshot.portfolio, snapshot.risk
-    metrics.EQUITY.labels(name).set(float(snapshot.equity))
-    if risk is None:
-        return
-    metrics.ACCOUNT_STATE.labels(name).set(_STATES[risk.state])
-    metrics.VAR_FRACTION.labels(name, "historical").set(risk.var_historical_fraction)
-    metrics.VAR_FRACTION.labels(name, "normal").set(risk.var_normal_fraction)
-    metrics.DAILY_LOSS_FRACTION.labels(name).set(risk.daily_loss_fraction)
-    metrics.DRAWDOWN_FRACTION.labels(name).set(risk.drawdown_fraction)
-    metrics.LEVERAGE.labels(name).set(risk.leverage)
-    metrics.CONCENTRATION.labels(name).set(risk.concentration)
+    else:
+        show_state(place, name, said.account.kept.switches.state())
 
 
 def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:
@@ -377,6 +379,7 @@ def _count(decision: Decision) -> None:
     metrics.DECISIONS.labels(decision.action, verdict).inc()
     if decision.approved and decision.quantity > decision.allowed_quantity:
         metrics.RISK_VIOLATIONS.labels(decision.portfolio).inc()
-        log.error("decision %s was approved for more than allowed", decision.decision_id)
+        of = {"portfolio": decision.portfolio, "decision_id": decision.decision_id}
+        log.error("decision %s was approved for more than allowed", of["decision_id"], extra=of)
     for rejection in decision.rejection_reasons:
         metrics.REJECTIONS.labels(rejection.code).inc()

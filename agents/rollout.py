@@ -119,6 +119,7 @@ class Rollouts:
         self._acting = asyncio.Lock()
         self._taken_back = TakenBack(epochs)
         self.is_behind = False
+        metrics.ROLLOUT_TRANSITIONS.labels("rollback", AUTOMATIC)
 
     def learn(self, values: Sequence[bytes]) -> None:
         """Take how rollouts stand from the records of the topic, all that there are.

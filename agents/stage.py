@@ -16,6 +16,7 @@ from faust.types import TP, EventT
 
 from streams import clock, failpoints, metrics
 from streams.dead_letters import DeadLetter, Headers
+from streams.shown import forget
 from streams.topics import DEAD_LETTERS
 from streams.transport import MAX_BATCH_RECORDS, Outgoing, Record, consumer_of, producer_of
 from tables.stamped import Stamped, StampedTable
@@ -138,7 +139,7 @@ class Stage:
         leaving = [self._tasks.pop(tp) for tp in list(self._tasks) if tp in revoked]
         await asyncio.gather(*(task.stop() for task in leaving))
         for task in leaving:
-            metrics.LAG_RECORDS.remove(self.name, str(task.tp.partition))
+            forget(self.name, task.tp.partition)
 
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
         """Send all and await the broker once; a refused record is an error."""
@@ -177,6 +178,7 @@ class Stage:
                 reason,
                 first.origin.id(),
                 first.detail,
+                extra={"stage": self.name, **first.origin.named()},
             )
 
 

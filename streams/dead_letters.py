@@ -23,6 +23,10 @@ class Origin(NamedTuple):
         """Return the dead letter's id: the same poison has the same id after any restart."""
         return f"{self.topic}:{self.partition}:{self.offset}:{self.place}"
 
+    def named(self) -> dict[str, str | int]:
+        """Return what a log line about it names."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
 
 class DeadLetter(NamedTuple):
     """One unusable record."""

@@ -6,6 +6,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 
+# What is known of a portfolio, by the worker that has the partition of its book.
+_BOOK = ("portfolio", "partition")
+
 # What is known of a group of at most 512 symbols.
 _CHUNK = ("partition", "chunk")
 
@@ -157,6 +160,11 @@ TRAINING_EPISODES_PER_HOUR = Gauge(
 TRAINING_STEP_SECONDS = Gauge(
     "tradewind_training_step_seconds", "How long a step of the fit took.", ("timeframe", "step")
 )
+TRAINING_FALLBACKS = Gauge(
+    "tradewind_training_fallbacks",
+    "Steps of the last training that went on on the processor: the accelerator had no room.",
+    ("timeframe",),
+)
 TRAINING_RETURN = Gauge(
     "tradewind_training_episode_return_fraction",
     "Mean return of an episode's book after costs.",
@@ -173,6 +181,22 @@ TRAINING_WIN_FRACTION = Gauge(
 TRAINING_LENGTH_BARS = Gauge(
     "tradewind_training_episode_length_bars", "Mean length of an episode.", _COURSE
 )
+HEARTBEAT_SECONDS = Gauge(
+    "tradewind_bars_heartbeat_timestamp_seconds",
+    "Time that the last heartbeat of a partition said, in seconds since 1970.",
+    ("partition",),
+)
+TIMEFRAME_SECONDS = Gauge("tradewind_bars_timeframe_seconds", "Length of a bar.", ("partition",))
+TICK_SECONDS = Gauge(
+    "tradewind_bars_tick_timestamp_seconds",
+    "When the last record of ticks of a partition was sent, in seconds since 1970.",
+    ("partition",),
+)
+SILENT_SECONDS = Gauge(
+    "tradewind_bars_silent_seconds",
+    "Length of the bars since the last tick of a partition in which its market was open.",
+    ("partition",),
+)
 TICKS = Counter("tradewind_ticks_total", "Ticks by what became of them.", ("outcome",))
 DECISIONS = Counter(
     "tradewind_decisions_total", "Decisions by action and verdict.", ("action", "verdict")
@@ -186,7 +210,9 @@ RISK_VIOLATIONS = Counter(
     ("portfolio",),
 )
 BARRIER_WAITING = Gauge(
-    "tradewind_barrier_waiting_slices", "Slices that wait for other partitions of their bar."
+    "tradewind_barrier_waiting_slices",
+    "Slices that wait for other partitions of their bar, by partition of books.",
+    ("partition",),
 )
 TRADE_RESULT = Histogram(
     "tradewind_trade_result",
@@ -194,7 +220,7 @@ TRADE_RESULT = Histogram(
     ("portfolio",),
     buckets=(-1e5, -1e4, -1e3, -100.0, -10.0, 0.0, 10.0, 100.0, 1e3, 1e4, 1e5),
 )
-EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", ("portfolio",))
+EQUITY = Gauge("tradewind_portfolio_equity", "Equity in the portfolio's currency.", _BOOK)
 REGIME_ROWS = Counter(
     "tradewind_regime_rows_total", "Rows of symbols that are warm, by which regimes were told."
 )
@@ -292,29 +318,29 @@ RISK_ALERTS = Counter(
     "What an account was surprised by: unknown orders, over-fills, a book that differs.",
     ("portfolio", "code"),
 )
-ACCOUNT_STATE = Gauge(
-    "tradewind_portfolio_state", "0 ACTIVE, 1 REDUCING, 2 HALTED.", ("portfolio",)
-)
+ACCOUNT_STATE = Gauge("tradewind_portfolio_state", "0 ACTIVE, 1 REDUCING, 2 HALTED.", _BOOK)
 VAR_FRACTION = Gauge(
-    "tradewind_portfolio_var_fraction", "One-day VaR at 95 %, of equity.", ("portfolio", "measure")
+    "tradewind_portfolio_var_fraction",
+    "One-day VaR at 95 %, of equity.",
+    (*_BOOK, "measure"),
 )
 DAILY_LOSS_FRACTION = Gauge(
     "tradewind_portfolio_daily_loss_fraction",
     "Loss since the day began, of the equity it began with; negative is a gain.",
-    ("portfolio",),
+    _BOOK,
 )
 DRAWDOWN_FRACTION = Gauge(
-    "tradewind_portfolio_drawdown_fraction", "Loss since the highest equity.", ("portfolio",)
+    "tradewind_portfolio_drawdown_fraction", "Loss since the highest equity.", _BOOK
 )
 LEVERAGE = Gauge(
     "tradewind_portfolio_leverage",
     "Gross exposure, open orders included, of equity.",
-    ("portfolio",),
+    _BOOK,
 )
 CONCENTRATION = Gauge(
     "tradewind_portfolio_concentration",
     "Largest position, open orders included, of equity.",
-    ("portfolio",),
+    _BOOK,
 )
 HTTP_SECONDS = Histogram(
     "tradewind_http_seconds",
@@ -348,5 +374,5 @@ BREAKER_OPEN = Gauge(
     "tradewind_breaker_open", "1 while a store is not asked because it has just failed.", ("store",)
 )
 DISK_USED_FRACTION = Gauge(
-    "tradewind_disk_used_fraction", "Share of the disk in use, of the one that holds the tables."
+    "tradewind_disk_used_fraction", "Share of the disk in use, of the one under the role's folder."
 )

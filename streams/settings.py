@@ -69,7 +69,15 @@ class Settings(BaseSettings):
     traces_url: str = Field(
         default="", description="collector of spans, OTLP over HTTP; empty: no spans are made"
     )
-    log_level: str = Field(default="INFO", description="level of our own log lines")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = Field(
+        default="INFO", description="level of our own log lines"
+    )
+    log_form: Literal["text", "json"] = Field(
+        default="text", description="form of the log lines of all roles"
+    )
+    training_device: Literal["cpu", "cuda", "auto"] = Field(
+        default="cpu", description="where networks are trained; a full one gives way to cpu"
+    )
     learning: Literal["off", "safe", "recommended"] = Field(
         default="off", description="whether, and how, models go on learning every day"
     )

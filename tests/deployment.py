@@ -27,7 +27,7 @@ _JOBS = frozenset({"prepare", "train", "retain", "shelve"})
 _OURS = "tradewind/"
 _LOOPBACK = "127.0.0.1:"
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::([-?+])([^}]*))?\}")
 _PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
 _URL = re.compile(r"https?://([\w.-]+):(\d+)")
 
@@ -62,12 +62,15 @@ def environment(profile: str, docker: Path = DOCKER) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def composed(profile: str, docker: Path = DOCKER) -> dict[str, Any]:
-    """Return the compose file as a profile's variables make it, with anchors resolved."""
-    given = environment(profile, docker)
+def composed(profile: str, docker: Path = DOCKER, **more: str) -> dict[str, Any]:
+    """Return the compose file as a profile's variables, and more, make it; anchors resolved."""
+    given = {**environment(profile, docker), **more}
 
     def filled(found: re.Match[str]) -> str:
-        return given.get(found[1], found[2] or "")
+        name, sign, other = found.groups()
+        if sign == "+":
+            return str(other) if given.get(name) else ""
+        return given.get(name, other or "")
 
     return copy.deepcopy(_parsed(_VARIABLE.sub(filled, (docker / "compose.yml").read_text())))
 
@@ -221,13 +224,21 @@ def _of_addresses(name: str, service: Mapping[str, Any], said: Mapping[str, Any]
             yield f"{name} asks {':'.join(found)}, where nothing listens"
 
 
+def compose_targets() -> list[dict[str, Any]]:
+    """Return what Prometheus asks beside a compose file in which every profile is in use."""
+    more = composed("dev", LEARNING_URL="http://learning:8092", ROLLOUT_URL="http://rollout:8093")
+    mounts = [mount.split(":")[:2] for mount in more["services"]["prometheus"]["volumes"]]
+    return [
+        one
+        for source, target in mounts
+        if Path(target).match("targets*.json")
+        for one in json.loads((DOCKER / source).read_text())
+    ]
+
+
 def target_faults(said: Mapping[str, Any], targets: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return where Prometheus would ask otherwise than the roles of a compose file answer."""
-    wanted = {
-        (role, f"{role}:{FIXED_PORTS[METRICS_PORTS[role]]}")
-        for role in ROLES
-        if not said["services"][role].get("profiles")
-    }
+    wanted = {(role, f"{role}:{FIXED_PORTS[METRICS_PORTS[role]]}") for role in ROLES}
     found = {(one["labels"]["role"], target) for one in targets for target in one["targets"]}
     faults = [
         f"targets: {role} at {target} is asked for nothing" for role, target in found - wanted

@@ -186,7 +186,11 @@ def _of_all(found: list[dict[str, Any]]) -> Iterator[str]:
     for one in found:
         if one["kind"] in _WORKLOADS:
             yield from _around(one, found, names)
-    settings = next(one for one in found if one["kind"] == "ConfigMap")["data"]
+    settings = next(
+        one["data"]
+        for one in found
+        if (one["kind"], one["metadata"]["name"]) == ("ConfigMap", "tradewind")
+    )
     given = (int(settings["TRADEWIND_PARTITIONS"]), int(settings["TRADEWIND_REPLICATION"]))
     for one in found:
         if one["kind"] == "KafkaTopic" and _size(one) != given:

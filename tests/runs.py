@@ -89,15 +89,22 @@ class Trial:
     consumer: AIOKafkaConsumer
     tape: Tape
     started: dict[str, Process] = field(default_factory=dict)
+    serving: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stats_port: int = 0
     n_fed: int = 0
 
     def start(
-        self, instance: str = "0", program: str = "agents", serving: Iterable[str] = ()
+        self, instance: str = "0", program: str = "agents", serving: Iterable[str] | None = None
     ) -> Process:
-        """Start a worker; its log holds what it said since this start."""
+        """Start a worker; its log holds what it said since this start.
+
+        ``serving`` are the options of its API, by default those of the worker before it.
+        """
         self.stats_port = free_port("127.0.0.1")
-        arguments = (*worker_arguments(self.run, self.stats_port, instance), *serving)
+        if serving is not None:
+            self.serving[instance] = tuple(serving)
+        options = self.serving.get(instance, ())
+        arguments = (*worker_arguments(self.run, self.stats_port, instance), *options)
         self.children.start_program(f"worker-{instance}", sys.executable, "-m", program, *arguments)
         self.started[instance] = self.children.running[f"worker-{instance}"]
         return self.started[instance]

@@ -78,9 +78,7 @@ def _of_unit(name: str, unit: Unit) -> Iterator[str]:
         yield f"starts {unit['ExecStart'][0].split()[0]}; expected {PROGRAM}"
     if why := refused(words(unit)):
         yield f"is told {' '.join(words(unit))}: {why}"
-    for key in ("MemoryMax", "CPUQuota", "TasksMax", "TimeoutStopSec", "StartLimitBurst"):
-        if key not in unit:
-            yield f"has no {key}"
+    yield from _of_life(unit)
     if any("PASSWORD" in each or "://" in each for each in unit.get("Environment", [])):
         yield "has a secret or an address in its environment; expected LoadCredential"
     if name not in _JOBS:
@@ -89,11 +87,21 @@ def _of_unit(name: str, unit: Unit) -> Iterator[str]:
         yield f"is of type {unit.get('Type')}; expected oneshot"
 
 
+def _of_life(unit: Unit) -> Iterator[str]:
+    for key in ("MemoryMax", "CPUQuota", "TasksMax", "TimeoutStopSec"):
+        if key not in unit:
+            yield f"has no {key}"
+    if unit.get("StartLimitIntervalSec") != ["0"]:
+        yield "is given up after some restarts; expected StartLimitIntervalSec=0"
+    if unit.get("Requires"):
+        yield f"requires {unit['Requires'][0]}, and ends with it; expected Wants and After"
+
+
 def _of_role(name: str, unit: Unit) -> Iterator[str]:
     if unit.get("Restart") != ["always"]:
         yield f"restarts {unit.get('Restart')}; expected always"
-    if unit.get("Requires") != ["tradewind-prepare.service"]:
-        yield "does not require tradewind-prepare.service"
+    if "tradewind-prepare.service" not in unit.get("Wants", [""])[0].split():
+        yield "does not want tradewind-prepare.service"
     if "tradewind-prepare.service" not in unit.get("After", [""])[0].split():
         yield "does not start after tradewind-prepare.service"
     port = FIXED_PORTS[METRICS_PORTS[name]]

@@ -42,7 +42,7 @@ def archive(
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep regimes and weights of a run as SQL rows until told to stop."""
-    run_role(lambda: _serve(bootstrap, run, Artifacts(artifacts), name), metrics_port)
+    run_role(bootstrap, lambda: _serve(bootstrap, run, Artifacts(artifacts), name), metrics_port)
 
 
 async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> None:
@@ -55,11 +55,13 @@ async def _serve(bootstrap: str, run: str, artifacts: Artifacts, name: str) -> N
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    home, settings = stack_home(name), Settings.read()
+    home = stack_home(name)
+    disk = Disk(home, Settings.read().disk_full_fraction)
+    disk.show()
     async with (
         started(bootstrap, consumer) as clients,
         RowStore(server_of(home)) as store,
-        Spill(spill_folder(home, run), disk=Disk(home, settings.disk_full_fraction)) as spill,
+        Spill(spill_folder(home, run), disk=disk) as spill,
         _orders(bootstrap, run) as orders,
         asyncio.TaskGroup() as tasks,
     ):

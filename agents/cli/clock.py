@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -15,9 +14,11 @@ from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
 from agents.cli.turning import Turning
 from agents.clock import Announced, follow, run_clock
+from agents.log_lines import log_lines
 from agents.loop_watch import loop_watched
 from agents.topology import prefix_of
 from agents.traces import Spans, spans_to
+from streams.brokers.given import await_broker
 from streams.brokers.locks import FileLock
 from streams.errors import SettingsError
 from streams.kafka_access import kafka
@@ -26,6 +27,7 @@ from streams.sources.replay import Clock, ticks_topic
 from streams.topics import ROLLOUT_STAGES
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
+from tables.stores.disk import Disk
 
 # Whatever the plan has last.
 _PLANS = Announced(1, "")
@@ -56,8 +58,7 @@ def clock(
         begun = Announced(number, epoch)
         if not run:
             begun = _last(home, begun)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
+    log_lines(settings)
     lock = FileLock.try_take(artifacts / f"clock-{run or 'live'}.lock")
     if lock is None:
         typer.secho(
@@ -69,6 +70,9 @@ def clock(
     with lock, contextlib.suppress(asyncio.CancelledError):
         if metrics_port:
             start_http_server(metrics_port, settings.web_host)
+        with spoken_errors():
+            await_broker(bootstrap)
+        Disk(artifacts).show()
         epochs = Epochs(Artifacts(artifacts))
         turning = None if run else Turning(home, epochs)
         beating = Beating(begun, run, turning, spans)

@@ -14,6 +14,7 @@ from streams.kafka_access import kafka
 from tables.archive import run_key
 from tables.stores.audit_key import AuditKey
 from tables.stores.audit_store import AuditStore
+from tables.stores.disk import Disk
 from tables.stores.row_store import RowStore
 from tables.stores.servers.postgres import server_of
 
@@ -32,7 +33,7 @@ def forensics(
     metrics_port: Annotated[int, typer.Option(help="Port of /metrics; 0: none.")] = 0,
 ) -> None:
     """Keep every decision of a run in the signed audit trail until told to stop."""
-    run_role(lambda: serve(bootstrap, run, name), metrics_port)
+    run_role(bootstrap, lambda: serve(bootstrap, run, name), metrics_port)
 
 
 class _Letting(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -61,6 +62,7 @@ async def serve(bootstrap: str, run: str, name: str) -> None:
     letting = _Letting()
     consumer.subscribe([prefix_of(run) + SOURCE], listener=letting)
     home = stack_home(name)
+    Disk(home).show()
     of = run_key(stack_id(home), run)
     async with (
         started(bootstrap, consumer) as clients,

@@ -16,6 +16,7 @@ from agents.cli.learn_deeds import Deeds
 from agents.run import registration
 from agents.run.learn import Learner, Told, event_of, gate_metrics, window_of
 from agents.run.learning_bars import FileSource, JournalSource, Source
+from agents.run.one_training import one_training
 from agents.run.progress import Progress, shown
 from agents.run.stores import database
 from agents.run.workers import Children
@@ -75,7 +76,8 @@ def learn(  # noqa: PLR0913  one parameter an option
                 source = _source(home, file, timeframe, until, progress)
                 registry = _registry(name, home, children)
                 of = CHAMPION if timeframe is None else f"{CHAMPION}:{timeframe}"
-                _update(Learner(home, source, settings, progress), registry, jobs, asked, of)
+                with one_training(home, progress):
+                    _update(Learner(home, source, settings, progress), registry, jobs, asked, of)
             act.detail = "; ".join(map(_came_of, asked.updates)) or asked.detail
     for update in asked.updates:
         _say(console, update)

@@ -23,6 +23,7 @@ from streams.settings import OFF, Settings
 from streams.tls import tls_of
 from tables.stores.admin_log import AdminLog
 from tables.stores.bar_journal import BarJournal
+from tables.stores.disk import Disk
 from tables.stores.jobs import Job, Jobs
 from tables.stores.servers import redis
 from tables.stores.token_keys import TokenKeys
@@ -57,7 +58,7 @@ def learning(  # noqa: PLR0913, PLR0917  one argument per option of the command
     # On this machine's own loopback a certificate has another name, and nobody listens in.
     tls = None if host == LEARNING_HOST else tls_of(settings).server
     at = Listening(host, port, tls, redis.shared_url(home))
-    run_role(lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
+    run_role(bootstrap, lambda: _serve(bootstrap, run, home, mode, at), metrics_port)
 
 
 async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening) -> None:
@@ -76,6 +77,7 @@ async def _serve(bootstrap: str, run: str, home: Path, mode: str, at: Listening)
         await consumer.start()
         stack.push_async_callback(consumer.stop)
         folder = home / STAGE
+        Disk(home).show()
         learner = Learning(
             consumer,
             producer,

@@ -5,6 +5,8 @@ starts them itself.
 """
 
 import asyncio
+import logging
+import time
 from typing import Annotated
 
 import typer
@@ -15,15 +17,22 @@ from agents.cli.live_models import live_models
 from agents.cli.live_plan import FIXED_PORTS
 from agents.cli.roles import planned
 from agents.cli.spoken import spoken_errors
+from agents.log_lines import log_lines
 from agents.run.drive import declare_live
 from agents.run.parity import remarks
 from agents.run.serving import auth_folder
 from streams.brokers import stack_home
+from streams.brokers.given import await_broker, given_servers
 from streams.settings import Settings
 from streams.tls import tls_of
+from tables.stores.errors import StoreUnavailable
 from tables.stores.migrations import bring_up_to_date
-from tables.stores.servers.postgres import is_usable, server_of
+from tables.stores.servers.postgres import PostgresServer, is_usable, server_of
 from tables.stores.token_keys import TokenKeys
+
+log = logging.getLogger("tradewind.prepare")
+
+_AGAIN_S = 5.0
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +49,10 @@ def prepare(
         ),
     ] = None,
     stack: Stack = "default",
+    *,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for a given broker and database that are away.")
+    ] = False,
 ) -> None:
     """Make the database, the topics, the epoch and the key of a live stack; start no role.
 
@@ -49,10 +62,14 @@ def prepare(
     with spoken_errors():
         settings, home = Settings.read(), stack_home(stack)
         tls_of(settings)  # a role would say it in its log only
+        log_lines(settings)
+        given = given_servers()
+        if wait and given is not None:
+            await_broker(given)
         servers = servers_of(stack)
         with admin_act(home, "prepare", on=models or "the models that decide") as act:
             if is_usable(home):
-                asyncio.run(bring_up_to_date(server_of(home)))
+                _bring_up_to_date(server_of(home), wait=wait)
             asyncio.run(declare_live(servers, settings))
             digest = live_models(stack, models)
             plan = planned(home, digest, settings)
@@ -69,3 +86,16 @@ def prepare(
         f"Stack {stack} is ready: epoch {len(plan.epochs)}, models {digest[:12]}, "
         f"{len(epoch.instruments)} symbols, bars of {epoch.timeframe}, topics at {servers}."
     )
+
+
+def _bring_up_to_date(server: PostgresServer, *, wait: bool) -> None:
+    while True:
+        try:
+            asyncio.run(bring_up_to_date(server))
+        except StoreUnavailable as error:
+            if not wait:
+                raise
+            log.warning("%s; waiting for it", error)
+            time.sleep(_AGAIN_S)
+        else:
+            return

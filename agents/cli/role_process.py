@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -11,13 +10,13 @@ from typing import Any, NamedTuple
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.log_lines import log_lines
 from agents.loop_watch import loop_watched
 from agents.run.workers import GIVES_WAY_NICE
-from streams.errors import BrokerUnreachableError
+from streams.brokers.given import await_broker
 from streams.kafka_access import kafka
 from streams.settings import Settings
 
@@ -40,33 +39,29 @@ async def started(bootstrap: str, consumer: AIOKafkaConsumer) -> AsyncIterator[C
         stack.push_async_callback(producer.stop)
         stack.push_async_callback(consumer.stop)
         stack.push_async_callback(admin.close)
-        try:
-            await producer.start()
-            await consumer.start()
-            await admin.start()
-        except KafkaConnectionError as error:
-            raise BrokerUnreachableError(
-                f"Kafka at {bootstrap} does not answer: start it, or correct --bootstrap ({error})"
-            ) from error
+        await producer.start()
+        await consumer.start()
+        await admin.start()
         yield Clients(consumer, producer, admin)
 
 
-def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) -> None:
+def run_role(
+    bootstrap: str, serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int
+) -> None:
     """Do the work of a role until it ends or SIGTERM cancels it.
 
     Parameters
     ----------
+    bootstrap
+        Kafka's address; a broker that is away is waited for.
     serve
         Its work; cancelled by SIGTERM, it stops what it started.
     metrics_port
         Port of /metrics; 0 for none.
     """
     os.nice(GIVES_WAY_NICE)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
     settings = Settings.read()
-    logging.getLogger("tradewind").setLevel(settings.log_level)
+    log_lines(settings)
     with (
         spoken_errors(),
         contextlib.suppress(asyncio.CancelledError),
@@ -74,6 +69,7 @@ def run_role(serve: Callable[[], Coroutine[Any, Any, None]], metrics_port: int) 
     ):
         if metrics_port:
             start_http_server(metrics_port, settings.web_host)
+        await_broker(bootstrap)
         runner.run(_until_told(serve()))
 
 

@@ -21,6 +21,7 @@ from aiohttp import web as http
 from prometheus_client import start_http_server
 
 from agents.cli.spoken import spoken_errors
+from agents.log_lines import log_lines
 from agents.run.trainings import Trainings
 from agents.topology import prefix_of
 from streams.brokers import stack_id
@@ -30,6 +31,7 @@ from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
+from tables.stores.disk import Disk
 from tables.stores.entry_codes import EntryCodes
 from tables.stores.servers import postgres, redis
 from tables.stores.token_keys import TokenKeys
@@ -89,7 +91,8 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
             f"--host was {host}: pages that others can reach ask who looks, so give --auth too"
         )
     with spoken_errors():
-        tls = tls_of(Settings.read())
+        settings = Settings.read()
+        tls = tls_of(settings)
     whose = None
     if auth is not None:
         stack = stack or stack_id(auth.parent)
@@ -101,7 +104,7 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
             stack=stack,
         )
         whose = Stack(auth, stack, behind._replace(tls=tls.client))
-    _configure_logging()
+    _configure_logging(settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if metrics_port:
@@ -134,6 +137,7 @@ class Stack(NamedTuple):
 def _behind(home: Path | None, stack: str, run: str) -> Behind:
     if home is None:
         return NOTHING
+    Disk(home).show()
     if not postgres.is_usable(home):
         return Behind(home=home)
     of = run_key(stack, run)
@@ -205,10 +209,7 @@ def _url(scheme: str, address: tuple[str, int]) -> str:
     return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
-def _configure_logging() -> None:
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("tradewind").setLevel(Settings().log_level)
+def _configure_logging(settings: Settings) -> None:
+    log_lines(settings)
     # The reader says once that the broker is away; aiokafka would say so at every attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -16,11 +16,13 @@ from aiokafka.record._crecords import default_records  # noqa: F401  assert: com
 
 from agents.cli.role_process import run_role
 from agents.cli.spoken import spoken_errors
+from agents.log_lines import log_lines
 from agents.run.workers import GIVES_WAY_NICE
 from agents.serving import ServingPlace
 from agents.topology import Place, explain_app, trading_app
 from agents.traces import spans_to
 from streams.brokers import stack_id
+from streams.brokers.given import await_broker
 from streams.settings import Settings
 from streams.tls import tls_of
 from tables.stores.disk import Disk
@@ -75,7 +77,9 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     data.mkdir(parents=True, exist_ok=True)
     disk = Disk(data, settings.disk_full_fraction)
     disk.show()
-    _configure_logging(settings.log_level)
+    log_lines(settings)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     place = Place(
         bootstrap_servers=bootstrap,
         run=run,
@@ -106,13 +110,15 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     if role == ROLLOUT:
         # Only then: a worker needs none of it, and starts again after a crash.
         rollout_role = import_module("agents.cli.rollout_role")
-        run_role(lambda: rollout_role.serve(place), web_port)
+        run_role(bootstrap, lambda: rollout_role.serve(place), web_port)
         return
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # The consumer's thread must not wait for a step in the main one; the default is 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     if role != "trading":
         os.nice(GIVES_WAY_NICE)
+    with spoken_errors():
+        await_broker(bootstrap)
     app = ROLES[role](place)
     # What start-up made lives as long as the process: no need to walk it at every collection.
     gc.collect()
@@ -143,12 +149,3 @@ class _Worker(faust.Worker):
 
     async def _sentinel_task(self) -> None:
         """Do without the second that mode sleeps here, after everything was awaited."""
-
-
-def _configure_logging(level: str) -> None:
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("tradewind").setLevel(level)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)

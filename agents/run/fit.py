@@ -1,10 +1,14 @@
 """Models for a tape: found by what they were fitted on, or fitted now."""
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.run.lineage import code
+from agents.run.one_training import one_training
 from agents.run.parity import parity_of
 from agents.run.progress import Progress
 from agents.run.timings import Timings
@@ -12,7 +16,8 @@ from models.features.catalogue import WARMUP_BARS, pipeline_digest
 from models.prepared import Prepared, prepare
 from models.recipe import FIT_VERSION, config
 from models.specialists.split import split
-from streams.errors import TapeError
+from streams.errors import SettingsError, TapeError
+from streams.settings import Settings
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
 from streams.timestamps import format_ns
@@ -100,21 +105,29 @@ def models_for(
     found = artifacts.find(**wanted)
     if found:
         return found[0], False
+    with one_training(artifacts.root.parent, progress):
+        return _fitted(tape, stretch, artifacts, Timings(progress), wanted), True
+
+
+def _fitted(
+    tape: Tape, stretch: Stretch, artifacts: Artifacts, timings: Timings, wanted: dict[str, Any]
+) -> str:
     # Imported here: only fitting needs PyTorch and scikit-learn, a warm start does without them.
     from models.training import fit  # noqa: PLC0415  heavy
 
-    home, timings = artifacts.root.parent, Timings(progress)
+    home = artifacts.root.parent
     prepared = prepared_for(tape, stretch, home, timings)
     key = hashlib.sha256(canonical_json(wanted)).hexdigest()
     checkpoints = Checkpoints(home / "fitting" / key)
-    fitted = fit(
-        prepared,
-        timeframe=tape.timeframe,
-        seed=SEED,
-        progress=timings,
-        keep=checkpoints.keep,
-        previous=predecessor(artifacts, previous),
-    )
+    with on_its_device(timings):
+        fitted = fit(
+            prepared,
+            timeframe=tape.timeframe,
+            seed=SEED,
+            progress=timings,
+            keep=checkpoints.keep,
+            previous=predecessor(artifacts, wanted["previous"]),
+        )
     metadata = {
         **fitted.metadata,
         "source": tape.identity,
@@ -124,7 +137,32 @@ def models_for(
     digest = artifacts.put_models(fitted._replace(metadata=metadata))
     checkpoints.clear()
     timings.keep(home, digest, metadata["controller"]["training"]["episodes"])
-    return digest, True
+    return digest
+
+
+@contextmanager
+def on_its_device(timings: Timings) -> Iterator[None]:
+    """Train the block's networks where the setting says.
+
+    Raises
+    ------
+    SettingsError
+        If that is an accelerator and PyTorch finds none.
+    """
+    asked = Settings.read().training_device
+    if asked != "cpu":
+        # What PyTorch asks for before its kernels on an accelerator give the same bits twice.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    from models.specialists.device import best, training_on  # noqa: PLC0415  needs PyTorch
+
+    found = best()
+    if asked == "cuda" != found:
+        raise SettingsError(
+            "training_device was 'cuda' and PyTorch finds no such device; expected a driver and a "
+            "PyTorch that fit each other, or training_device auto or cpu"
+        )
+    with training_on("cpu" if asked == "cpu" else found, timings.fell_back):
+        yield
 
 
 def prepared_for(tape: Tape, stretch: Stretch, home: Path, progress: Progress) -> Prepared:

@@ -18,14 +18,17 @@ from threading import Event
 
 import msgspec
 
+from agents.log_lines import log_lines
 from agents.run.daily import Daily
-from agents.run.kept_role import KeptRole
+from agents.run.kept_role import KeptRole, Started
 from streams.brokers.embedded import open_embedded
-from streams.brokers.given import given_servers
+from streams.brokers.given import GivenBroker, given_servers
 from streams.brokers.locks import FileLock
 from streams.brokers.state import read_state
 from streams.clock import monotonic_s
 from streams.errors import StreamError
+from streams.kafka_access import access_of
+from streams.settings import Settings
 
 log = logging.getLogger("tradewind.keeper")
 
@@ -33,6 +36,7 @@ NAME = "keeper"
 BROKER = "broker"
 
 # Pauses before the restarts of a role that does not last: about four minutes, then a person looks.
+# While the broker is away that is no fault of the role, and the last pause goes on.
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0)
 # Who has run for so long is well again.
 STEADY_S = 60.0
@@ -74,7 +78,7 @@ class Keeper:
     def look(self) -> None:
         """Look at every part once."""
         if self._broker_is_gone():
-            self._restart(BROKER, self._start_broker, lambda: None)
+            self._restart(BROKER, self._start_broker, lambda: False)
         for file in sorted((self.home / "parts").glob("*.json")):
             role = KeptRole(self.home, file.stem)
             bound(role.log)
@@ -89,17 +93,24 @@ class Keeper:
         self._restart(
             role.name,
             lambda: role.launch(known.arguments, restarts=known.restarts + 1),
-            lambda: role.keep(msgspec.structs.replace(known, gave_up=True)),
+            lambda: self._give_up(role, known),
         )
 
-    def _restart(self, name: str, start: Callable[[], None], give_up: Callable[[], None]) -> None:
+    def _give_up(self, role: KeptRole, known: Started) -> bool:
+        """Give a role up, unless it cannot last: without a broker none does."""
+        if not self._broker_answers():
+            return False
+        role.keep(msgspec.structs.replace(known, gave_up=True))
+        return True
+
+    def _restart(self, name: str, start: Callable[[], None], give_up: Callable[[], bool]) -> None:
         """Start a part that is gone when its pause is over; after the last one give it up."""
         now_s = self.now_s()
         trouble = self._troubles.setdefault(name, _Trouble())
         if trouble.due_s is None:
             if now_s > trouble.well_s:
                 trouble.tries = 0
-            if trouble.tries == len(PAUSES_S):
+            if trouble.tries >= len(PAUSES_S) and give_up():
                 log.critical(
                     "%s ended by itself %d times, none lasted %g s: it is not started again. Read "
                     "the end of its log, then `tradewind up`",
@@ -108,9 +119,8 @@ class Keeper:
                     STEADY_S,
                 )
                 trouble.due_s = float("inf")
-                give_up()
                 return
-            pause_s = PAUSES_S[trouble.tries]
+            pause_s = PAUSES_S[min(trouble.tries, len(PAUSES_S) - 1)]
             log.warning("%s ended by itself and is started again in %g s", name, pause_s)
             trouble.due_s = now_s + pause_s
         if now_s >= trouble.due_s:
@@ -127,6 +137,12 @@ class Keeper:
         if state is None or not state.detached or state.stopped or state.process.alive():
             return False
         return given_servers() is None
+
+    def _broker_answers(self) -> bool:
+        servers = given_servers()
+        if servers is not None:
+            return GivenBroker(servers, access=access_of(Settings.read())).alive()
+        return not self._broker_is_gone()
 
     def _start_broker(self) -> None:
         open_embedded(self.home, port=None, detach=True)
@@ -152,7 +168,7 @@ def bound(path: Path, limit_bytes: int = LOG_BYTES) -> None:
 
 def main(home: Path) -> int:
     """Keep the stack until told to stop; return 1 if somebody else keeps it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_lines(Settings.read())
     lock = FileLock.try_take(home / "keeper.lock")
     if lock is None:
         log.error("a keeper of %s is running; two would start each role twice", home)

@@ -68,6 +68,7 @@ def _show(metadata: dict[str, Any], seconds: dict[str, float], ended_s: float) -
     for name, value in seconds.items():
         if name.startswith(_STEP):
             metrics.TRAINING_STEP_SECONDS.labels(of, name.removeprefix(_STEP)).set(value)
+    metrics.TRAINING_FALLBACKS.labels(of).set(seconds.get("fallbacks", 0.0))
     if "episodes_per_hour" in seconds:
         metrics.TRAINING_EPISODES_PER_HOUR.labels(of).set(seconds["episodes_per_hour"])
     series = metadata.get("series", {})

@@ -62,7 +62,7 @@ SYSTEM = Board(
             Plot(
                 "Slices at the barrier",
                 "none",
-                {"{{role}}": now("tradewind_barrier_waiting_slices")},
+                {"partition {{partition}}": now("tradewind_barrier_waiting_slices")},
             ),
             Plot(
                 "Dead letters",

@@ -1,16 +1,18 @@
 """``python docker/kubernetes/manifests.py``: writes the manifests of Kubernetes and of Strimzi.
 
-Topics come from streams/topics.py, ports from agents/cli/live_plan.py. Edit the programs here and
-run this one; tests/contract/test_manifests.py compares what it writes with what is committed.
+Topics come from streams/topics.py, ports from agents/cli/live_plan.py, alerts and dashboards from
+the folders beside. Edit the programs here and run this one; tests/contract/test_manifests.py
+compares what it writes with what is committed.
 """
 
 from pathlib import Path
 
 import yaml
 from of_ground import ground
+from of_monitoring import dashboards, monitoring
 from of_roles import LEARNING, ROLES, ROLLOUT, daily, job, of_role
 from of_strimzi import kafka, topics, users
-from parts import NAMESPACE, OURS, Manifest, named
+from parts import Manifest
 
 FOLDER = Path(__file__).parent
 
@@ -22,11 +24,12 @@ def files() -> dict[str, list[Manifest]]:
         "topics.yaml": topics(),
         "users.yaml": users(),
         "ground.yaml": ground(),
-        "jobs.yaml": [job("prepare", ("prepare",)), *daily()],
+        "jobs.yaml": [job("prepare", ("prepare", "--wait")), *daily()],
         "roles.yaml": [each for role in ROLES for each in of_role(role)],
         "learning.yaml": of_role(LEARNING),
         "rollout.yaml": of_role(ROLLOUT),
-        "monitoring.yaml": [_pod_monitor()],
+        "monitoring.yaml": monitoring(),
+        "dashboards.yaml": dashboards(),
     }
 
 
@@ -34,22 +37,6 @@ def rendered(manifests: list[Manifest]) -> str:
     """Return manifests as one file."""
     head = "# Written by docker/kubernetes/manifests.py; edit that.\n"
     return head + yaml.safe_dump_all(manifests, sort_keys=False, width=100)
-
-
-def _pod_monitor() -> Manifest:
-    """Return where Prometheus's operator finds the roles, with the labels that alerts ask for."""
-    name = ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
-    labels = [
-        {"targetLabel": "job", "replacement": "tradewind"},
-        {"targetLabel": "stack", "replacement": NAMESPACE},
-        {"targetLabel": "role", "sourceLabels": name},
-    ]
-    made = named("monitoring.coreos.com/v1", "PodMonitor", "tradewind")
-    made["spec"] = {
-        "selector": {"matchLabels": dict(OURS)},
-        "podMetricsEndpoints": [{"port": "metrics", "interval": "15s", "relabelings": labels}],
-    }
-    return made
 
 
 if __name__ == "__main__":

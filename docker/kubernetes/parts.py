@@ -12,6 +12,8 @@ Manifest = dict[str, Any]
 
 HOME = "/var/lib/tradewind"
 STACK = f"{HOME}/default"
+# Stands before each runbook_url, which is a path in this repository; ends with a slash.
+RUNBOOKS = ""
 OURS = {"app.kubernetes.io/part-of": "tradewind"}
 
 

@@ -29,6 +29,18 @@ class Sessions(NamedTuple):
         at = bisect_right(self.opens_ns, at_ns) - 1
         return at >= 0 and at_ns < self.closes_ns[at]
 
+    def was_open(self, first_ns: int, end_ns: int) -> bool:
+        """Tell whether the market was open at some time of ``[first_ns, end_ns)``.
+
+        Examples
+        --------
+        >>> hours = Sessions((100, 300), (200, 400))
+        >>> [hours.was_open(0, end) for end in (100, 101)], hours.was_open(200, 300)
+        ([False, True], False)
+        """
+        at = bisect_right(self.closes_ns, first_ns)
+        return at < len(self.opens_ns) and self.opens_ns[at] < end_ns
+
     def covers(self, at_ns: int) -> bool:
         """Tell whether the calendar knows of a session that ends after ``at_ns``, and of earlier.
 

@@ -13,6 +13,7 @@ from models.arrays import Floats, Indices, Mask
 from models.errors import HistoryTooShort, NotFinite, NotFitted, ShapeError
 from models.regime.posterior import REGIMES
 from models.specialists import window
+from models.specialists.device import where_there_is_room
 from models.specialists.network import Network, exported
 from models.specialists.serving import Specialists, standardised
 from models.specialists.settings import DEFAULTS, Settings
@@ -84,7 +85,8 @@ class Samples(NamedTuple):
 
     def windows(self, past: Past) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut the bars of each sample, (n, L, 8), and whether each was seen, (n, L)."""
-        rows = self.ends[:, None] + torch.arange(1 - LENGTH_BARS, 1)
+        back = torch.arange(1 - LENGTH_BARS, 1, device=self.ends.device)
+        rows = self.ends[:, None] + back
         return past.bars[rows], past.seen[rows]
 
 
@@ -149,6 +151,14 @@ class Prepared(NamedTuple):
     mean: Floats
     scale: Floats
 
+    def on(self, device: torch.device) -> "Prepared":
+        """Return it with its rows on a device."""
+        return self._replace(
+            past=Past(*(each.to(device) for each in self.past)),
+            training=Samples(*(each.to(device) for each in self.training)),
+            validation=Samples(*(each.to(device) for each in self.validation)),
+        )
+
 
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
@@ -206,14 +216,19 @@ def fit(
         If a stretch has no usable row.
     """
     prepared = prepare(lessons, split, settings)
-    networks = []
-    with reproducible(seed):
-        for k, name in enumerate(REGIMES):
-            progress(name, 0.0)
-            for member in range(settings.members):
-                network = Network(lessons.features.shape[2])
-                trained(network, prepared, k, _share(progress, name, member, settings), settings)
-                networks.append(network)
+
+    def work(device: torch.device) -> list[Network]:
+        there, networks = prepared.on(device), []
+        with reproducible(seed):
+            for k, name in enumerate(REGIMES):
+                progress(name, 0.0)
+                for member in range(settings.members):
+                    network = Network(lessons.features.shape[2]).to(device)
+                    trained(network, there, k, _share(progress, name, member, settings), settings)
+                    networks.append(network.cpu())
+        return networks
+
+    networks = where_there_is_room(work)
     return exported(networks, prepared.mean, prepared.scale, settings.clip)
 
 
@@ -259,7 +274,7 @@ def trained(
     )
     best_skill, best_epoch, best = -np.inf, 0, network.state_dict()
     for epoch in range(settings.epochs):
-        order = torch.randperm(len(training.inputs))
+        order = torch.randperm(len(training.inputs)).to(training.ends.device)
         for start in range(0, len(order), settings.batch_rows):
             batch = order[start : start + settings.batch_rows]
             optimizer.zero_grad()

@@ -15,9 +15,12 @@ FULL_FRACTION = 0.9
 
 
 def used_fraction(folder: Path) -> float:
-    """Return the share of the disk under a folder that is in use, in [0, 1]."""
+    """Return the share in use of what this user can fill of the disk under a folder, in [0, 1].
+
+    What a file system keeps for root is neither: with it a disk would be full at 95 %.
+    """
     disk = shutil.disk_usage(folder)
-    return disk.used / disk.total
+    return disk.used / (disk.used + disk.free)
 
 
 class Disk:

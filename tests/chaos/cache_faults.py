@@ -36,9 +36,9 @@ async def read_through_faults(place: Place, seed: int) -> Played:
     how = How()
 
     async def run(struck: Struck) -> None:
-        async with _served(struck) as api:
+        async with with_redis(struck) as api:
             reader = asyncio.create_task(_read(struck, api))
-            acts = [_killed, _frozen, _flushed, _nonsense]
+            acts = [redis_killed, _frozen, _flushed, _nonsense]
             draw.shuffle(acts)
             plan = {_FIRST_BAR + at * _APART: _struck(act) for at, act in enumerate(acts)}
             try:
@@ -55,7 +55,8 @@ async def read_through_faults(place: Place, seed: int) -> Played:
 
 
 @asynccontextmanager
-async def _served(struck: Struck) -> AsyncIterator[Served]:
+async def with_redis(struck: Struck) -> AsyncIterator[Served]:
+    """Start Redis and a worker with an API that uses it."""
     trial = struck.trial
     await _started(struck)
     url = redis_server.server_of(trial.run.home).url
@@ -114,7 +115,8 @@ def _all_of_it(struck: Struck) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-async def _killed(struck: Struck) -> None:
+async def redis_killed(struck: Struck) -> None:
+    """Kill Redis, and start it again after some seconds."""
     everything = _all_of_it(struck)
     process = struck.trial.children.running.pop(_PROCESS)
     for one in everything:

@@ -1,6 +1,5 @@
 """The compose file keeps its rules, and who breaks one is told."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from tests.deployment import (
     DOCKER,
     PROFILES,
     compose_faults,
+    compose_targets,
     composed,
     environment,
     in_profile,
@@ -26,7 +26,7 @@ from tests.deployment import (
 )
 from tests.systemd_units import options
 
-TARGETS = json.loads((DOCKER / "prometheus" / "compose-targets.json").read_text())
+TARGETS = compose_targets()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -94,6 +94,13 @@ def test_targets_when_a_role_moves_then_is_told() -> None:
         "worker at worker",
         "x at x",
     ]
+
+
+def test_targets_when_no_profile_is_in_use_then_nobody_else_is_asked() -> None:
+    """A role that was never started must not be told to be down."""
+    mounts = composed("dev")["services"]["prometheus"]["volumes"]
+    asked = {mount.split(":")[0] for mount in mounts if "targets" in mount}
+    assert asked == {"./prometheus/compose-targets.json"}
 
 
 @pytest.mark.parametrize("profile", PROFILES)

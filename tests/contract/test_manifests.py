@@ -1,5 +1,6 @@
 """The manifests are what their program writes, fit their schemas and keep the rules."""
 
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from streams.topics import TRADING_DECISIONS
+from tests.alerts import DOCKER, rules_of
 from tests.kubernetes_manifests import committed, manifest_faults, manifests, program
 
 Objects = list[dict[str, Any]]
@@ -25,7 +27,7 @@ def test_manifests_when_read_then_have_no_fault() -> None:
     assert manifest_faults(found) == []
     assert {one["kind"] for one in found} >= {
         *("KafkaTopic", "KafkaUser", "Kafka", "StatefulSet", "Deployment", "Job", "CronJob"),
-        *("Service", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor"),
+        *("Service", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "PrometheusRule"),
     }
 
 
@@ -37,6 +39,22 @@ def test_topics_when_declared_then_have_the_catalogues_settings() -> None:
     safe = {"min.insync.replicas": "2"}
     assert specs["trading-decisions"]["config"] == TRADING_DECISIONS.settings() | safe
     assert specs["tradewind-trading-risk-changelog"]["config"]["cleanup.policy"] == "compact"
+
+
+def test_monitoring_when_applied_then_has_every_alert_and_dashboard() -> None:
+    """Who runs on Kubernetes is told of the same things as anybody else."""
+    found = manifests()
+    groups = of(found, "PrometheusRule", "tradewind")["spec"]["groups"]
+    told = {rule["alert"]: rule for group in groups for rule in group["rules"]}
+    assert told == rules_of()
+    shown = {
+        name: json.loads(text)
+        for one in found
+        if one["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, text in one["data"].items()
+    }
+    boards = (DOCKER / "grafana" / "dashboards").glob("*.json")
+    assert shown == {path.name: json.loads(path.read_text()) for path in boards}
 
 
 def of(found: Objects, kind: str, name: str) -> dict[str, Any]:

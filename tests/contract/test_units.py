@@ -19,7 +19,9 @@ SLIPS = (
     ("web", " --label=live", "", "has other options than its container: --label"),
     ("web", "MemoryMax=512M\n", "", "has no MemoryMax"),
     ("web", "Restart=always", "Restart=no", "restarts ['no']"),
-    ("web", "Requires=", "Wants=", "does not require"),
+    ("web", "Wants=", "Requires=", "and ends with it"),
+    ("web", "Wants=tradewind-prepare.service\n", "", "does not want"),
+    ("web", "[Unit]\n", "[Unit]\nStartLimitIntervalSec=600\n", "given up after some restarts"),
     ("web", "After=", "Before=", "does not start after"),
     ("web", "/opt/tradewind/bin/tradewind", "/bin/sh", "starts /bin/sh"),
     (

@@ -43,8 +43,9 @@ _N_LIVE_ROWS = "SELECT count(*) FROM tradewind.regime_history WHERE run = 'live'
 class Stack:
     """The commands of one stack, in a home of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **settings: str) -> None:
         self.home = home
+        self.settings = settings
 
     def run(self, *arguments: str, status: int = 0) -> str:
         """Run a command and return what it printed."""
@@ -55,6 +56,7 @@ class Stack:
                 "TRADEWIND_HOME": str(self.home),
                 "TRADEWIND_ROLLOUTS": "on",
                 "COLUMNS": "200",
+                **self.settings,
             },
             capture_output=True,
             text=True,
@@ -71,10 +73,15 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a market of seconds that ended a moment ago."""
+    return market(tmp_path_factory.mktemp("live"))
+
+
+def market(folder: Path) -> Path:
     """Write a market of seconds that ended a moment ago."""
     start_ns = (wall_ns() // NS_PER_SECOND - _BARS - 5) * NS_PER_SECOND
     tape = SyntheticTape(symbols=_SYMBOLS, bars=_BARS, ticks_per_bar=2, seed=4, start_ns=start_ns)
-    path = tmp_path_factory.mktemp("live") / "market.csv"
+    path = folder / "market.csv"
     with path.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(("ts_event", "symbol", "price", "size"))
@@ -166,9 +173,7 @@ def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: St
     home = live.home / "default"
     artifacts = Artifacts(home / "artifacts")
     (first,) = plan_of(home).epochs
-    champion = Epochs(artifacts).load(first).models
-    ensemble = champion.ensemble._replace(intercept=champion.ensemble.intercept + 0.01)
-    challenger = artifacts.put_models(champion._replace(ensemble=ensemble))
+    challenger = challenger_of(home)
     said = live.run("rollout", "start", challenger, "--id=r1", "--reason=a test")
     assert "Rollout r1: running, stage shadow" in said
     decisions: dict[str, set[bytes]] = {}
@@ -194,6 +199,14 @@ def test_live_when_a_rollout_begins_and_goes_back_then_each_is_an_epoch(live: St
         assert wait_for(
             lambda sql=sql, n=n: asyncio.run(count(address, sql)) == n, timeout_s=30, poll_s=0.5
         )
+
+
+def challenger_of(home: Path) -> str:
+    """Keep models that are the champion's but for a little."""
+    artifacts = Artifacts(home / "artifacts")
+    champion = Epochs(artifacts).load(plan_of(home).epochs[0]).models
+    ensemble = champion.ensemble._replace(intercept=champion.ensemble.intercept + 0.01)
+    return artifacts.put_models(champion._replace(ensemble=ensemble))
 
 
 def plan_of(home: Path) -> LivePlan:

@@ -66,9 +66,11 @@ def prometheus(folder: Path) -> Iterator[str]:
         yield url
 
 
-def asked(url: str, query: str, first_s: int, last_s: int) -> list[dict[str, Any]]:
+def asked(
+    url: str, query: str, first_s: int, last_s: int, step_s: int = _STEP_S
+) -> list[dict[str, Any]]:
     """Return the series of an answer, minute by minute."""
-    words = urlencode({"query": query, "start": first_s, "end": last_s, "step": _STEP_S})
+    words = urlencode({"query": query, "start": first_s, "end": last_s, "step": step_s})
     with urlopen(f"{url}/api/v1/query_range?{words}", timeout=120) as answer:  # noqa: S310  our own address
         said: list[dict[str, Any]] = json.load(answer)["data"]["result"]
     return said
@@ -92,12 +94,12 @@ def measure() -> Result:
     if missing:
         raise SystemExit(f"{', '.join(missing)} not on PATH: .ci/packages prometheus promtool")
     rules, n_days = rules_of(), _LEAD_DAYS + DAYS
-    series = list(QuietDays(n_days, SEED).series())
+    day_s = DAY_MIN * _STEP_S
+    first_s = (wall_ns() // 10**9 // day_s - n_days) * day_s
+    series = list(QuietDays(n_days, SEED, first_s).series())
     known = {one.name for one in series}
     unknown = {name: named(rule["expr"]) - known for name, rule in rules.items()}
     blind = sorted(name for name, lacks in unknown.items() if lacks)
-    day_s = DAY_MIN * _STEP_S
-    first_s = (wall_ns() // 10**9 // day_s - n_days) * day_s
     begins_s = first_s + _LEAD_DAYS * day_s
     fired: dict[str, int] = {}
     n_answers = 0

@@ -1,6 +1,6 @@
 """``alerts-proof``: every alert fires and resolves in time, and every slip in a rule is noticed.
 
-Real promtool runs each alert's trials (tests/alerts.py) on the rules as they are, and then on
+Real promtool runs each alert's trials (tests/trials.py) on the rules as they are, and then on
 copies with one slip each: a threshold moved by a tenth, a comparison turned round, a wait left out
 or doubled. The value is how many slips pass unnoticed.
 """
@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from tests.alerts import TRIALS, holds, mutants, rules_of
+from tests.alerts import holds, mutants, rules_of
 from tests.evidence.measurement import Measurement, Result
+from tests.trials import TRIALS
 
 
 def unnoticed(name: str, rule: dict[str, Any], folder: Path) -> tuple[list[str], int]:

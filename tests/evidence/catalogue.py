@@ -17,6 +17,7 @@ from tests.evidence.chaos import (
     CHAOS_REBALANCE,
     RECOVERY_TIME,
 )
+from tests.evidence.dashboards_live import DASHBOARDS_LIVE
 from tests.evidence.demo import DEMO_MEMORY, DEMO_START
 from tests.evidence.deploy_check import DEPLOY_CHECK
 from tests.evidence.disk_per_day import DISK_PER_DAY
@@ -54,6 +55,7 @@ from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
 from tests.evidence.shadow_correlation import SHADOW_CORRELATION
 from tests.evidence.shadow_inert import SHADOW_INERT
 from tests.evidence.shap_rate import SHAP_RATE
+from tests.evidence.soak import SOAK
 from tests.evidence.specialist_skill import SPECIALIST_SKILL
 from tests.evidence.spill_drain import SPILL_DRAIN
 from tests.evidence.tick_rate import TICK_RATE
@@ -92,6 +94,7 @@ CATALOGUE = {
         CHAOS_BROKER,
         CHAOS_REBALANCE,
         CHAOS_FAULTS,
+        SOAK,
         JUDGE_MUTANTS,
         EMIT_OVERHEAD,
         SPILL_DRAIN,
@@ -124,6 +127,7 @@ CATALOGUE = {
         ROLLBACK_TIME,
         ALERTS_PROOF,
         METRICS_DANGLING,
+        DASHBOARDS_LIVE,
         ALERT_FALSE_POSITIVES,
         DISK_PER_DAY,
         DEPLOY_CHECK,

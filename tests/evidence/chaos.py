@@ -9,7 +9,8 @@ import math
 import random
 import statistics
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ async def _undisturbed(servers: str, home: Path, models: str) -> Outcome:
         return await alone.outcome()
 
 
-async def _run(run: Run, seed: int) -> Played:
-    """Play one run on a broker of its own."""
+@contextmanager
+def own_place() -> Iterator[Place]:
+    """Yield a broker of its own with models that were fitted."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
@@ -78,10 +80,16 @@ async def _run(run: Run, seed: int) -> Played:
             stretch = Stretch(closes[0], closes[-1])
             store = Artifacts(home / "artifacts")
             place.models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
-            place.undisturbed = await _undisturbed(place.servers, home, place.models)
-            return await run(place, seed)
+            yield place
         finally:
             place.brokers[-1].stop()
+
+
+async def _run(run: Run, seed: int) -> Played:
+    """Play one run on a broker of its own."""
+    with own_place() as place:
+        place.undisturbed = await _undisturbed(place.servers, place.home, place.models)
+        return await run(place, seed)
 
 
 def campaign(name: str, n: int, run: Run) -> Played:

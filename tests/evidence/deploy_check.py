@@ -4,9 +4,7 @@ By the compose specification in both profiles, by systemd's own verdict where it
 Kubernetes's schemas, and by our rules; every command line by the program's own parser.
 """
 
-import json
-
-from tests.deployment import DOCKER, PROFILES, compose_faults, composed, target_faults
+from tests.deployment import PROFILES, compose_faults, compose_targets, composed, target_faults
 from tests.evidence.measurement import Measurement, Result
 from tests.kubernetes_manifests import committed, manifest_faults, manifests, program
 from tests.systemd_units import EXPOSURE_MOST, analysed, is_analysed, unit_faults, units
@@ -16,7 +14,7 @@ def measure() -> Result:
     """Judge all of it; the value is how many faults there are."""
     files = committed()
     services = [composed(profile) for profile in PROFILES]
-    targets = json.loads((DOCKER / "prometheus" / "compose-targets.json").read_text())
+    targets = compose_targets()
     found = manifests()
     faults = [
         *(fault for said in services for fault in compose_faults(said)),

@@ -49,10 +49,13 @@ class QuietDays:
         How many; the first begins at minute 0.
     seed
         Of all that is drawn.
+    first_s
+        When the first begins, in seconds since 1970.
     """
 
-    def __init__(self, n_days: int, seed: int) -> None:
+    def __init__(self, n_days: int, seed: int, first_s: int = 0) -> None:
         self.n = n_days * DAY_MIN
+        self._first_s = first_s
         self._draw = np.random.default_rng(seed)
         days = np.arange(n_days)
         self._starts = days * DAY_MIN + self._draw.integers(60, DAY_MIN - 60, n_days)
@@ -61,6 +64,7 @@ class QuietDays:
     def series(self) -> Iterator[Series]:
         """Give all series."""
         yield from self._of_processes()
+        yield from self._of_time()
         yield from self._of_stages()
         yield from self._of_requests()
         yield from self._of_stores()
@@ -102,6 +106,23 @@ class QuietDays:
             noise = self._draw.normal(0.0, 4e6, self.n)
             yield Series("process_resident_memory_bytes", labels, warm + noise)
 
+    def _of_time(self) -> Iterator[Series]:
+        """Give a clock that misses beats when it restarts, and a feed that is away for minutes."""
+        now_s = self._first_s + 60.0 * np.arange(self.n)
+        waits = self.after(self._starts + _ROLES.index("clock"), 2)
+        beats = np.maximum.accumulate(np.where(waits > 0.0, self._first_s, now_s))
+        away = self.now_and_then(1.0, 4)
+        for partition in ("0", "1"):
+            labels = {"partition": partition, "role": "worker"}
+            here = np.where(self.after(self._starts, 1 + int(partition)) > 0.0, np.nan, 1.0)
+            quiet = np.maximum(away, self.now_and_then(10.0, 2))
+            since = np.arange(self.n) - np.maximum.accumulate(
+                np.where(quiet > 0.0, 0, np.arange(self.n))
+            )
+            for name, values in (("heartbeat_timestamp", beats), ("timeframe", 60.0 + 0.0 * beats)):
+                yield Series(f"tradewind_bars_{name}_seconds", labels, values * here)
+            yield Series("tradewind_bars_silent_seconds", labels, 60.0 * since * here)
+
     def _of_stages(self) -> Iterator[Series]:
         cold = self.after(self._starts, 1)
         hours = 1.0 + np.sin(2 * np.pi * np.arange(self.n) / DAY_MIN)
@@ -123,7 +144,7 @@ class QuietDays:
                 labels = {"stage": stage, "partition": partition}
                 yield Series("tradewind_stage_lag_records", labels, lag.round())
         waiting = self._draw.integers(1, 3, self.n) * self.now_and_then(10.0, 2)
-        yield Series("tradewind_barrier_waiting_slices", {"role": "worker"}, waiting)
+        yield Series("tradewind_barrier_waiting_slices", {"partition": "0"}, waiting)
 
     def _of_requests(self) -> Iterator[Series]:
         burst = self.now_and_then(1.0, 3)
@@ -216,7 +237,7 @@ class QuietDays:
 
     def _of_books(self) -> Iterator[Series]:
         reduced = self.after(self._draw.integers(0, self.n - 60, 1), 60)
-        yield Series("tradewind_portfolio_state", {"portfolio": "main"}, reduced)
+        yield Series("tradewind_portfolio_state", {"portfolio": "main", "partition": "0"}, reduced)
         yield from self._once("tradewind_risk_violations_total", {"portfolio": "main"})
         for code in ("BOOK_MISMATCH", "OVER_FILL"):
             labels = {"portfolio": "main", "code": code}

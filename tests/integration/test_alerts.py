@@ -14,9 +14,10 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
-from tests.alerts import DOCKER, RULES, TRIALS, holds, rules_of
+from tests.alerts import DOCKER, RULES, holds, rules_of
 from tests.boards import program
 from tests.monitors import monitor
+from tests.trials import TRIALS
 
 _MISSING = [name for name in ("promtool", "amtool") if shutil.which(name) is None]
 pytestmark = pytest.mark.skipif(

@@ -78,8 +78,8 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
     async def serve(*arguments: Any) -> None:  # noqa: ANN401  what `learning` passes on
         served.append(arguments)
 
-    def run(work: Any, metrics_port: int) -> None:  # noqa: ANN401  a coroutine's maker
-        served.append((metrics_port,))
+    def run(bootstrap: str, work: Any, metrics_port: int) -> None:  # noqa: ANN401  a coroutine's maker
+        served.append((bootstrap, metrics_port))
         asyncio.run(work())
 
     monkeypatch.setattr(command, "_serve", serve)
@@ -89,7 +89,7 @@ def test_learning_when_asked_then_serves_the_named_stack_with_its_metrics(
     found = CliRunner().invoke(program(), [*arguments, "--metrics-port=8"])
     assert found.exit_code == 0, found.output
     at = ("0.0.0.0", 7, None, "redis://r:1/0")  # noqa: S104  nothing listens
-    assert served == [(8,), ("b:1", "r", tmp_path / "s", "recommended", at)]
+    assert served == [("b:1", 8), ("b:1", "r", tmp_path / "s", "recommended", at)]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from streams.brokers import stack_id
 from streams.errors import BrokerFailedError, SettingsError
 from streams.settings import Settings
 from tables.stores.admin_log import AdminLog
+from tables.stores.errors import StoreUnavailable
 from tables.stores.token_keys import TokenKeys
 
 MODELS = "a" * 64
@@ -115,6 +116,34 @@ def test_prepare_when_there_is_a_database_then_it_is_brought_up_to_date(
     monkeypatch.setattr(prepare, "bring_up_to_date", up_to_date)
     assert say(f"--models={MODELS}").exit_code == 0
     assert told == [home]
+
+
+@pytest.mark.parametrize(("options", "n_asked", "status"), [((), 1, 1), (("--wait",), 3, 0)])
+def test_prepare_when_broker_and_database_are_away_then_waits_only_where_told(
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    n_asked: int,
+    status: int,
+) -> None:
+    """A machine starts its services in any order; a person wants to be told."""
+    asked: list[str] = []
+
+    async def up_to_date(_server: object) -> None:
+        asked.append("database")
+        if len(asked) < 3:
+            raise StoreUnavailable("PostgreSQL at db does not answer")
+
+    waited: list[str] = []
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "b:1")
+    monkeypatch.setattr(prepare, "await_broker", waited.append)
+    monkeypatch.setattr(prepare.time, "sleep", lambda _s: None)
+    monkeypatch.setattr(prepare, "is_usable", lambda _home: True)
+    monkeypatch.setattr(prepare, "server_of", lambda where: where)
+    monkeypatch.setattr(prepare, "bring_up_to_date", up_to_date)
+    said = say(f"--models={MODELS}", *options)
+    assert (said.exit_code, len(asked), LivePlan.of(home) is None) == (status, n_asked, status == 1)
+    assert waited == (["b:1"] if options else [])
 
 
 def test_worker_when_no_stack_is_named_then_takes_the_tokens_of_its_keys(tmp_path: Path) -> None:

@@ -1,27 +1,21 @@
-"""The process of a role without a broker: one message, and nothing left open."""
-
-import warnings
-from pathlib import Path
+"""The process of a role begins its work when the broker is there, and not before."""
 
 import pytest
-from typer.testing import CliRunner
 
-from agents.cli import program
-from agents.run.workers import free_port
+from agents.cli import role_process
+from agents.cli.role_process import run_role
 
 
-@pytest.mark.parametrize(
-    ("role", "options"), [("archive", ["--artifacts=."]), ("forensics", [])], ids=str
-)
-def test_role_when_no_broker_answers_then_says_which_and_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, options: list[str]
+def test_role_when_the_broker_is_away_then_begins_once_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The address is the one that was given; no client is said to be left open."""
-    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
-    address = f"127.0.0.1:{free_port('127.0.0.1')}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ResourceWarning)
-        done = CliRunner().invoke(program([role]), [role, f"--bootstrap={address}", *options])
-    assert done.exit_code == 1
-    assert f"Kafka at {address} does not answer: start it, or correct --bootstrap" in done.output
-    assert "Unclosed" not in done.output
+    """Whoever starts it again when it ends need not know what is up already."""
+    told: list[str] = []
+
+    async def serve() -> None:
+        told.append("served")
+
+    monkeypatch.setattr(role_process.os, "nice", lambda _by: None)
+    monkeypatch.setattr(role_process, "await_broker", told.append)
+    run_role("b:9092", serve, 0)
+    assert told == ["b:9092", "served"]

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from agents.run import fit
+from agents.run.timings import Timings, kept
 from models import recipe
 from models.model_set import ModelSet
+from models.specialists import device
+from streams.errors import SettingsError
 from streams.sources.replay import Stretch
 from streams.sources.synthetic import SyntheticTape
 from tables.stores.artifacts import Artifacts
@@ -125,3 +128,31 @@ def test_why_not_when_nobody_said_where_the_regimes_come_from_then_refuses(
     metadata = artifacts.load_models(put(artifacts)).metadata
     del metadata["succession"]
     assert "older version" in fit.why_not(metadata, TAPE, STRETCH)
+
+
+def test_device_when_there_is_none_then_whoever_asked_for_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A training that takes a day longer than it should is no surprise at its end."""
+    timings = Timings(refuse)
+    monkeypatch.setattr("models.specialists.device.best", lambda: "cpu")
+    monkeypatch.setenv("TRADEWIND_TRAINING_DEVICE", "cuda")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with (
+        pytest.raises(SettingsError, match="training_device was 'cuda'"),
+        fit.on_its_device(timings),
+    ):
+        pass
+    monkeypatch.setenv("TRADEWIND_TRAINING_DEVICE", "auto")
+    with fit.on_its_device(timings):
+        assert device.where_there_is_room(lambda found: found.type) == "cpu"
+
+
+def test_fallback_when_the_accelerator_is_full_then_is_kept_with_the_seconds(
+    tmp_path: Path,
+) -> None:
+    """A gauge tells of it when the training is over."""
+    timings = Timings(refuse)
+    timings.fell_back("CUDA out of memory")
+    timings.keep(tmp_path, "d", 1)
+    assert kept(tmp_path, "d") == {"fallbacks": 1}

@@ -1,7 +1,7 @@
 """When the keeper starts a role again, when it gives one up, and how it bounds a log."""
 
 import signal
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,20 @@ def test_look_when_a_role_never_lasts_then_pauses_grow_and_it_is_given_up(played
     assert known is not None
     assert (known.restarts, known.gave_up) == (len(PAUSES_S), True)
     assert known.arguments == ("agents", "worker")
+
+
+def test_look_when_the_broker_is_away_then_no_role_is_given_up(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An outage of hours is no fault of a role: the last pause goes on until the broker answers."""
+    monkeypatch.setattr(Keeper, "_broker_answers", lambda _keeper: False)
+    played.look(3_600.0)
+    known = played.role.started()
+    assert known is not None
+    assert not known.gave_up
+    rests = [b - a for a, b in pairwise(played.launched_s[len(PAUSES_S) :])]
+    assert len(rests) > 50
+    assert set(rests) == {PAUSES_S[-1] + POLL_S}
 
 
 def test_look_when_a_role_lasted_then_it_is_started_at_once_again(

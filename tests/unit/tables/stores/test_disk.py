@@ -37,10 +37,10 @@ def test_show_when_scraped_then_says_the_share_of_that_moment() -> None:
 def test_used_fraction_when_asked_then_is_what_the_system_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """3 of 4 blocks in use are 0.75."""
+    """3 of 4 blocks that we can fill are 0.75; one more is root's."""
 
     class Usage:
-        used, total = 3, 4
+        used, free, total = 3, 1, 5
 
     monkeypatch.setattr(module.shutil, "disk_usage", lambda folder: Usage if folder else None)
     assert used_fraction(tmp_path) == 0.75

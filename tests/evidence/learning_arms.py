@@ -28,7 +28,7 @@ WINDOW_BARS, BLOCK_BARS, N_DRAWS = 21, 42, 2_000
 FREE = replace(RECOMMENDED, strength=0.0, prior=0.0)
 STATIC, NAIVE, REPLAY = "static", "naive fine-tuning", "replay of old rows"
 EWC_SAFE, EWC_RECOMMENDED = "EWC, the mission's numbers", "EWC, recommended"
-L2_ARMS = {f"L2 {strength:g}": strength for strength in (0.1, 0.2, 1.0)}
+L2_ARMS = {f"L2 {strength:g}": strength for strength in (0.1, 0.15, 0.2, 1.0)}
 ARMS = (NAIVE, *L2_ARMS, REPLAY, EWC_SAFE, EWC_RECOMMENDED)
 # On real streams one strength of L2 has to do: a stream of three years takes long.
 REAL_ARMS = (EWC_SAFE, EWC_RECOMMENDED, NAIVE, "L2 0.2", REPLAY)

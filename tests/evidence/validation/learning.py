@@ -188,11 +188,11 @@ def _planted(result: Result) -> str:
 
 The recommended setting takes {percent(parts["recovered_fraction_of_best"], 0)} of what the best
 arm ({parts["best_arm_on_drift"]}) gains, and forgets {forgotten}
-of what naive fine-tuning forgets. L2 arms that are better on both: {better}. {_between(parts)}"""
+of what naive fine-tuning forgets. L2 arms that are better on both: {better}. {_beside_l2(parts)}"""
 
 
-def _between(parts: dict[str, Any]) -> str:
-    """Say what L2 of a strength between the measured ones may do: nobody asked it."""
+def _beside_l2(parts: dict[str, Any]) -> str:
+    """Say what L2 of a strength between the measured ones would do."""
     rows = parts["planted"]
     ours = rows[EWC_RECOMMENDED]
     gains_more = [arm for arm in L2_ARMS if rows[arm]["new"] < ours["new"]]
@@ -203,11 +203,12 @@ def _between(parts: dict[str, Any]) -> str:
     weak, strong = gains_more[-1], gains_less[0]
     share = (ours["new"] - rows[weak]["new"]) / (rows[strong]["new"] - rows[weak]["new"])
     forgets = rows[weak]["old"] + share * (rows[strong]["old"] - rows[weak]["old"])
+    found = "better on both" if forgets < ours["old"] else "no better on both"
     return (
-        f"Between {weak} and {strong} no strength was measured. On the straight line between the "
-        f"two, L2 that gains as much forgets {forgets:+.3f} nats, EWC {ours['old']:+.3f}; the "
-        "course between them bends below the line, so a strength there may be as good or better. "
-        "On this world EWC is not shown to be worth more than a well-chosen L2."
+        f"Strengths between {weak} and {strong} were not measured: on the straight line between "
+        f"the two, L2 that gains as much as EWC forgets {forgets:+.3f} nats, EWC "
+        f"{ours['old']:+.3f}, so one there would be {found}. On this world, whose features are "
+        "all alike, EWC is not shown to be worth more than L2 of a well-chosen strength."
     )
 
 

@@ -8,7 +8,7 @@ from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
 from tests.evidence.cache_hits import CACHE_HITS
-from tests.evidence.chain_latency import CHAIN_LATENCY
+from tests.evidence.chain_latency import CHAIN_FIRST, CHAIN_LATENCY
 from tests.evidence.chaos import (
     CHAOS_BROKER,
     CHAOS_FAILPOINTS,
@@ -66,6 +66,7 @@ CATALOGUE = {
     measurement.name: measurement
     for measurement in (
         CHAIN_LATENCY,
+        CHAIN_FIRST,
         TICK_RATE,
         DEMO_START,
         DEMO_MEMORY,

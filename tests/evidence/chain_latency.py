@@ -1,4 +1,4 @@
-"""``chain-latency``: from the intended closing heartbeat to the last decision of the bar.
+"""``chain-latency`` and ``chain-first``: from the intended closing heartbeat to a bar's decisions.
 
 Open loop: bars close once a second at times fixed beforehand, whatever the chain does; a latency
 counts from the intended time. The chain, the bare aiokafka loop and stock Faust take turns in one
@@ -10,6 +10,7 @@ import statistics
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -28,13 +29,23 @@ _WARM_UP_BARS = 260
 _ROUNDS = 3
 _CLOSES = 25
 _STOCK_CLOSES = 8
+SYMBOLS = 200
+_OTHER_SYMBOLS = (20, 2_000)
 _TICKS_PER_BAR = 5
 
 # The first closes of a round find cold caches and connections.
 _SKIPPED = 5
 
-TARGET_MS = 150.0
-TARGET_RATIO = 3.0
+TARGET_MS = 50.0
+TARGET_RATIO = 1.5
+
+
+class Took(NamedTuple):
+    """Milliseconds from each close to its first and its last decision, and a decision's bytes."""
+
+    first_ms: list[float]
+    last_ms: list[float]
+    decision_bytes: int
 
 
 class Burst:
@@ -53,6 +64,7 @@ class Burst:
             topic, bootstrap_servers=servers, auto_offset_reset="earliest", fetch_max_wait_ms=5
         )
         self._n_decisions = n_decisions
+        self.begun_ns: list[int] = []
         self.done_ns: list[int] = []
         self.sizes: list[int] = []
         self._n = 0
@@ -67,6 +79,8 @@ class Burst:
                 now_ns = wall_ns()
                 for records in fetched.values():
                     for record in records:
+                        if self._n % self._n_decisions == 0:
+                            self.begun_ns.append(now_ns)
                         self._n += 1
                         if self._n % self._n_decisions == 0:
                             self.done_ns.append(now_ns)
@@ -99,8 +113,8 @@ async def measure_chain(
     symbols: int,
     capture: Path | None,
     beside: bench.Beside | None = None,
-) -> tuple[list[float], int]:
-    """Return latencies in ms of one round of the chain, and the bytes of a decision."""
+) -> Took:
+    """Return latencies of one round of the chain."""
     now_s = wall_ns() // _NS
     tape = SyntheticTape(
         symbols=symbols,
@@ -128,9 +142,11 @@ async def measure_chain(
             follow.cancel()
         if capture is not None:
             await _capture(servers, running.run.prefix, symbols, capture)
-        done = burst.done_ns[_WARM_UP_BARS:]
-        pairs = zip(done, meant, strict=True)
-        return [(end - at) / 1e6 for end, at in pairs][_SKIPPED:], burst.sizes[-1]
+        first_ms, last_ms = (
+            [(at - due) / 1e6 for at, due in zip(seen[_WARM_UP_BARS:], meant, strict=True)]
+            for seen in (burst.begun_ns, burst.done_ns)
+        )
+        return Took(first_ms[_SKIPPED:], last_ms[_SKIPPED:], burst.sizes[-1])
 
 
 async def _live(running: bench.Chain, tape: SyntheticTape) -> list[int]:
@@ -247,26 +263,32 @@ async def measure_peer(
     return [(end - at) / 1e6 for end, at in zip(burst.done_ns[1:], meant, strict=True)][skipped:]
 
 
-def measure(symbols: int = 200) -> Result:
-    """Take turns: chain, bare loop, stock Faust."""
+def measure() -> Result:
+    """Take turns: chain, bare loop, stock Faust; then the chain with fewer and with more symbols."""
     with bench.stack() as (servers, home):
-        capture = home / f"payloads-{symbols}.msgpack"
+        capture = home / "payloads.msgpack"
         ours: list[float] = []
         bare: list[float] = []
         stock: list[float] = []
         ratios: list[float] = []
         size = 0
         for _ in range(_ROUNDS):
-            mine, size = asyncio.run(measure_chain(servers, home, symbols, capture))
-            loop = asyncio.run(measure_peer(servers, home, "bare", symbols, capture, _CLOSES))
-            ratios.append(quantile(sorted(mine), 0.95) / quantile(sorted(loop), 0.95))
-            ours += mine
+            mine = asyncio.run(measure_chain(servers, home, SYMBOLS, capture))
+            loop = asyncio.run(measure_peer(servers, home, "bare", SYMBOLS, capture, _CLOSES))
+            ratios.append(quantile(sorted(mine.last_ms), 0.95) / quantile(sorted(loop), 0.95))
+            ours += mine.last_ms
+            size = mine.decision_bytes
             bare += loop
             stock += asyncio.run(
-                measure_peer(servers, home, "faust", symbols, capture, _STOCK_CLOSES)
+                measure_peer(servers, home, "faust", SYMBOLS, capture, _STOCK_CLOSES)
             )
+        others = {
+            symbols: sorted(asyncio.run(measure_chain(servers, home, symbols, None)).last_ms)
+            for symbols in _OTHER_SYMBOLS
+        }
     p95 = quantile(sorted(ours), 0.95)
-    ratio = p95 / quantile(sorted(bare), 0.95)
+    # The worst round counts: pooled, a fast one of the peer hides a slow one of ours.
+    ratio = max(ratios)
     return Result(
         value=round(p95, 1),
         holds=p95 <= TARGET_MS and ratio <= TARGET_RATIO,
@@ -281,7 +303,34 @@ def measure(symbols: int = 200) -> Result:
             "stock_faust_p95_ms": round(quantile(sorted(stock), 0.95), 1),
             "ratio_by_round": [round(r, 2) for r in ratios],
             "decision_bytes": size,
-            "symbols": symbols,
+            "symbols": SYMBOLS,
+            "by_symbols": {symbols: _told(each) for symbols, each in others.items()},
+        },
+    )
+
+
+def _told(ordered_ms: list[float]) -> dict[str, float]:
+    return {
+        "p50_ms": round(statistics.median(ordered_ms), 1),
+        "p95_ms": round(quantile(ordered_ms, 0.95), 1),
+    }
+
+
+def measure_first() -> Result:
+    """Measure the chain alone."""
+    with bench.stack() as (servers, home):
+        rounds = [asyncio.run(measure_chain(servers, home, SYMBOLS, None)) for _ in range(_ROUNDS)]
+    first = sorted(each for took in rounds for each in took.first_ms)
+    last = sorted(each for took in rounds for each in took.last_ms)
+    p95 = quantile(first, 0.95)
+    return Result(
+        round(p95, 1),
+        p95 <= TARGET_MS,
+        len(first),
+        {
+            "p50_ms": round(statistics.median(first), 1),
+            "last_p50_ms": round(statistics.median(last), 1),
+            "last_p95_ms": round(quantile(last, 0.95), 1),
         },
     )
 
@@ -290,6 +339,13 @@ CHAIN_LATENCY = Measurement(
     "chain-latency",
     "ms, P95 to the last of 200 decisions",
     f"<= {TARGET_MS:g} ms and <= {TARGET_RATIO:g}x the bare loop",
-    6,
+    10,
     measure,
+)
+CHAIN_FIRST = Measurement(
+    "chain-first",
+    "ms, P95 to the first of 200 decisions",
+    f"<= {TARGET_MS:g} ms",
+    4,
+    measure_first,
 )

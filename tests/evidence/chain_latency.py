@@ -264,7 +264,7 @@ async def measure_peer(
 
 
 def measure() -> Result:
-    """Take turns: chain, bare loop, stock Faust; then the chain with fewer and with more symbols."""
+    """Take turns: chain, bare loop, stock Faust; then the chain with fewer and more symbols."""
     with bench.stack() as (servers, home):
         capture = home / "payloads.msgpack"
         ours: list[float] = []

@@ -26,6 +26,7 @@ _DEAD_LETTER_BYTES = 2 * _MIB
 _SNAPSHOT_BYTES = 4 * _MIB
 
 # A snapshot of 512 symbols with windows of 252 bars takes up to 8 MiB before compression.
+_CHANGELOG = "-changelog"
 CHANGELOG_BYTES = 16 * _MIB
 
 
@@ -240,7 +241,7 @@ _CHANGELOG_SETTINGS = {
 
 def changelog_name(app_id: str, table: str) -> str:
     """Return the name that Faust gives the changelog of a table."""
-    return f"{app_id}-{table}-changelog"
+    return f"{app_id}-{table}{_CHANGELOG}"
 
 
 def topic_settings(
@@ -272,10 +273,12 @@ async def declare(
     Raises
     ------
     TopicError
-        If a topic exists with another number of partitions: keys would be placed elsewhere.
+        If a topic exists with another number of partitions: keys would be placed elsewhere. If
+        there are states of a stage that this version does not have: its own would begin empty.
     """
     wanted = topic_settings(prefix, replication, changelogs)
     existing = set(await admin.list_topics())
+    _refuse_others(existing, changelogs)
     for name, settings in wanted.items():
         if name not in existing:
             await _create(admin, NewTopic(name, n_partitions, replication, topic_configs=settings))
@@ -285,6 +288,21 @@ async def declare(
                 f"topic {name} has {found} partitions; expected {n_partitions}: "
                 "delete it or set partitions to what it has"
             )
+
+
+def _refuse_others(existing: set[str], changelogs: tuple[str, ...]) -> None:
+    groups = {name.removesuffix(_CHANGELOG).rpartition("-")[0] for name in changelogs}
+    others = [
+        name
+        for name in sorted(existing.difference(changelogs))
+        if name.endswith(_CHANGELOG) and name.removesuffix(_CHANGELOG).rpartition("-")[0] in groups
+    ]
+    if others:
+        raise TopicError(
+            f"{', '.join(others)}: states of stages that this version does not have. The run was "
+            "begun by another version, and would go on from empty states; replay it into fresh "
+            "topics, or take another --name"
+        )
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, int]:

@@ -80,6 +80,16 @@ async def test_declare_when_partitions_differ_then_refuses() -> None:
         await declared(admin)
 
 
+async def test_declare_when_another_version_began_the_run_then_refuses() -> None:
+    """Its states would not be found; those of other runs and other programs are no concern."""
+    ours = changelog_name("r1.app", "signals")
+    admin = Admin({ours: 2, "r2.r1.app-regime-changelog": 2, "r1.application-x-changelog": 2})
+    await declared(admin, changelogs=(ours,))
+    admin.existing[changelog_name("r1.app", "regime")] = 2
+    with pytest.raises(TopicError, match=r"r1\.app-regime-changelog: states of stages .* --name"):
+        await declared(admin, changelogs=(ours,))
+
+
 @pytest.mark.parametrize(
     "answer", [TopicAlreadyExistsError.errno, TopicAlreadyExistsError("another worker")]
 )

@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
 from streams.clock import monotonic_s
+from streams.closed_connections import ask_again_when_closed
 
 FETCH_MAX_WAIT_MS = 10
 
@@ -33,6 +34,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         wait_ms = getattr(self.app, "fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
         consumer._fetch_max_wait_ms = wait_ms  # noqa: SLF001  the driver hard-codes it
+        ask_again_when_closed(consumer._client)  # noqa: SLF001  no public name
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:

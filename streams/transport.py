@@ -17,9 +17,10 @@ changes"):
 6. *Outputs in built batches.* What a step sends to one partition is one hand-over to the sender.
 7. *A broker that is away is waited for.* Batches never expire, and what cannot be handed over is
    offered again; a refused record is an error.
-8. *A group that rebalances again* while it commits or seeks is not an error of the worker.
-9. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
-10. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
+8. *A closed connection is a broker that is away*, also where uvloop says it its own way.
+9. *A group that rebalances again* while it commits or seeks is not an error of the worker.
+10. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
+11. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
     read, aiokafka goes on at the oldest one with a line at INFO, and every fold would be wrong.
 """
 
@@ -38,6 +39,7 @@ from faust.types import TP, AppT
 from faust.types.tuples import Message
 
 from streams.away import noticed, until_back
+from streams.closed_connections import ask_again_when_closed
 from streams.consumer_thread import ConsumerThread
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
@@ -230,6 +232,7 @@ class Producer(driver.Producer):
         # A batch that expires leaves a hole in its partition's sequence, and none behind it is
         # taken any more; while the broker is away it has to wait.
         producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001  no public name
+        ask_again_when_closed(producer.client)
         return producer
 
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  base

@@ -51,7 +51,7 @@ async def test_worker_when_its_tables_are_deleted_then_the_changelogs_bring_them
     """A kill in the middle of the recovery from the changelogs alone changes nothing either."""
 
     async def emptied(run: Trial) -> None:
-        for stage in ("bars", "features", "weights", "risk"):
+        for stage in ("bars", "signals", "risk"):
             await run.snapshotted(stage)
         await run.end(signal.SIGKILL)
         run.forget()

@@ -9,7 +9,7 @@ import pytest
 import tenacity
 from aiokafka import ConsumerRecord, TopicPartition
 
-from agents import forensics
+from agents import forensics, giving_way
 from streams.audit import AuditHead
 from tables.audit_chain import Tip
 from tests.trails import Trail, record
@@ -17,6 +17,12 @@ from tests.unit.agents.test_forensics import PLACE, Played, PlayedConsumer, Play
 from tests.unit.tables.views.played import WRITTEN_MS
 
 BUSY = TopicPartition("r1.trading-decisions", 1)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take what has come without giving way to anybody."""
+    monkeypatch.setattr(giving_way, "MOMENT_S", 0.0)
 
 
 async def test_work_when_the_topic_falls_silent_then_the_last_rows_get_their_head(
@@ -50,9 +56,13 @@ class BusyBeside(PlayedConsumer):
         if place == PLACE:
             self.at = offset
 
-    async def getmany(self, **_: Any) -> dict[TopicPartition, list[ConsumerRecord]]:  # noqa: ANN401  as the driver's
+    async def getmany(
+        self, *, timeout_ms: int = 0, **_: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Hand out a record of the busy one, all of the same minute, and what the other has."""
-        fetched = await super().getmany()
+        fetched = await super().getmany(timeout_ms=timeout_ms)
+        if not timeout_ms:
+            return fetched
         self.n_given += 1
         one = record(self.n_given, partition=BUSY.partition, timestamp=WRITTEN_MS)
         return {**fetched, BUSY: [one]}

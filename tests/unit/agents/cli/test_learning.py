@@ -107,7 +107,7 @@ def test_learning_when_no_mode_is_given_then_the_setting_says_it(
         served.append(how)
 
     monkeypatch.setattr(command, "_serve", serve)
-    monkeypatch.setattr(command, "run_role", lambda work, _port: asyncio.run(work()))
+    monkeypatch.setattr(command, "run_role", lambda _servers, work, _port: asyncio.run(work()))
     found = CliRunner().invoke(program(), ["--bootstrap=b:1"])
     assert (found.exit_code, served) == (0, [mode]), found.output
 

@@ -12,8 +12,8 @@ _SHOWN: dict[str, tuple[Gauge, ...]] = {
         metrics.TICK_SECONDS,
         metrics.SILENT_SECONDS,
     ),
-    "regime": (metrics.REGIME_ENTROPY_BITS,),
-    "weights": (
+    "signals": (
+        metrics.REGIME_ENTROPY_BITS,
         metrics.OPTION_USAGE_FRACTION,
         metrics.OPTION_USAGE_ENTROPY_BITS,
         metrics.OPTION_COLLAPSED,

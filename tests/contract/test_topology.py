@@ -19,6 +19,7 @@ from agents.topology import (
     prefix_of,
     trading_app,
 )
+from streams.shown import _SHOWN
 from streams.topics import CATALOGUE, MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS, TopicSpec
 from tables.stamped import StampedTable
 from tables.stores.disk import Disk
@@ -156,3 +157,8 @@ def test_place_when_asked_for_its_prefix_then_is_the_runs(tmp_path: Path) -> Non
     """The worker's topics are those of its run."""
     place = Place("b", "r9", 1, tmp_path, tmp_path, "127.0.0.1", 6066, "w0")
     assert place.prefix == "r9."
+
+
+def test_gauges_when_they_are_of_a_stage_then_the_stage_is_there() -> None:
+    """Under a name that no stage has, those of a partition that went elsewhere would stay."""
+    assert set(_SHOWN) <= set(TRADING_STAGES)

@@ -5,7 +5,6 @@ compared is in the intents, what was decided and how fast in the decisions, and 
 within the limits in the accounts that it led to.
 """
 
-from bisect import bisect_left
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -169,8 +168,7 @@ class StageFold:
         """Tell whether nothing could be traded in a bar, so that there is nothing to judge."""
         begin_ns = close_ns - self._timeframe_ns
         return bool(self._hours) and not any(
-            (before := bisect_left(of.opens_ns, close_ns)) and of.closes_ns[before - 1] > begin_ns
-            for of in self._hours
+            hours.was_open(begin_ns, close_ns) for hours in self._hours
         )
 
     def take_decision(self, decision: Decision, timed: Timed | None) -> None:

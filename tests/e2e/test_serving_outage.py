@@ -44,6 +44,7 @@ async def test_predict_when_the_broker_is_away_then_is_decided_aside_and_told_to
                 if dies:
                     api.start("0")
                 await told(api, answered)
+                await api.trial.until(lambda: is_member(api), "a heartbeat of the new broker")
             await api.ready()
             for key, said in answered.items():
                 status, again_said = await api.post(
@@ -53,6 +54,13 @@ async def test_predict_when_the_broker_is_away_then_is_decided_aside_and_told_to
             assert api.trial.findings()["main"].holds(), api.trial.findings()["main"]
     finally:
         brokers[-1].stop()
+
+
+async def is_member(api: Served) -> bool:
+    """Tell whether the broker is well for the worker: only so may it decide aside when it goes."""
+    status, health = await api.get("/api/v1/health")
+    wells = {part["name"]: part["is_well"] for part in health["parts"]}
+    return status == 200 and wells["broker"]
 
 
 async def asked_aside(api: Served, phase: str) -> dict[str, dict[str, Any]]:

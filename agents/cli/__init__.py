@@ -29,6 +29,7 @@ MODULES = (
     "web",
     "risk",
     "explain",
+    "checkpoint",
     "book",
     "dead_letters",
     "topics",

@@ -18,11 +18,12 @@ from streams.brokers import stack_home, stack_id
 from streams.errors import SettingsError
 from streams.explanation import Explanation
 from streams.records import Decision
-from streams.timestamps import parse_ns
+from streams.timestamps import format_ns, parse_ns
 from tables.archive import run_key
 from tables.audit_rows import AuditRow
 from tables.explanations import read_decision
 from tables.stores.audit_reader import AuditReader
+from tables.stores.run_checkpoints import RunCheckpoints
 from tables.views.decision_row import is_decision_id
 from tables.views.forensics import audited_of, known_of
 
@@ -67,7 +68,7 @@ def explain(
     """Say why a decision was made.
 
     Exit status: 0, 1 if it comes again with other bytes or something failed, 3 if --recompute could
-    not rebuild it because neither the first ticks of the run nor its first bars are kept.
+    not rebuild it because no beginning is kept, with the ticks or bars behind it.
     """
     limits = {}
     with spoken_errors():
@@ -79,12 +80,15 @@ def explain(
             )
         row, said = _told(decision_id, stack, run)
         log = book_access.log_of(stack, run) if again or limits else None
+        if log is not None:
+            name, home = row.portfolio or "", stack_home(stack)
+            nearest = RunCheckpoints(home, log.run).nearest(_slot_of(row).ts_ns, {})
         if log is not None and again:
-            made = asyncio.run(recompute(log, row.portfolio or "", decision_id))
+            made = asyncio.run(recompute(log, name, decision_id, nearest=nearest))
             said.recomputed = _compared(row, made)
-            said.rebuilt = _rebuilt(row, log, stack_home(stack))
+            said.rebuilt = _rebuilt(row, log, home)
         if log is not None and limits:
-            other = asyncio.run(recompute(log, row.portfolio or "", decision_id, limits))
+            other = asyncio.run(recompute(log, name, decision_id, limits, nearest))
             said.what_if = {"limits": limits, **_verdict(read_decision(other.value))}
     if as_json:
         typer.echo(msgspec.json.encode(said).decode())
@@ -126,17 +130,18 @@ def _compared(row: AuditRow, made: Recomputed) -> dict[str, Any]:
         "is_identical": made.value == row.value,
         "differs_in": [name for name, _, _ in compared(row.value, made.value)],
         "begin": made.begin,
-        "from_snapshot": made.from_snapshot,
+        "beginning": made.beginning,
         "offset": made.offset,
     }
 
 
+def _slot_of(row: AuditRow) -> Slot:
+    said = read_decision(row.value or b"")
+    return Slot(parse_ns(said.timestamp), said.symbol, said.portfolio, said.decision_id)
+
+
 def _rebuilt(row: AuditRow, log: BookLog, home: Path) -> dict[str, Any]:
-    decision = read_decision(row.value or b"")
-    slot = Slot(
-        parse_ns(decision.timestamp), decision.symbol, decision.portfolio, decision.decision_id
-    )
-    made = rebuild(home, log.servers, log.run, slot, row.value or b"")
+    made = rebuild(home, log.servers, log.run, _slot_of(row), row.value or b"")
     return {
         # None: nothing is left from which it could be made.
         "is_identical": made.value == row.value if made.topic else None,
@@ -144,6 +149,7 @@ def _rebuilt(row: AuditRow, log: BookLog, home: Path) -> dict[str, Any]:
         if made.topic
         else [],
         "topic": made.topic,
+        "checkpoint": format_ns(made.begin_ns) if made.begin_ns else None,
         "begins": made.begins,
         "ends": made.ends,
         "earliest_stage": made.stage,
@@ -217,8 +223,7 @@ def _largest(parts: dict[str, float]) -> list[tuple[str, float]]:
 
 
 def _recomputed_line(made: dict[str, Any]) -> str:
-    begin = "the stage's snapshot" if made["from_snapshot"] else "an empty book"
-    way = f"risk folded from {begin}, offsets {made['begin']} to {made['offset']}"
+    way = f"risk folded from {made['beginning']}, offsets {made['begin']} to {made['offset']}"
     if made["is_identical"]:
         return f"Recomputed: the same bytes; {way}."
     return f"Recomputed: DIFFERENT in {', '.join(made['differs_in'])}; {way}."
@@ -227,12 +232,14 @@ def _recomputed_line(made: dict[str, Any]) -> str:
 def _rebuilt_line(made: dict[str, Any]) -> str:
     if made["is_identical"] is None:
         return (
-            f"Not rebuilt: {'; '.join(made['missing'])}. All stages are folded from the run's "
-            "first tick or its first bar, and neither is kept. Kept are the decision's bytes, and "
-            "the log of its book as the line before says: those prove the risk part alone."
+            f"Not rebuilt: {'; '.join(made['missing'])}. All stages are folded from a checkpoint "
+            "or the run's beginning, with the ticks or bars behind it, and none of these is kept. "
+            "Kept are the decision's bytes, and the log of its book as the line before says: those "
+            "prove the risk part alone."
         )
     places = ", ".join(f"{a}..{b}" for a, b in zip(made["begins"], made["ends"], strict=True))
-    way = f"all stages folded from {made['topic']}, offsets {places}"
+    begin = f"the checkpoint of {made['checkpoint']} and " if made["checkpoint"] else ""
+    way = f"all stages folded from {begin}{made['topic']}, offsets {places}"
     if made["missing"]:
         way += f" ({'; '.join(made['missing'])})"
     if made["is_identical"]:

@@ -1,11 +1,13 @@
 """A decision made once more: the fold of its book over the log, up to the record that decided it.
 
-The log of the book is folded from its first record, or from the stage's last snapshot where the
-first ones are gone and the snapshot is of before the decision. With other limits the fold takes a
-change of limits right before that record, by the way that every change takes.
+The log of the book is folded from the nearest checkpoint, or from its first record; from the
+stage's last snapshot where both are gone and the snapshot is of before the decision. With other
+limits the fold takes a change of limits right before that record, by the way that every change
+takes.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,14 +16,17 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from agents.cli.book_log import BookLog
 from agents.risk import RiskFold
 from agents.run.topic_log import partitions, reading, records
-from agents.stage import Output
+from agents.stage import Output, Reader
 from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter
 from streams.errors import SettingsError
 from streams.instructions import LimitChange
 from streams.partitions import partition_of
+from streams.timestamps import format_ns
 from streams.topics import PORTFOLIO_EVENTS, TRADING_DECISIONS
 from streams.transport import Record
+from tables.checkpoint import Checkpoint
+from tables.stamped import Stamped
 
 _JSON = msgspec.json.Encoder()
 _PREFIX = "risk."
@@ -35,22 +40,36 @@ class Recomputed(NamedTuple):
     value : bytes
     begin : int
         Offset of the first record that was folded.
-    from_snapshot : bool
-        Whether the fold began at the stage's snapshot instead of an empty book.
+    beginning : str
+        What it was folded into: an empty book, a snapshot, a checkpoint.
     offset : int
         Of the record that decided.
     """
 
     value: bytes
     begin: int
-    from_snapshot: bool
+    beginning: str
     offset: int
 
 
+class _Beginning(NamedTuple):
+    """Where a fold begins: what stood before, from which offset on, and what it is."""
+
+    read: Reader
+    offset: int
+    name: str
+
+
 async def recompute(
-    log: BookLog, portfolio: str, decision_id: str, limits: Mapping[str, Any] | None = None
+    log: BookLog,
+    portfolio: str,
+    decision_id: str,
+    limits: Mapping[str, Any] | None = None,
+    nearest: Checkpoint | None = None,
 ) -> Recomputed:
     """Make a decision again, under other limits from its bar on if any are given.
+
+    ``nearest`` is a checkpoint of before the decision.
 
     Raises
     ------
@@ -63,22 +82,36 @@ async def recompute(
         raise SettingsError(f"there is no topic {topic} at {log.servers}")
     place = places[partition_of(portfolio, len(places))]
     async with reading(log.servers) as consumer:
-        first = (await consumer.beginning_offsets([place]))[place]
-        states = await log.states(consumer, place.partition) if first else {}
-        begin = min((each.next_offset for each in states.values()), default=first)
+        begin = await _beginning(consumer, log, place, nearest)
         wanted = _Wanted(portfolio, decision_id)
-        found = await _folded(consumer, place, begin, RiskFold(log.epochs, states.get), wanted)
+        found = await _folded(consumer, place, begin, RiskFold(log.epochs, begin.read), wanted)
         if found is None:
             raise SettingsError(_too_late(topic, place, begin, decision_id))
         if limits:
             other = _Wanted(portfolio, decision_id, found.offset, limits)
-            fold = RiskFold(log.epochs, states.get)
+            fold = RiskFold(log.epochs, begin.read)
             found = await _folded(consumer, place, begin, fold, other)
             if found is None:
                 raise SettingsError(
                     f"under these limits there is no decision {decision_id}: risk has not asked"
                 )
-    return found._replace(from_snapshot=bool(states))
+    return found
+
+
+async def _beginning(
+    consumer: AIOKafkaConsumer, log: BookLog, place: TopicPartition, nearest: Checkpoint | None
+) -> _Beginning:
+    first = (await consumer.beginning_offsets([place]))[place]
+    if nearest is not None and nearest.book[place.partition] >= first:
+        read = partial(nearest.read, "risk", place.partition)
+        name = f"the checkpoint of {format_ns(nearest.close_ns)}"
+        return _Beginning(read, nearest.book[place.partition], name)
+    states: dict[bytes, Stamped] = {}
+    if not first:
+        return _Beginning(states.get, 0, "an empty book")
+    states = await log.states(consumer, place.partition)
+    begin = min((each.next_offset for each in states.values()), default=first)
+    return _Beginning(states.get, begin, "the stage's snapshot")
 
 
 class _Wanted(NamedTuple):
@@ -93,12 +126,12 @@ class _Wanted(NamedTuple):
 async def _folded(
     consumer: AIOKafkaConsumer,
     place: TopicPartition,
-    begin: int,
+    begin: _Beginning,
     fold: RiskFold,
     wanted: _Wanted,
 ) -> Recomputed | None:
     marker = wanted.decision_id.encode()
-    async for said in records(consumer, place, begin):
+    async for said in records(consumer, place, begin.offset):
         record = _record(said)
         if said.offset == wanted.offset:
             _change(fold, record, wanted)
@@ -109,7 +142,7 @@ async def _folded(
                 and marker in output.value
                 and msgspec.json.decode(output.value)["decision_id"] == wanted.decision_id
             ):
-                return Recomputed(output.value, begin, from_snapshot=False, offset=said.offset)
+                return Recomputed(output.value, begin.offset, begin.name, said.offset)
     return None
 
 
@@ -139,11 +172,11 @@ def _change(fold: RiskFold, before: Record, wanted: _Wanted) -> None:
             raise SettingsError(f"--what-if was refused: {output.reason}: {output.detail}")
 
 
-def _too_late(topic: str, place: TopicPartition, begin: int, decision_id: str) -> str:
+def _too_late(topic: str, place: TopicPartition, begin: _Beginning, decision_id: str) -> str:
     return (
-        f"{topic}, partition {place.partition} is there from offset {begin} on, and no record from "
-        f"there decides {decision_id}: the ones before are gone, and the stage's last snapshot is "
-        "of after the decision"
+        f"{topic}, partition {place.partition}, was folded from {begin.name} at offset "
+        f"{begin.offset} on, and no record from there decides {decision_id}: the ones before are "
+        "gone, or the snapshot is of after the decision"
     )
 
 

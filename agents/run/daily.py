@@ -1,4 +1,4 @@
-"""What a live stack does once a day: old runs leave MLflow, old days of the trail leave SQL."""
+"""What a live stack does by the clock: checkpoints, retention of runs, the shelf of the trail."""
 
 import logging
 import os
@@ -13,14 +13,17 @@ from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers.processes import Launch, Process, start
 from streams.clock import wall_ns
 from streams.errors import StreamError
-from tables.stores.daily_marks import RETENTION, SHELF, last_done_ns, mark_done
+from tables.stores.daily_marks import CHECKPOINT, RETENTION, SHELF, last_done_ns, mark_done
 from tables.stores.servers import mlflow, postgres
 
 log = logging.getLogger("tradewind.keeper")
 
-DAY_NS = 86_400 * 10**9
+_HOUR_NS = 3_600 * 10**9
+DAY_NS = 24 * _HOUR_NS
+# Ticks are kept for a day: the last twenty hours can be folded again, four of them at most.
+CHECKPOINT_NS = 4 * _HOUR_NS
 # Between two attempts of what failed.
-RETRY_NS = 3_600 * 10**9
+RETRY_NS = _HOUR_NS
 
 
 class Task(NamedTuple):
@@ -30,6 +33,7 @@ class Task(NamedTuple):
     words: tuple[str, ...]
     output: str
     is_usable: Callable[[Path], bool]
+    every_ns: int = DAY_NS
 
 
 def _has_mlflow(home: Path) -> bool:
@@ -40,7 +44,12 @@ def _has_database(home: Path) -> bool:
     return postgres.is_usable(home)
 
 
+def _always(_home: Path) -> bool:
+    return True
+
+
 TASKS = (
+    Task(CHECKPOINT, ("checkpoint",), "checkpoint.log", _always, CHECKPOINT_NS),
     Task(RETENTION, ("mlflow", "retain"), "retention.log", _has_mlflow),
     Task(SHELF, ("audit", "shelve"), "shelf.log", _has_database),
 )
@@ -48,11 +57,11 @@ TASKS = (
 
 @dataclass
 class Daily:
-    """Starts each task when a day is over since it was last done, whoever did it.
+    """Starts each task when its time is over since it was last done, whoever did it.
 
-    The times are in the stack's folder, so a restart of the stack or its keeper neither skips a day
-    nor repeats one; after some days without the stack it is done once. What failed is tried again
-    every hour. A stack that is new waits a day.
+    The times are in the stack's folder, so a restart of the stack or its keeper neither skips one
+    nor repeats it; after some days without the stack it is done once. What failed is tried again
+    every hour. A stack that is new waits first.
 
     Parameters
     ----------
@@ -78,7 +87,7 @@ class Daily:
             mark_done(self.home, task.kind, now_ns)
             return
         tried_ns = self._tried_ns.get(task.kind, now_ns - RETRY_NS)
-        if now_ns - done_ns < DAY_NS or now_ns - tried_ns < RETRY_NS:
+        if now_ns - done_ns < task.every_ns or now_ns - tried_ns < RETRY_NS:
             return
         self._tried_ns[task.kind] = now_ns
         running = self._running.get(task.kind)
@@ -95,7 +104,7 @@ class Daily:
         output = self.home / "logs" / task.output
         output.parent.mkdir(parents=True, exist_ok=True)
         launch = Launch(command, Path.cwd(), output, dict(os.environ), append=True)
-        log.info("%s is started, as once a day; it says more in %s", " ".join(task.words), output)
+        log.info("%s is started, it is time; it says more in %s", " ".join(task.words), output)
         try:
             self._running[task.kind] = start(launch)
         except (StreamError, OSError):

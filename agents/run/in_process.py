@@ -6,6 +6,7 @@ same and what stands between them decides nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,6 +17,7 @@ from agents.prediction import rows_of
 from agents.risk import RiskFold
 from agents.signals import SPECS, fold_of
 from agents.slice_stage import SliceFold
+from agents.stage import Reader
 from streams.dead_letters import DeadLetter
 from streams.partitions import partition_of
 from streams.records import EpochNotice, Heartbeat, Tick
@@ -24,6 +26,7 @@ from streams.sources.replay import CLOCK_HEADER, Stretch, timed
 from streams.sources.tape import Tape
 from streams.topics import MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS
 from streams.transport import Record
+from tables.checkpoint import Checkpoint
 from tables.decisions import Told
 from tables.epochs import Epochs, LoadedEpoch
 from tables.stamped import Stamped
@@ -43,16 +46,20 @@ class Books:
     ----------
     epochs, n_partitions
         The documents that decide, and the partitions of every topic.
+    begin
+        Where the accounts stand; empty ones if None.
     """
 
-    def __init__(self, epochs: Epochs, n_partitions: int) -> None:
+    def __init__(self, epochs: Epochs, n_partitions: int, begin: Checkpoint | None = None) -> None:
         self._epochs = epochs
-        self._folds = [RiskFold(epochs, _nothing) for _ in range(n_partitions)]
+        self._folds = [RiskFold(epochs, _reader(begin, "risk", p)) for p in range(n_partitions)]
 
     def take(self, slice_: Slice) -> Iterator[Said]:
         """Let every portfolio take its rows of a slice that prediction has made."""
         for name, rows in self.split(slice_):
-            yield from self.give(name, rows)
+            partition = partition_of(name, len(self._folds))
+            at = Record(PORTFOLIO_EVENTS.name, partition, 0, name.encode(), None, [])
+            yield from self.give(at, rows)
 
     def split(self, slice_: Slice) -> Iterator[tuple[str, Slice]]:
         """Yield the rows that each portfolio trades."""
@@ -60,11 +67,9 @@ class Books:
         for portfolio in loaded.epoch.portfolios:
             yield portfolio.id, rows_of(loaded, slice_, portfolio)
 
-    def give(self, name: str, slice_: Slice) -> Iterator[Said]:
-        """Let one portfolio take a slice."""
-        partition = partition_of(name, len(self._folds))
-        place = Record(PORTFOLIO_EVENTS.name, partition, 0, name.encode(), None, [])
-        yield from self._folds[partition].fold(place, slice_)
+    def give(self, at: Record, slice_: Slice) -> Iterator[Said]:
+        """Let one portfolio take a slice that stands at a place in its log."""
+        yield from self._folds[at.partition].fold(at, slice_)
 
     def read(self, record: Record) -> Iterator[Said]:
         """Let a record of the book's log act."""
@@ -82,6 +87,8 @@ class InProcess:
         Who takes what prediction makes: :class:`Books`, or what puts its slices into an order.
     watch
         Sees what each stage makes.
+    begin
+        Where the stages stand; they have seen nothing if None.
     """
 
     def __init__(
@@ -90,10 +97,12 @@ class InProcess:
         n_partitions: int,
         take: Callable[[Slice], Iterator[Said]],
         watch: Watch | None = None,
+        begin: Checkpoint | None = None,
     ) -> None:
-        self._bars = [BarFold(epochs, p, _nothing) for p in range(n_partitions)]
+        self._bars = [BarFold(epochs, p, _reader(begin, "bars", p)) for p in range(n_partitions)]
         self._stages: list[list[SliceFold[Any]]] = [
-            [fold_of(spec, epochs, p, _nothing) for spec in SPECS] for p in range(n_partitions)
+            [fold_of(spec, epochs, p, _reader(begin, spec.name, p)) for spec in SPECS]
+            for p in range(n_partitions)
         ]
         self._take = take
         self._watch = watch
@@ -119,6 +128,10 @@ class InProcess:
             slice_ = result
             self._see(fold.spec.name, slice_)
         yield from self._take(slice_)
+
+    def snapshots(self, partition: int) -> dict[str, dict[bytes, Stamped]]:
+        """Return what changed of a partition's stages of a symbol, by stage and key."""
+        return {fold.spec.name: fold.snapshot().states for fold in self._stages[partition]}
 
     def _see(self, stage: str, slice_: Slice) -> None:
         if self._watch is not None:
@@ -159,6 +172,10 @@ def play(chain: InProcess, loaded: LoadedEpoch, tape: Tape, stretch: Stretch) ->
         yield from spoken(beat(ends_ns))
 
 
+def _reader(begin: Checkpoint | None, stage: str, partition: int) -> Reader:
+    return _nothing if begin is None else partial(begin.read, stage, partition)
+
+
 def _nothing(_key: bytes) -> Stamped | None:
-    """Restore nothing: what runs in one process begins with its first record."""
+    """Restore nothing: without a checkpoint the first record is the beginning."""
     return None

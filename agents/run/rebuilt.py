@@ -1,20 +1,25 @@
 """A decision made again from the ticks on: every stage folded in this process, up to its bar.
 
-Where the first ticks were deleted the bars are the beginning, and where those were deleted too
-nothing is: a window of features that begins later has other bits. What was made is compared with
-what the run said, and if it differs, stage by stage.
+The run's nearest checkpoint is the beginning, or its first tick. Where the ticks from there on were
+deleted the bars are, and where those were deleted too nothing is: a window of features that begins
+later has other bits. What was made is compared with what the run said, and if it differs, stage by
+stage.
 """
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from agents.run.divergence import Heard, Slot, earliest_stage
 from agents.run.topic_backtest import TopicBacktest
+from streams.codec import StateError
 from streams.errors import TopicError
 from streams.slices import Slice
 from streams.timestamps import format_ns
 from streams.topics import MARKET_BARS, MARKET_TICKS
+from tables.checkpoint import Checkpoint
+from tables.stores.run_checkpoints import RunCheckpoints
 
 
 class Rebuilt(NamedTuple):
@@ -26,6 +31,8 @@ class Rebuilt(NamedTuple):
         None if the chain does not make it, or if nothing is left to make it from.
     topic : str
         What was folded; empty if nothing was.
+    begin_ns : int
+        Up to which time the checkpoint stood; 0 where the run's first record is the beginning.
     begins, ends : tuple of int
         First offset of each partition, and the one behind the last.
     stage : str
@@ -37,6 +44,7 @@ class Rebuilt(NamedTuple):
 
     value: bytes | None = None
     topic: str = ""
+    begin_ns: int = 0
     begins: tuple[int, ...] = ()
     ends: tuple[int, ...] = ()
     stage: str = ""
@@ -44,26 +52,37 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(home: Path, servers: str, run: str, slot: Slot, recorded: bytes) -> Rebuilt:
-    """Fold a run from its beginning to a decision's bar, and compare with what was recorded.
+    """Fold a run from its nearest beginning to a decision's bar, and compare with the recorded.
 
     Raises
     ------
     SettingsError, ArtifactError
         If the epochs or models that decided are no longer there.
     """
-    missing: list[str] = []
-    for topic in (MARKET_TICKS.name, MARKET_BARS.name):
-        test = TopicBacktest(home, servers, run, topic, (None, format_ns(slot.ts_ns)))
+    missing: dict[str, None] = {}
+    until = (None, format_ns(slot.ts_ns))
+    for topic, begin in _beginnings(RunCheckpoints(home, run), slot.ts_ns, missing):
+        test = TopicBacktest(home, servers, run, topic, until, begin=begin)
         try:
             test.check()
-        except TopicError as error:
-            missing.append(str(error))
-            continue
-        if not test.range.is_whole:
-            missing += test.range.remarks
-            continue
-        return asyncio.run(_folded(test, slot, recorded))._replace(missing=tuple(missing))
+            if begin is None and not test.range.is_whole:
+                missing |= dict.fromkeys(test.range.remarks)
+                continue
+            return asyncio.run(_folded(test, slot, recorded))._replace(missing=tuple(missing))
+        except (TopicError, StateError) as error:
+            missing[str(error)] = None
     return Rebuilt(missing=tuple(missing))
+
+
+def _beginnings(
+    kept: RunCheckpoints, ts_ns: int, missing: dict[str, None]
+) -> Iterator[tuple[str, Checkpoint | None]]:
+    """Yield from what a decision could be made, the shortest way first."""
+    nearest = kept.nearest(ts_ns, missing)
+    for topic in (MARKET_TICKS.name, MARKET_BARS.name):
+        if nearest is not None:
+            yield topic, nearest
+        yield topic, None
 
 
 async def _folded(test: TopicBacktest, slot: Slot, recorded: bytes) -> Rebuilt:
@@ -78,4 +97,5 @@ async def _folded(test: TopicBacktest, slot: Slot, recorded: bytes) -> Rebuilt:
     await test.fold(heard.take)
     is_same = heard.value == recorded
     stage = "" if is_same else await earliest_stage(test, made, slot)
-    return Rebuilt(heard.value, test.topic, test.range.begins, test.range.ends, stage)
+    begin_ns = 0 if test.begin is None else test.begin.close_ns
+    return Rebuilt(heard.value, test.topic, begin_ns, test.range.begins, test.range.ends, stage)

@@ -14,6 +14,7 @@ from agents.run.in_process import Books, Said
 from streams.errors import RecordError
 from streams.slices import Slice, SliceKey
 from streams.transport import Record
+from tables.checkpoint import Checkpoint
 
 
 class _Place(NamedTuple):
@@ -43,12 +44,21 @@ class RecordedBooks:
         The partitions of the recorded log, each in order.
     last_ns
         Close of the last bar that the chain makes.
+    begin
+        Where the chain went on from. Slices that it had made before stand in the log alone.
     """
 
-    def __init__(self, books: Books, logs: list[AsyncIterator[Record]], last_ns: int) -> None:
+    def __init__(
+        self,
+        books: Books,
+        logs: list[AsyncIterator[Record]],
+        last_ns: int,
+        begin: Checkpoint | None = None,
+    ) -> None:
         self._books = books
         self._logs = dict(enumerate(logs))
         self._last_ns = last_ns
+        self._begin = begin
         self._next: dict[int, tuple[Record, _Found | None]] = {}
         self._made: dict[_Place, Slice] = {}
         self._taken: dict[tuple[str, int], SliceKey] = {}
@@ -102,9 +112,12 @@ class RecordedBooks:
             return iter(())  # sent again after a restart
         made = self._made.pop(place, None)
         if made is None:
-            return None
+            return self._books.read(record) if self._is_folded(place) else None
         self._taken[taken_by] = place.key
-        return self._books.give(place.name, made)
+        return self._books.give(record._replace(value=None), made)
+
+    def _is_folded(self, place: _Place) -> bool:
+        return self._begin is not None and self._begin.is_folded(place.partition, place.key)
 
     def _pass_over(self, found: _Found) -> None:
         if found.is_last:

@@ -13,6 +13,7 @@ from streams.records import TICK_VERSION, ClockRecord, EpochNotice, read_json
 from streams.slices import Slice
 from streams.sources.replay import CLOCK_HEADER
 from streams.topics import MARKET_BARS, MARKET_TICKS
+from tables.checkpoint import Checkpoint
 from tables.epochs import Epochs
 
 SOURCES = (MARKET_TICKS.name, MARKET_BARS.name)
@@ -58,8 +59,10 @@ class Seen:
             self.offsets.append(offset)
 
 
-async def survey(servers: str, topic: str, *, is_ticks: bool, epochs: Epochs) -> list[Seen]:
-    """Read all partitions of a topic.
+async def survey(
+    servers: str, topic: str, *, is_ticks: bool, epochs: Epochs, begin: Checkpoint | None = None
+) -> list[Seen]:
+    """Read all partitions of a topic, from a checkpoint on if there is one.
 
     Raises
     ------
@@ -71,15 +74,17 @@ async def survey(servers: str, topic: str, *, is_ticks: bool, epochs: Epochs) ->
     places = await partitions(servers, topic)
     if not places:
         raise TopicError(f"there is no topic {topic} at {servers}; expected one of a run")
+    offsets = [0] * len(places) if begin is None else begin.ticks if is_ticks else begin.bars
     found = []
-    for place in places:
+    for place, offset in zip(places, offsets, strict=True):
         async with reading(servers) as consumer:
-            begin = (await consumer.beginning_offsets([place]))[place]
-            seen = Seen(begin, begin)
-            said = records(consumer, place)
-            await (
-                _Ticks(seen, epochs).look(said) if is_ticks else _look_at_bars(said, seen, epochs)
-            )
+            first = max((await consumer.beginning_offsets([place]))[place], offset)
+            seen = Seen(first, first)
+            said = records(consumer, place, first)
+            if is_ticks:
+                await _Ticks(seen, epochs).look(said, begin)
+            else:
+                await _look_at_bars(said, seen, epochs)
             found.append(seen)
     return found
 
@@ -94,8 +99,10 @@ class _Ticks:
     lateness_ns: int = 0
     last_beat: int = -1
 
-    async def look(self, said: AsyncIterator[ConsumerRecord]) -> None:
+    async def look(self, said: AsyncIterator[ConsumerRecord], begin: Checkpoint | None) -> None:
         """Read to the end."""
+        for digest in () if begin is None else begin.digests:
+            self._tell_time(digest)
         async for record in said:
             _note(record, self.seen)
             value = record.value or b""
@@ -112,16 +119,19 @@ class _Ticks:
             seen.n_strange += 1
             return
         if isinstance(spoken, EpochNotice):
-            epoch = self.epochs.load(spoken.digest).epoch
-            self.timeframe_ns, self.lateness_ns = epoch.timeframe_ns, epoch.lateness_ms * _NS_PER_MS
+            self._tell_time(spoken.digest)
             seen.notices.append((offset, spoken))
-            seen.digests.add(spoken.digest)
         elif self.timeframe_ns:
             passed = spoken.ts_event_ns - self.lateness_ns
             seen.close(passed // self.timeframe_ns * self.timeframe_ns, offset)
             if self.last_beat >= 0:
                 seen.n_beats_missed += max(spoken.n - self.last_beat - 1, 0)
             self.last_beat = max(spoken.n, self.last_beat)
+
+    def _tell_time(self, digest: str) -> None:
+        epoch = self.epochs.load(digest).epoch
+        self.timeframe_ns, self.lateness_ns = epoch.timeframe_ns, epoch.lateness_ms * _NS_PER_MS
+        self.seen.digests.add(digest)
 
 
 async def _look_at_bars(said: AsyncIterator[ConsumerRecord], seen: Seen, epochs: Epochs) -> None:

@@ -26,13 +26,14 @@ from agents.run.recorded_books import RecordedBooks
 from agents.run.survey import survey
 from agents.run.terms import Changes, changed
 from agents.run.topic_log import reading
-from agents.run.topic_range import Range, bars_of, chosen, ticks_of, until
+from agents.run.topic_range import Range, after, bars_of, chosen, ticks_of, until
 from agents.topology import prefix_of
 from streams.errors import SettingsError
 from streams.sources.replay import Stretch
 from streams.timestamps import format_ns
 from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS
 from streams.transport import Record
+from tables.checkpoint import Checkpoint
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 from tables.stores.backtest_folder import BacktestFolder
@@ -54,6 +55,8 @@ class TopicBacktest:
         What differs from the run's epochs.
     watch
         Sees what each stage makes.
+    begin
+        Where the run stood before the range, so that its books go on; None: they are empty.
     """
 
     home: Path
@@ -64,6 +67,7 @@ class TopicBacktest:
     changes: Changes = Changes()  # noqa: RUF009  a NamedTuple is never changed
     models: str | None = None
     watch: Watch | None = None
+    begin: Checkpoint | None = None
     epochs: Epochs = field(init=False)
     range: Range = field(init=False)
     digests: dict[str, str] = field(default_factory=dict)
@@ -88,7 +92,8 @@ class TopicBacktest:
     @property
     def is_recorded(self) -> bool:
         """Whether what people and venues said to the run's books acts again."""
-        return self.range.is_whole and not self.changes.decide and self.models is None
+        is_known = self.range.is_whole or self.begin is not None
+        return is_known and not self.changes.decide and self.models is None
 
     def check(self) -> Span:
         """Read the topic once and refuse what cannot work; return what will be folded.
@@ -98,9 +103,8 @@ class TopicBacktest:
         TopicError, SettingsError, ArtifactError
             With what was found and what was expected.
         """
-        topic, is_ticks = prefix_of(self.run_name) + self.topic, self.topic == MARKET_TICKS.name
-        seen = asyncio.run(survey(self.servers, topic, is_ticks=is_ticks, epochs=self.epochs))
-        self.range = chosen(topic, seen, *self.asked)
+        self.range = self._range()
+        topic = self.range.topic
         if not self.range.digests:
             raise SettingsError(f"{topic} names no epoch; expected that its clock announced one")
         for digest in self.range.digests:
@@ -115,6 +119,16 @@ class TopicBacktest:
         self.book_ends = asyncio.run(self._book_ends())
         stretch = Stretch(self.range.from_ns, self.range.last_ns)
         return Span(stretch, self.range.from_ns, self.range.n_bars)
+
+    def _range(self) -> Range:
+        topic, is_ticks = prefix_of(self.run_name) + self.topic, self.topic == MARKET_TICKS.name
+        seen = asyncio.run(
+            survey(self.servers, topic, is_ticks=is_ticks, epochs=self.epochs, begin=self.begin)
+        )
+        if self.begin is None:
+            return chosen(topic, seen, *self.asked)
+        begins = self.begin.ticks if is_ticks else self.begin.bars
+        return after(topic, seen, begins, self.asked[1])
 
     def fitted(self, _progress: Progress) -> str:
         """Return the digests of the models that decide."""
@@ -152,12 +166,12 @@ class TopicBacktest:
     async def fold(self, take: Callable[[Saying], None]) -> int:
         """Fold all; return how many records of people and venues acted."""
         n_partitions = len(self.range.begins)
-        books = Books(self.epochs, n_partitions)
+        books = Books(self.epochs, n_partitions, self.begin)
         async with AsyncExitStack() as stack:
             logs = await self._book_logs(stack) if self.is_recorded else []
-            recorded = RecordedBooks(books, logs, self.range.last_ns)
+            recorded = RecordedBooks(books, logs, self.range.last_ns, self.begin)
             to_books = recorded.take if self.is_recorded else books.take
-            chain = InProcess(self.epochs, n_partitions, to_books, self.watch)
+            chain = InProcess(self.epochs, n_partitions, to_books, self.watch, self.begin)
             async for said in self._steps(chain):
                 for each in said:
                     take(each)
@@ -183,9 +197,11 @@ class TopicBacktest:
 
     async def _book_logs(self, stack: AsyncExitStack) -> list[AsyncIterator[Record]]:
         logs = []
-        for partition in range(len(self.range.begins)):
+        n_partitions = len(self.range.begins)
+        begins = [0] * n_partitions if self.begin is None else self.begin.book
+        for partition, (begin, end) in enumerate(zip(begins, self.book_ends, strict=True)):
             consumer = await stack.enter_async_context(reading(self.servers))
-            logs.append(until(consumer, self._book_place(partition), 0, self.book_ends[partition]))
+            logs.append(until(consumer, self._book_place(partition), begin, end))
         return logs
 
     async def _book_ends(self) -> list[int]:

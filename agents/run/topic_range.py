@@ -97,6 +97,23 @@ def chosen(topic: str, seen: list[Seen], begin: str | None, end: str | None) -> 
     )
 
 
+def after(topic: str, seen: list[Seen], begins: list[int], end: str | None) -> Range:
+    """Return the range from where a checkpoint stands to ``end``, as :func:`chosen` takes it.
+
+    Raises
+    ------
+    TopicError
+        If what the checkpoint goes on with is gone, or if no bar has come since.
+    """
+    first = [each.begin for each in seen]
+    if any(have > wanted for have, wanted in zip(first, begins, strict=True)):
+        raise TopicError(
+            f"{topic} begins at offsets {', '.join(map(str, first))}; the checkpoint goes on at "
+            f"{', '.join(map(str, begins))}"
+        )
+    return chosen(topic, seen, None, end)._replace(is_whole=False)
+
+
 def _begin(seen: Seen, asked: str | None) -> int:
     if asked is None:
         return seen.begin

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from of_ground import ground
 from of_monitoring import dashboards, monitoring
-from of_roles import LEARNING, ROLES, ROLLOUT, daily, job, of_role
+from of_roles import LEARNING, ROLES, ROLLOUT, job, of_role, timed
 from of_strimzi import kafka, topics, users
 from parts import Manifest
 
@@ -24,7 +24,7 @@ def files() -> dict[str, list[Manifest]]:
         "topics.yaml": topics(),
         "users.yaml": users(),
         "ground.yaml": ground(),
-        "jobs.yaml": [job("prepare", ("prepare", "--wait")), *daily()],
+        "jobs.yaml": [job("prepare", ("prepare", "--wait")), *timed()],
         "roles.yaml": [each for role in ROLES for each in of_role(role)],
         "learning.yaml": of_role(LEARNING),
         "rollout.yaml": of_role(ROLLOUT),

@@ -281,9 +281,10 @@ def job(name: str, words: tuple[str, ...]) -> Manifest:
     return {**named("batch/v1", "Job", name), "spec": _job_spec(name, words, "fitting")}
 
 
-def daily() -> list[Manifest]:
-    """Return what is done once a day: old days leave SQL for Parquet, old runs leave MLflow."""
+def timed() -> list[Manifest]:
+    """Return what is done by the clock: checkpoints, old days leave SQL, old runs leave MLflow."""
     return [
+        _at("7 */4 * * *", "checkpoint", ("checkpoint",), "serving"),
         _at("17 3 * * *", "shelve", ("audit", "shelve"), "serving"),
         _at("47 3 * * *", "retain", ("mlflow", "retain"), "fitting"),
     ]

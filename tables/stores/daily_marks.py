@@ -1,4 +1,4 @@
-"""When a stack last did what it does once a day: a file in its folder for each kind of work.
+"""When a stack last did what it does by the clock: a file in its folder for each kind of work.
 
 Whoever did it, the keeper or a timer of the machine, says so here, and so nobody does it again.
 """
@@ -9,6 +9,7 @@ from tables.stores.replacing import replacing
 
 RETENTION = "mlflow-retention.day"
 SHELF = "audit-shelf.day"
+CHECKPOINT = "checkpoint.day"
 
 
 def mark_done(home: Path, kind: str, now_ns: int) -> None:

@@ -171,10 +171,10 @@ def check(answered: str, decision: dict[str, Any]) -> None:
     assert len(answer["explanation"]["features"]) == 61
     assert (answer["is_stored"], answer["audit"]["is_proved"]) == (True, True)
     assert answer["recomputed"]["is_identical"]
-    assert not answer["recomputed"]["from_snapshot"]
+    assert answer["recomputed"]["beginning"] == "an empty book"
     rebuilt = answer["rebuilt"]
     assert (rebuilt["is_identical"], rebuilt["topic"]) == (True, "market-ticks")
-    assert rebuilt["begins"] == [0] * len(rebuilt["ends"])
+    assert (rebuilt["begins"], rebuilt["checkpoint"]) == ([0] * len(rebuilt["ends"]), None)
     assert not answer["what_if"]["approved"]
     assert "MAX_GROSS_EXPOSURE" in answer["what_if"]["refused_by"]
     spoken = "\n".join(lines(msgspec.json.decode(answered, type=Answer)))

@@ -192,9 +192,11 @@ time on one core, and the largest residual in log odds.
 {table(["Explainer", "Rows/s", "Residual"], rows)}
 
 `tradewind evidence recompute-identical`: {again.value:g} of {again.n} drawn decisions
-({a["refused"]} of them refused) have the same bytes when the log of the book is folded again.
-Folded from the first tick through all stages, {a["rebuilt_from_ticks"]:,} of {a["decisions"]:,}
-decisions of the run have the same bytes. {a["confidences_reproduced"]:,} of
+({a["refused"]} of them refused) have the same bytes when the log of the book is folded again, {a["from_the_nearest_checkpoint"]}
+from the nearest checkpoint. Folded from the first tick through all stages,
+{a["rebuilt_from_ticks"]:,} of {a["decisions"]:,} decisions of the run have the same bytes; from
+three checkpoints that were taken beside the workers, {a["rebuilt_from_checkpoints"]:,} of the
+{a["behind_checkpoints"]:,} behind them. {a["confidences_reproduced"]:,} of
 {a["confidences"]:,} confidences are reproduced bit for bit from the features that the decisions
 carry."""
 

@@ -69,7 +69,7 @@ def test_lines_when_recomputed_then_say_whether_the_bytes_are_the_same(
         "is_identical": is_identical,
         "differs_in": [] if is_identical else ["quantity"],
         "begin": 5,
-        "from_snapshot": not is_identical,
+        "beginning": "an empty book" if is_identical else "the stage's snapshot",
         "offset": 70,
     }
     line = lines(answer(recomputed=made))[-1]
@@ -99,7 +99,7 @@ def test_lines_when_the_beginnings_are_deleted_then_say_what_is_kept_and_what_is
     gone = [f"market-{what} begins at offsets 5: it was deleted" for what in ("ticks", "bars")]
     line = lines(answer(rebuilt={"is_identical": None, "missing": gone}))[-1]
     assert line.startswith(f"Not rebuilt: {gone[0]}; {gone[1]}. ")
-    assert "neither is kept. Kept are the decision's bytes, and the log of its book" in line
+    assert "none of these is kept. Kept are the decision's bytes, and the log of its book" in line
 
 
 def test_lines_when_limits_were_other_then_say_what_would_have_been() -> None:

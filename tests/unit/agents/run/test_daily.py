@@ -1,4 +1,4 @@
-"""When the daily work of a stack is started: retention of runs, and the shelf of the trail."""
+"""When a stack's work by the clock is started: checkpoints, retention of runs, the shelf."""
 
 from pathlib import Path
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from agents.run import daily
-from agents.run.daily import DAY_NS, RETRY_NS, Daily
+from agents.run.daily import CHECKPOINT_NS, DAY_NS, RETRY_NS, Daily
 from streams.brokers.processes import Launch
 from streams.errors import BrokerError
-from tables.stores.daily_marks import RETENTION, SHELF, mark_done
+from tables.stores.daily_marks import CHECKPOINT, RETENTION, SHELF, mark_done
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 
@@ -36,13 +36,17 @@ class Played:
         """Look after a while; return how often each was started so far: retention, shelf."""
         self.now_ns += after_ns
         self.daily.look()
-        kinds = ["shelve" in launch.command for launch in self.started]
-        return kinds.count(False), kinds.count(True)
+        return self.n_started("retain"), self.n_started("shelve")
+
+    def n_started(self, word: str) -> int:
+        """Return how often a command was started."""
+        return sum(word in launch.command for launch in self.started)
 
     def _start(self, launch: Launch) -> Any:  # noqa: ANN401  a process
         self.started.append(launch)
         if not self.runs and not self.fails:
-            kind = SHELF if "shelve" in launch.command else RETENTION
+            kinds = {"shelve": SHELF, "retain": RETENTION, "checkpoint": CHECKPOINT}
+            (kind,) = (kind for word, kind in kinds.items() if word in launch.command)
             mark_done(self.home, kind, self.now_ns)
         return self
 
@@ -65,12 +69,22 @@ def test_look_when_days_go_by_then_starts_each_once_a_day(played: Played) -> Non
     assert played.look() == (1, 1)
     assert played.look(DAY_NS - 1) == (1, 1)
     assert played.look(1) == (2, 2)
-    retain, shelve = played.started[:2]
+    _, retain, shelve = played.started[:3]
     name = f"--name={played.home.name}"
     assert retain.command[-5:] == ("-m", "agents", "mlflow", "retain", name)
     assert shelve.command[-5:] == ("-m", "agents", "audit", "shelve", name)
     assert (retain.output.name, shelve.output.name) == ("retention.log", "shelf.log")
     assert "nice" in retain.command[0]
+
+
+def test_look_when_hours_go_by_then_a_checkpoint_is_made_every_four(played: Played) -> None:
+    """Ticks are kept for a day; what is folded again is never more than four hours."""
+    played.look()
+    for n in range(1, 7):
+        played.look(CHECKPOINT_NS)
+        assert played.n_started("checkpoint") == n
+    assert (played.n_started("retain"), played.n_started("shelve")) == (1, 1)
+    assert CHECKPOINT_NS == 4 * RETRY_NS == DAY_NS // 6
 
 
 def test_look_when_the_keeper_starts_again_then_no_day_is_skipped_or_repeated(

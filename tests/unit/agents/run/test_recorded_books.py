@@ -11,24 +11,30 @@ from streams.dead_letters import DeadLetter
 from streams.partitions import partition_of
 from streams.slices import Slice
 from streams.transport import Record
+from tables.checkpoint import Checkpoint
 from tests.integration.test_book_log import HALT
 from tests.unit.agents.test_risk import World, all_at
+from tests.unit.tables.test_checkpoint import KEPT
 
 HOME = partition_of("main", 2)
 
 
 async def log_of(*records: Record) -> AsyncIterator[Record]:
-    """Yield records as a partition does."""
+    """Yield records as the portfolio's partition does."""
     for record in records:
-        yield record
+        yield record._replace(partition=HOME)
 
 
 async def walked(
-    world: World, log: list[Record], made: list[Slice], last_ns: int = 1 << 62
+    world: World,
+    log: list[Record],
+    made: list[Slice],
+    last_ns: int = 1 << 62,
+    begin: Checkpoint | None = None,
 ) -> tuple[list[Said], int]:
     """Let the books take slices in their own order, and walk the log behind each."""
     logs = [log_of(*log) if partition == HOME else log_of() for partition in (0, 1)]
-    books = RecordedBooks(Books(world.epochs, 2), logs, last_ns)
+    books = RecordedBooks(Books(world.epochs, 2, begin), logs, last_ns, begin)
     said = []
     for slice_ in made:
         assert list(books.take(slice_)) == []
@@ -92,3 +98,18 @@ async def test_books_when_the_range_ends_before_the_log_then_its_last_bar_is_dec
     said, n_records = await walked(world, log, slices[:2], slices[0].meta.close_ns)
     # Two accounts: the bar's, and that of the halt which stood before the next bar's decision.
     assert (verdicts(said), n_records) == ([["CORRELATION_WARMUP"], []], 1)
+
+
+async def test_books_when_the_chain_went_on_from_a_checkpoint_then_older_slices_are_the_logs(
+    tmp_path: Path,
+) -> None:
+    """The first bar waited undecided when the checkpoint was taken, and is not made again."""
+    world = World(tmp_path)
+    slices = [world.slice(m, p, all_at(100.0, target=0.1)) for m in (1, 2) for p in (0, 1)]
+    log = [world.record(slice_) for slice_ in slices]
+    folded = [{0: slices[partition].key} for partition in (0, 1)]
+    begin = KEPT._replace(slices=folded, states={})
+    said, _ = await walked(world, log, slices[2:], begin=begin)
+    assert len(verdicts(said)) == 2
+    without, _ = await walked(world, log, slices[2:])
+    assert without == []

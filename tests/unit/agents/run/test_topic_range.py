@@ -3,7 +3,7 @@
 import pytest
 
 from agents.run.survey import Seen
-from agents.run.topic_range import chosen
+from agents.run.topic_range import after, chosen
 from models.features.catalogue import WARMUP_BARS
 from streams.errors import TopicError
 from streams.records import EpochNotice
@@ -83,3 +83,22 @@ def test_range_when_the_topic_is_odd_then_a_person_is_told() -> None:
     assert "2 offsets without a record" in told
     assert "3 heartbeats that the clock left out" in told
     assert "4 records of another version, or of none" in told
+
+
+def test_range_when_after_a_checkpoint_then_begins_where_it_goes_on() -> None:
+    """What was read from there on counts, and the beginning is no run's."""
+    late = seen()
+    late.begin = 3_000
+    found = after("t", [late], [3_000], at(380))
+    assert (found.begins, found.ends) == ((3_000,), (3_802,))
+    assert not found.is_whole
+
+
+def test_range_when_what_a_checkpoint_goes_on_with_is_gone_then_says_both_offsets() -> None:
+    """One record that is missing would make another state."""
+    late = seen()
+    late.begin = 3_001
+    with pytest.raises(
+        TopicError, match="t begins at offsets 3001; the checkpoint goes on at 3000"
+    ):
+        after("t", [late], [3_000], None)

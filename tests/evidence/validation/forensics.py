@@ -183,6 +183,7 @@ def _explained(rate: Result, again: Result) -> str:
         for said, name in ways.items()
     ]
     a = again.parts
+    near = a["from_the_nearest_checkpoint"]
     return f"""\
 ## Whether explanations add up and decisions come again
 
@@ -192,7 +193,7 @@ time on one core, and the largest residual in log odds.
 {table(["Explainer", "Rows/s", "Residual"], rows)}
 
 `tradewind evidence recompute-identical`: {again.value:g} of {again.n} drawn decisions
-({a["refused"]} of them refused) have the same bytes when the log of the book is folded again, {a["from_the_nearest_checkpoint"]}
+({a["refused"]} of them refused) have the same bytes when the log of the book is folded again, {near}
 from the nearest checkpoint. Folded from the first tick through all stages,
 {a["rebuilt_from_ticks"]:,} of {a["decisions"]:,} decisions of the run have the same bytes; from
 three checkpoints that were taken beside the workers, {a["rebuilt_from_checkpoints"]:,} of the

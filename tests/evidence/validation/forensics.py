@@ -193,8 +193,8 @@ time on one core, and the largest residual in log odds.
 {table(["Explainer", "Rows/s", "Residual"], rows)}
 
 `tradewind evidence recompute-identical`: {again.value:g} of {again.n} drawn decisions
-({a["refused"]} of them refused) have the same bytes when the log of the book is folded again, {near}
-from the nearest checkpoint. Folded from the first tick through all stages,
+({a["refused"]} of them refused) have the same bytes when the log of the book is folded again,
+{near} from the nearest checkpoint. Folded from the first tick through all stages,
 {a["rebuilt_from_ticks"]:,} of {a["decisions"]:,} decisions of the run have the same bytes; from
 three checkpoints that were taken beside the workers, {a["rebuilt_from_checkpoints"]:,} of the
 {a["behind_checkpoints"]:,} behind them. {a["confidences_reproduced"]:,} of

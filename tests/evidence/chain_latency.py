@@ -113,12 +113,13 @@ async def measure_chain(
     symbols: int,
     capture: Path | None,
     beside: bench.Beside | None = None,
+    n_closes: int = _CLOSES,
 ) -> Took:
-    """Return latencies of one round of the chain."""
+    """Return latencies of one round of the chain; of so many closes the first five do not count."""
     now_s = wall_ns() // _NS
     tape = SyntheticTape(
         symbols=symbols,
-        bars=_WARM_UP_BARS + _CLOSES + 30,
+        bars=_WARM_UP_BARS + n_closes + 30,
         ticks_per_bar=_TICKS_PER_BAR,
         seed=5,
         start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
@@ -136,7 +137,7 @@ async def measure_chain(
                 await running.clock.beat(interval.close_ns)
                 await burst.reached(row - 8, 60)
             await burst.reached(_WARM_UP_BARS, 60)
-            meant = await _live(running, tape)
+            meant = await _live(running, tape, n_closes)
             await burst.reached(_WARM_UP_BARS + len(meant), 60)
         finally:
             follow.cancel()
@@ -149,12 +150,12 @@ async def measure_chain(
         return Took(first_ms[_SKIPPED:], last_ms[_SKIPPED:], burst.sizes[-1])
 
 
-async def _live(running: bench.Chain, tape: SyntheticTape) -> list[int]:
+async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int) -> list[int]:
     """Close bars at whole seconds; each bar's ticks arrive during its second."""
     first = wall_ns() // _NS + 2
     shift = (first - 1) * _NS
     meant = []
-    closes = tape.closes_ns()[_WARM_UP_BARS : _WARM_UP_BARS + _CLOSES]
+    closes = tape.closes_ns()[_WARM_UP_BARS : _WARM_UP_BARS + n_closes]
     moved_ns = shift + _NS - closes[0]
     for interval in tape.intervals(closes[0], closes[-1]):
         close_ns = interval.close_ns + moved_ns

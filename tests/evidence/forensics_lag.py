@@ -44,6 +44,8 @@ RATE, SECONDS = 200, 40
 LAG_S = 5.0
 OVERHEAD = 0.05
 ROUNDS = 4
+# Of 20 closes the 95th percentile is the second worst: four of such rounds told chance, not cost.
+_CLOSES = 105
 
 _NS = 1_000_000_000
 _SYMBOLS = tuple(f"SYN{n:03d}" for n in range(RATE))
@@ -223,7 +225,7 @@ def measure_overhead() -> Result:
             for turn in range(2 * ROUNDS):
                 is_beside = turn % 4 in (1, 2)
                 took = asyncio.run(
-                    measure_chain(servers, home, RATE, None, beside if is_beside else None)
+                    measure_chain(servers, home, RATE, None, beside if is_beside else None, _CLOSES)
                 )
                 found[is_beside].append(took.last_ms)
         finally:
@@ -266,6 +268,6 @@ FORENSICS_OVERHEAD = Measurement(
     "forensics-overhead",
     "% by which the P95 of decisions is longer with the forensics roles, the worst round",
     f"<= {100 * OVERHEAD:g} %",
-    12,
+    20,
     measure_overhead,
 )

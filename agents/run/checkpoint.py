@@ -46,7 +46,7 @@ def make(home: Path, servers: str, run: str) -> tuple[Checkpoint, list[int]]:
     made, begins = asyncio.run(_made(servers, run, Epochs(Artifacts(home / "artifacts"))))
     kept = RunCheckpoints(home, run)
     kept.keep(made)
-    return made, _thinned(kept, begins)
+    return made, thinned(kept, begins)
 
 
 async def _made(servers: str, run: str, epochs: Epochs) -> tuple[Checkpoint, dict[str, list[int]]]:
@@ -163,7 +163,7 @@ def _passed(_slice: Slice) -> Iterator[Said]:
     return iter(())
 
 
-def _thinned(kept: RunCheckpoints, begins: dict[str, list[int]]) -> list[int]:
+def thinned(kept: RunCheckpoints, begins: dict[str, list[int]]) -> list[int]:
     """Delete what nothing is left to fold behind; of a day whose ticks are gone the first stays.
 
     A book alone can still go on from it, for as long as its log is kept.

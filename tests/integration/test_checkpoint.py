@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from typer.testing import CliRunner, Result
 
+from agents.cli import program
 from agents.cli.book_log import BookLog
 from agents.cli.recompute import recompute
 from agents.run.checkpoint import make
@@ -19,7 +21,6 @@ from agents.run.in_process import Said
 from agents.run.rebuilt import Rebuilt, rebuild
 from agents.run.topic_backtest import TopicBacktest
 from streams.dead_letters import DeadLetter
-from streams.errors import TopicError
 from streams.records import Decision
 from streams.timestamps import parse_ns
 from streams.topics import MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS
@@ -38,6 +39,12 @@ async def checkpointed(run: Trial) -> Checkpoint:
     """Take a checkpoint beside the workers."""
     made, _ = await asyncio.to_thread(make, run.run.home, run.run.bootstrap_servers, run.run.name)
     return made
+
+
+async def asked(home: Path, *options: str) -> Result:
+    """Type the command."""
+    words = ["checkpoint", f"--name={home.name}", *options]
+    return await asyncio.to_thread(CliRunner().invoke, program(), words)
 
 
 async def folded(home: Path, broker: str, topic: str, begin: Checkpoint) -> dict[str, bytes]:
@@ -109,8 +116,9 @@ async def played(broker: str, home: Path, models: str) -> AsyncIterator[Played]:
         kept.append(await checkpointed(run))
 
     async with trial(broker, home, models, _RUN) as run:
-        with pytest.raises(TopicError, match="has no bar yet"):
-            await checkpointed(run)
+        early = await asked(home, f"--run={_RUN}")
+        assert early.exit_code == 1
+        assert "has no bar yet" in early.output
         run.start()
         moments = {90: keep, 255: people("reduce"), 270: keep, 275: people("resume"), 290: keep}
         await run.feed(moments)
@@ -118,9 +126,11 @@ async def played(broker: str, home: Path, models: str) -> AsyncIterator[Played]:
 
 
 async def test_checkpoint_when_a_run_is_folded_from_it_then_has_its_bytes(
-    broker: str, home: Path, fitted: str
+    broker: str, home: Path, fitted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In warm-up, between orders of people, behind a halt; from ticks, from bars, from neither."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(home.parent))
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", broker)
     async with played(broker, home, fitted) as run:
         said = run.said
         times = {key: parse_ns(read_decision(value).timestamp) for key, value in said.items()}
@@ -134,6 +144,12 @@ async def test_checkpoint_when_a_run_is_folded_from_it_then_has_its_bytes(
         assert max(run.kept[-1].book) > 0
         await check_rebuilt(run)
         await check_recomputed(run)
+        late = await asked(home, f"--run={_RUN}")
+        assert late.exit_code == 1
+        assert "the workers stood still for too long" in late.output
+    stranger = await asked(home, "--run=nobody")
+    assert stranger.exit_code == 1
+    assert "there is no topic nobody.market-ticks" in stranger.output
 
 
 async def check_rebuilt(played: Played) -> None:

@@ -10,16 +10,16 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from agents.risk import KeptBook, RiskFold
+from agents.run.kept_states import progress_of, states_of
 from agents.run.topic_log import reading, records
-from agents.topology import app_id, prefix_of
+from agents.topology import prefix_of
 from streams.errors import RecordError
 from streams.instructions import Instruction
 from streams.kafka_access import kafka
 from streams.partitions import partition_of
-from streams.topics import PORTFOLIO_EVENTS, changelog_name
+from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import Record
 from tables.epochs import Epochs
 from tables.stamped import Stamped
@@ -118,25 +118,10 @@ class BookLog:
             if not topic["partitions"]:
                 raise RecordError("NO_BOOK", f"there is no topic {self._topic} at {self.servers}")
             place = TopicPartition(self._topic, partition_of(portfolio, len(topic["partitions"])))
-            return place, await self._progress(admin, place)
+            return place, await progress_of(admin, self.run, place)
         finally:
             await admin.close()
 
-    async def _progress(self, admin: AIOKafkaAdminClient, place: TopicPartition) -> int:
-        try:
-            offsets = await admin.list_consumer_group_offsets(app_id(self.run), partitions=[place])
-        except GroupCoordinatorNotAvailableError:
-            return 0  # no group has ever committed, or none can say: reading all is slow, and right
-        found = offsets.get(place)
-        return 0 if found is None else max(int(found.offset), 0)
-
     async def states(self, consumer: AIOKafkaConsumer, partition: int) -> dict[bytes, Stamped]:
         """Return the stage's last snapshots of a partition's books."""
-        place = TopicPartition(changelog_name(app_id(self.run), "risk"), partition)
-        states: dict[bytes, Stamped] = {}
-        async for said in records(consumer, place, 0):
-            if said.value is not None:
-                stamped, key = Stamped.decode(said.value), said.key or b""
-                if key not in states or stamped.next_offset >= states[key].next_offset:
-                    states[key] = stamped
-        return states
+        return await states_of(consumer, self.run, "risk", partition)

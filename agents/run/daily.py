@@ -1,4 +1,7 @@
-"""What a live stack does once a day: old runs leave MLflow, old days of the trail leave SQL."""
+"""What a live stack does by the clock: old runs leave MLflow, old days of the trail leave SQL.
+
+And what its stages said is made once more.
+"""
 
 import logging
 import os
@@ -9,27 +12,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.run.kept_role import KeptRole
 from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers.processes import Launch, Process, start
 from streams.clock import wall_ns
 from streams.errors import StreamError
-from tables.stores.daily_marks import RETENTION, SHELF, last_done_ns, mark_done
+from tables.stores.daily_marks import RETENTION, RUN_CHECK, SHELF, last_done_ns, mark_done
 from tables.stores.servers import mlflow, postgres
 
 log = logging.getLogger("tradewind.keeper")
 
 DAY_NS = 86_400 * 10**9
+# Slices are on their topics for six hours: a check that fails has time to be tried once more.
+CHECK_NS = 4 * 3_600 * 10**9
 # Between two attempts of what failed.
 RETRY_NS = 3_600 * 10**9
 
 
 class Task(NamedTuple):
-    """A command that says itself when it was done, its log, and whether a stack can do it."""
+    """A command that says when it was done, its log, whether a stack can do it, and how often."""
 
     kind: str
     words: tuple[str, ...]
     output: str
     is_usable: Callable[[Path], bool]
+    every_ns: int = DAY_NS
 
 
 def _has_mlflow(home: Path) -> bool:
@@ -40,19 +47,24 @@ def _has_database(home: Path) -> bool:
     return postgres.is_usable(home)
 
 
+def _is_live(home: Path) -> bool:
+    return KeptRole(home, "worker").started() is not None
+
+
 TASKS = (
     Task(RETENTION, ("mlflow", "retain"), "retention.log", _has_mlflow),
     Task(SHELF, ("audit", "shelve"), "shelf.log", _has_database),
+    Task(RUN_CHECK, ("verify-run",), "run-check.log", _is_live, CHECK_NS),
 )
 
 
 @dataclass
 class Daily:
-    """Starts each task when a day is over since it was last done, whoever did it.
+    """Starts each task when its time is over since it was last done, whoever did it.
 
-    The times are in the stack's folder, so a restart of the stack or its keeper neither skips a day
-    nor repeats one; after some days without the stack it is done once. What failed is tried again
-    every hour. A stack that is new waits a day.
+    The times are in the stack's folder, so a restart of the stack or its keeper neither skips one
+    nor repeats it; after some days without the stack it is done once. What failed is tried again
+    every hour. A stack that is new waits for as long.
 
     Parameters
     ----------
@@ -78,7 +90,7 @@ class Daily:
             mark_done(self.home, task.kind, now_ns)
             return
         tried_ns = self._tried_ns.get(task.kind, now_ns - RETRY_NS)
-        if now_ns - done_ns < DAY_NS or now_ns - tried_ns < RETRY_NS:
+        if now_ns - done_ns < task.every_ns or now_ns - tried_ns < RETRY_NS:
             return
         self._tried_ns[task.kind] = now_ns
         running = self._running.get(task.kind)
@@ -95,7 +107,7 @@ class Daily:
         output = self.home / "logs" / task.output
         output.parent.mkdir(parents=True, exist_ok=True)
         launch = Launch(command, Path.cwd(), output, dict(os.environ), append=True)
-        log.info("%s is started, as once a day; it says more in %s", " ".join(task.words), output)
+        log.info("%s is started, as it is time; it says more in %s", " ".join(task.words), output)
         try:
             self._running[task.kind] = start(launch)
         except (StreamError, OSError):

@@ -282,10 +282,12 @@ def job(name: str, words: tuple[str, ...]) -> Manifest:
 
 
 def daily() -> list[Manifest]:
-    """Return what is done once a day: old days leave SQL for Parquet, old runs leave MLflow."""
+    """Return what is done by the clock: days leave SQL, runs leave MLflow, a run is verified."""
     return [
         _at("17 3 * * *", "shelve", ("audit", "shelve"), "serving"),
         _at("47 3 * * *", "retain", ("mlflow", "retain"), "fitting"),
+        # Slices are kept for six hours.
+        _at("37 */4 * * *", "verify", ("verify-run",), "serving"),
     ]
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from agents.run import daily
-from agents.run.daily import DAY_NS, RETRY_NS, Daily
+from agents.run.daily import CHECK_NS, DAY_NS, RETRY_NS, Daily
+from agents.run.kept_role import KeptRole, Started
 from streams.brokers.processes import Launch
 from streams.errors import BrokerError
-from tables.stores.daily_marks import RETENTION, SHELF, mark_done
+from tables.stores.daily_marks import RETENTION, RUN_CHECK, SHELF, mark_done
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 
@@ -147,3 +148,23 @@ def test_look_when_it_cannot_be_started_then_the_keeper_goes_on(
     assert played.look(DAY_NS) == (0, 0)
     for words in ("mlflow retain", "audit shelve"):
         assert f"{words} could not be started; tried again in an hour" in caplog.text
+
+
+def test_look_when_the_stack_is_live_then_verifies_it_every_four_hours(played: Played) -> None:
+    """Slices are on their topics for six hours; a stack without a worker has said nothing."""
+    played.look()
+    assert played.look(CHECK_NS) == (0, 0)
+    role = KeptRole(played.home, "worker")
+    role.file.parent.mkdir()
+    role.keep(Started(1, "gone", ("agents", "worker")))
+    played.look(1)
+    played.look(CHECK_NS - 1)
+    mark_done(played.home, RUN_CHECK, played.now_ns)
+    played.look(CHECK_NS - 1)
+    assert len(played.started) == 1
+    played.look(1)
+    assert len(played.started) == 2
+    assert {launch.command[-2:] for launch in played.started} == {
+        ("verify-run", f"--name={played.home.name}")
+    }
+    assert played.started[0].output.name == "run-check.log"

@@ -56,8 +56,6 @@ def prepare(
         typer.Option(
             help="Folder with database_url_archive and the like: roles are let in by the passwords "
             "of these addresses.",
-            exists=True,
-            file_okay=False,
         ),
     ] = None,
     *,

@@ -125,7 +125,8 @@ async def test_check_when_input_was_deleted_or_states_are_others_then_is_not_che
     places = await partitions(broker, "cut.portfolio-events")
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
-    await admin.delete_records({place: RecordsToDelete(before_offset=1) for place in places})
+    used = [p for p in places if after[f"risk/{p.partition}"].progress]
+    await admin.delete_records({place: RecordsToDelete(before_offset=1) for place in used})
     await admin.close()
     found, _ = await checking(home, broker, "cut").check({})
     assert (found.n_same, found.n_differing) == (0, 0)

@@ -7,7 +7,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from typer.testing import CliRunner
 
+from agents.cli import program, verify_run
 from agents.run.topic_log import partitions, reading, records
 from agents.run.verified_run import VerifiedRun
 from agents.topology import app_id, changelogs, prefix_of
@@ -88,6 +90,22 @@ async def test_check_when_nothing_differs_then_every_output_is_counted_once(
     rest, _ = await checking(home, broker, spoken).check(known)
     assert (rest.n_differing, rest.n_unchecked) == (0, 0)
     assert rest.n_same < found.n_same / 2
+
+
+def test_command_when_a_run_is_named_then_is_checked_and_nothing_is_kept(
+    broker: str, home: Path, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 0 and the count; what the live stack's next check goes on from stays as it was."""
+    monkeypatch.setenv("TRADEWIND_HOME", str(home.parent))
+    monkeypatch.setattr(verify_run, "servers_of", lambda _name: broker)
+    words = ["verify-run", f"--run={spoken}", f"--name={home.name}"]
+    done = CliRunner().invoke(program(("verify_run", "clock")), words)
+    assert done.exit_code == 0, done.output
+    assert "records came out as they stand on their topics." in done.output
+    assert last_check(home) is None
+    nowhere = CliRunner().invoke(program(("verify_run", "clock")), [words[0], "--run=x", words[2]])
+    assert nowhere.exit_code == 1
+    assert "there is no topic x.market-ticks" in " ".join(nowhere.output.split())
 
 
 async def test_check_when_a_decision_was_forged_then_the_record_that_caused_it_is_named(

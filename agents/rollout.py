@@ -380,7 +380,5 @@ class Rollouts:
         metrics.ROLLOUT_SHARE.set(0.0 if rollout is None else rollout.share)
         overdue_ns = 0 if rollout is None else stages.overdue_ns(rollout, wall_ns())
         metrics.ROLLOUT_OVERDUE_SECONDS.set(overdue_ns / _NS_PER_S)
-        known = self._all.values()
-        metrics.TAKEN_BACK_DECIDES.set(self._taken_back.decides(known, self._deciding()))
         if fold is not None:
             show_evidence(fold.evidence(self._besides()))

@@ -13,6 +13,8 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("secrets")
 
 _BYTES = 24
+# Roles of the database, each with the rights of its work; `tradewind prepare` lets them in.
+LOGINS = ("archive", "audit_writer", "reader", "rollout", "mlflow")
 # Where alerts go is yours to know: no address is invented.
 YOURS = {
     "chat_url": "a webhook as Slack and Mattermost take it",
@@ -29,6 +31,10 @@ def main(folder: Path = FOLDER) -> int:
     _drawn(folder / "grafana_password")
     digest = hashlib.sha256(redis.encode()).hexdigest()
     _kept(folder / "database_url", f"postgresql://tradewind:{database}@timescaledb:5432/tradewind")
+    for login in LOGINS:
+        password = secrets.token_urlsafe(_BYTES)
+        url = f"postgresql://tradewind_{login}:{password}@timescaledb:5432/tradewind"
+        _kept(folder / f"database_url_{login}", url)
     _kept(folder / "redis_url", f"redis://tradewind:{redis}@redis:6379/0")
     rights = "~* &* +@all -@admin -@dangerous"
     _kept(folder / "redis_acl", f"user default off\nuser tradewind on #{digest} {rights}\n")

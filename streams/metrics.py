@@ -308,6 +308,15 @@ AUDIT_SHELF_SECONDS = Gauge(
     "tradewind_audit_shelf_timestamp_seconds",
     "When old days of the audit trail last went to the shelf, in s since 1970; 0: nobody knows.",
 )
+RUN_CHECK_SECONDS = Gauge(
+    "tradewind_run_check_timestamp_seconds",
+    "When what the stages said was last made once more, in seconds since 1970; 0: never.",
+)
+RUN_CHECK_RECORDS = Gauge(
+    "tradewind_run_check_records",
+    "Records of that check: the same, differing, and input that could not be folded again.",
+    ("outcome",),
+)
 PORTFOLIO_RECORDS = Counter(
     "tradewind_portfolio_records_total",
     "Records of portfolio-events beside slices, by kind and what became of them.",

@@ -23,7 +23,7 @@ PROFILES = ("dev", "production")
 
 # What live roles are called in METRICS_PORTS, and what learning and jobs by hand add to them.
 ROLES = frozenset(METRICS_PORTS)
-_JOBS = frozenset({"prepare", "train", "checkpoint", "retain", "shelve"})
+_JOBS = frozenset({"prepare", "train", "checkpoint", "retain", "shelve", "verify"})
 _OURS = "tradewind/"
 _LOOPBACK = "127.0.0.1:"
 

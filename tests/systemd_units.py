@@ -19,7 +19,7 @@ PROGRAM = "/opt/tradewind/bin/tradewind"
 EXPOSURE_MOST = 2.0
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_JOBS = frozenset({"prepare", "checkpoint", "shelve", "retain"})
+_JOBS = frozenset({"prepare", "checkpoint", "shelve", "retain", "verify"})
 # Where a role listens and whom it asks differs between one machine and a network of containers.
 _OF_PLACE = frozenset({"--host", "--name"})
 

@@ -191,6 +191,13 @@ TRIALS = [
         5,
     ),
     Trial("AuditConflict", (Event(_of("tradewind_audit_conflicts_total"), 5),), _S),
+    _simple("CertificateMismatch", "tradewind_run_check_records", 0, 1, outcome="differing"),
+    Trial(
+        "RunUnchecked",
+        (Behind(_of("tradewind_run_check_timestamp_seconds"), 86_373.0, 86_403.0),),
+        _S,
+    ),
+    _simple("RunUnchecked", "tradewind_run_check_records", 0, 1, outcome="unchecked"),
     *_labelled("ArchiveConflict", "tradewind_archive_conflicts_total", table="positions"),
     *_labelled("ArchiveLost", "tradewind_archive_lost_records_total", topic="executions"),
     *_labelled("ExplanationsOff", "tradewind_explanations_off_total", what="residual"),

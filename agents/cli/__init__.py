@@ -13,6 +13,7 @@ from streams.secret_files import read_secrets
 MODULES = (
     "demo",
     "replay",
+    "verify_run",
     "backtest",
     "train",
     "learn",

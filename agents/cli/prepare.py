@@ -7,6 +7,7 @@ starts them itself.
 import asyncio
 import logging
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ from streams.brokers.given import await_broker, given_servers
 from streams.settings import Settings
 from streams.tls import tls_of
 from tables.stores.errors import StoreUnavailable
+from tables.stores.logins import login_files, open_logins
 from tables.stores.migrations import bring_up_to_date
 from tables.stores.servers.postgres import PostgresServer, is_usable, server_of
 from tables.stores.token_keys import TokenKeys
@@ -49,6 +51,13 @@ def prepare(
         ),
     ] = None,
     stack: Stack = "default",
+    logins: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with database_url_archive and the like: roles are let in by the passwords "
+            "of these addresses.",
+        ),
+    ] = None,
     *,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for a given broker and database that are away.")
@@ -67,9 +76,11 @@ def prepare(
         if wait and given is not None:
             await_broker(given)
         servers = servers_of(stack)
+        passwords = {} if logins is None else login_files(logins)
         with admin_act(home, "prepare", on=models or "the models that decide") as act:
             if is_usable(home):
                 _bring_up_to_date(server_of(home), wait=wait)
+                asyncio.run(open_logins(server_of(home), passwords))
             asyncio.run(declare_live(servers, settings))
             digest = live_models(stack, models)
             plan = planned(home, digest, settings)

@@ -2,33 +2,38 @@
 
 ``trading-decisions, executions, portfolio-snapshots, dead-letters -> pages``; no group, no table.
 
-It also tells /metrics what the last training came to, as `tradewind train` kept it: that command is
-over before anybody scrapes it.
+It also tells /metrics what the last training and the last check came to, as their commands kept it,
+which are over before anybody scrapes them, and whether models decide that were taken back.
 """
 
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 import uvloop
 from aiohttp import web as http
 from prometheus_client import start_http_server
 
+from agents.cli.live_plan import LivePlan
 from agents.cli.spoken import spoken_errors
 from agents.log_lines import log_lines
+from agents.run.check_shown import follow_checks
 from agents.run.trainings import Trainings
+from agents.taken_back import TakenBackWatch
 from agents.topology import prefix_of
 from streams.brokers import stack_id
 from streams.clock import wall_ns
 from streams.settings import Settings
 from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
+from tables.epochs import Epochs
+from tables.stores.artifacts import Artifacts
 from tables.stores.audit_reader import AuditReader
 from tables.stores.decision_log import DecisionLog
 from tables.stores.disk import Disk
@@ -44,6 +49,8 @@ from tables.views.pages import About, Pages
 from tables.views.run_memory import RunMemory
 from tables.views.sessions import Sessions
 from tables.views.site import Served, site
+
+log = logging.getLogger("tradewind.web")
 
 DEFAULT_PORT = 8090
 
@@ -150,21 +157,23 @@ async def serving(
 ) -> AsyncIterator[tuple[str, "asyncio.Task[None]"]]:
     """Serve the pages; yield their address and the task that reads, which never ends by itself."""
     memory = RunMemory(prefix_of(about.run), wall_ns() // _NS_PER_MS)
-    log = DecisionLog(bootstrap, memory.topics, memory.take)
+    decisions = DecisionLog(bootstrap, memory.topics, memory.take)
     forwarder = Forwarder(at.tls.client, "pages")
     behind = NOTHING if stack is None else stack.behind
     limits = CallLimits(redis.shared_url(behind.home) if behind.home.parts else "")
     served = None if stack is None else _served(stack, limits, forwarder)
-    app = site(Pages(about, memory, log, behind), at.host, served)
+    app = site(Pages(about, memory, decisions, behind), at.host, served)
     runner = http.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await limits.open()
     await runner.setup()
     try:
         await http.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server).start()
-        reading = asyncio.create_task(log.follow(), name="follow")
+        reading = asyncio.create_task(decisions.follow(), name="follow")
         tasks = [reading]
         if behind.home.parts:
-            tasks.append(asyncio.create_task(Trainings(behind.home).follow(), name="trainings"))
+            for work in _watching(bootstrap, about.run, behind.home):
+                tasks.append(task := asyncio.create_task(work))
+                task.add_done_callback(lambda ended: _end_with(ended, reading))
         try:
             yield _url("https" if at.tls.server else "http", runner.addresses[0]), reading
         finally:
@@ -177,6 +186,28 @@ async def serving(
         await limits.close()
         if behind.reader is not None:
             await behind.reader.close()
+
+
+def _watching(bootstrap: str, run: str, home: Path) -> list[Coroutine[Any, Any, None]]:
+    """Return what is told to /metrics beside the pages."""
+    epochs = Epochs(Artifacts(home / "artifacts"))
+
+    def deciding() -> str:
+        plan = LivePlan.of(home)
+        return "" if plan is None or run else epochs.load(plan.epochs[-1]).epoch.models
+
+    return [
+        Trainings(home).follow(),
+        follow_checks(home),
+        TakenBackWatch(epochs, deciding).follow(bootstrap, run),
+    ]
+
+
+def _end_with(ended: "asyncio.Task[None]", reading: "asyncio.Task[None]") -> None:
+    """End the pages with what broke beside them: restart is recovery, and a gauge must not lie."""
+    if not ended.cancelled() and (error := ended.exception()) is not None:
+        log.critical("what is told to /metrics ended by an error", exc_info=error)
+        reading.cancel()
 
 
 def _served(stack: Stack, limits: CallLimits, forwarder: Forwarder) -> Served:

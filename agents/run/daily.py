@@ -1,4 +1,7 @@
-"""What a live stack does by the clock: checkpoints, retention of runs, the shelf of the trail."""
+"""What a live stack does by the clock: old runs leave MLflow, old days of the trail leave SQL.
+
+What its stages said is made once more, and where they stand is kept.
+"""
 
 import logging
 import os
@@ -9,11 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.run.kept_role import KeptRole
 from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers.processes import Launch, Process, start
 from streams.clock import wall_ns
 from streams.errors import StreamError
-from tables.stores.daily_marks import CHECKPOINT, RETENTION, SHELF, last_done_ns, mark_done
+from tables.stores.daily_marks import (
+    CHECKPOINT,
+    RETENTION,
+    RUN_CHECK,
+    SHELF,
+    last_done_ns,
+    mark_done,
+)
 from tables.stores.servers import mlflow, postgres
 
 log = logging.getLogger("tradewind.keeper")
@@ -22,12 +33,14 @@ _HOUR_NS = 3_600 * 10**9
 DAY_NS = 24 * _HOUR_NS
 # Ticks are kept for a day: the last twenty hours can be folded again, four of them at most.
 CHECKPOINT_NS = 4 * _HOUR_NS
+# Slices are on their topics for six hours: a check that fails has time to be tried once more.
+CHECK_NS = 4 * _HOUR_NS
 # Between two attempts of what failed.
 RETRY_NS = _HOUR_NS
 
 
 class Task(NamedTuple):
-    """A command that says itself when it was done, its log, and whether a stack can do it."""
+    """A command that says when it was done, its log, whether a stack can do it, and how often."""
 
     kind: str
     words: tuple[str, ...]
@@ -44,14 +57,15 @@ def _has_database(home: Path) -> bool:
     return postgres.is_usable(home)
 
 
-def _always(_home: Path) -> bool:
-    return True
+def _is_live(home: Path) -> bool:
+    return KeptRole(home, "worker").started() is not None
 
 
 TASKS = (
-    Task(CHECKPOINT, ("checkpoint",), "checkpoint.log", _always, CHECKPOINT_NS),
+    Task(CHECKPOINT, ("checkpoint",), "checkpoint.log", _is_live, CHECKPOINT_NS),
     Task(RETENTION, ("mlflow", "retain"), "retention.log", _has_mlflow),
     Task(SHELF, ("audit", "shelve"), "shelf.log", _has_database),
+    Task(RUN_CHECK, ("verify-run",), "run-check.log", _is_live, CHECK_NS),
 )
 
 

@@ -6,6 +6,7 @@ ended by itself. It is started with its own arguments, hence under its own name,
 of the last `up`. The roles are no children of the keeper: they do not notice if it ends.
 """
 
+import asyncio
 import logging
 import os
 import shutil
@@ -20,7 +21,7 @@ import msgspec
 
 from agents.log_lines import log_lines
 from agents.run.daily import Daily
-from agents.run.kept_role import KeptRole, Started
+from agents.run.kept_role import KeptRole
 from streams.brokers.embedded import open_embedded
 from streams.brokers.given import GivenBroker, given_servers
 from streams.brokers.locks import FileLock
@@ -29,14 +30,18 @@ from streams.clock import monotonic_s
 from streams.errors import StreamError
 from streams.kafka_access import access_of
 from streams.settings import Settings
+from tables.stores.servers.postgres import server_of
 
 log = logging.getLogger("tradewind.keeper")
 
 NAME = "keeper"
 BROKER = "broker"
+POSTGRES = "postgres"
+# They wait for nobody: what ends them is their own.
+_STORES = frozenset({POSTGRES, "redis"})
 
 # Pauses before the restarts of a role that does not last: about four minutes, then a person looks.
-# While the broker is away that is no fault of the role, and the last pause goes on.
+# What ends while the broker or the database is away is no fault of the role, and is not counted.
 PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0)
 # Who has run for so long is well again.
 STEADY_S = 60.0
@@ -47,9 +52,13 @@ _POLL_S = 0.5
 
 @dataclass(slots=True)
 class _Trouble:
-    """Restarts of a part that did not last yet, and when the next may be, or the part is well."""
+    """Restarts of a part that did not last yet, and when the next may be, or the part is well.
+
+    ``tries`` are those after an end of its own fault, ``waits`` those after one without a store.
+    """
 
     tries: int = 0
+    waits: int = 0
     due_s: float | None = None
     well_s: float = 0.0
 
@@ -78,7 +87,8 @@ class Keeper:
     def look(self) -> None:
         """Look at every part once."""
         if self._broker_is_gone():
-            self._restart(BROKER, self._start_broker, lambda: False)
+            # It is the one that all wait for: no number of tries is too many.
+            self._restart(BROKER, self._start_broker, lambda: False, lambda: None)
         for file in sorted((self.home / "parts").glob("*.json")):
             role = KeptRole(self.home, file.stem)
             bound(role.log)
@@ -93,24 +103,26 @@ class Keeper:
         self._restart(
             role.name,
             lambda: role.launch(known.arguments, restarts=known.restarts + 1),
-            lambda: self._give_up(role, known),
+            lambda: role.name in _STORES or self._stores_answer(),
+            lambda: role.keep(msgspec.structs.replace(known, gave_up=True)),
         )
 
-    def _give_up(self, role: KeptRole, known: Started) -> bool:
-        """Give a role up, unless it cannot last: without a broker none does."""
-        if not self._broker_answers():
-            return False
-        role.keep(msgspec.structs.replace(known, gave_up=True))
-        return True
-
-    def _restart(self, name: str, start: Callable[[], None], give_up: Callable[[], bool]) -> None:
+    def _restart(
+        self,
+        name: str,
+        start: Callable[[], None],
+        is_fault: Callable[[], bool],
+        give_up: Callable[[], None],
+    ) -> None:
         """Start a part that is gone when its pause is over; after the last one give it up."""
         now_s = self.now_s()
         trouble = self._troubles.setdefault(name, _Trouble())
         if trouble.due_s is None:
             if now_s > trouble.well_s:
-                trouble.tries = 0
-            if trouble.tries >= len(PAUSES_S) and give_up():
+                trouble.tries = trouble.waits = 0
+            is_own = is_fault()
+            if is_own and trouble.tries >= len(PAUSES_S):
+                give_up()
                 log.critical(
                     "%s ended by itself %d times, none lasted %g s: it is not started again. Read "
                     "the end of its log, then `tradewind up`",
@@ -120,11 +132,11 @@ class Keeper:
                 )
                 trouble.due_s = float("inf")
                 return
-            pause_s = PAUSES_S[min(trouble.tries, len(PAUSES_S) - 1)]
+            pause_s = PAUSES_S[min(trouble.tries + trouble.waits, len(PAUSES_S) - 1)]
             log.warning("%s ended by itself and is started again in %g s", name, pause_s)
+            trouble.tries, trouble.waits = trouble.tries + is_own, trouble.waits + (not is_own)
             trouble.due_s = now_s + pause_s
         if now_s >= trouble.due_s:
-            trouble.tries += 1
             trouble.due_s = None
             try:
                 start()
@@ -143,6 +155,14 @@ class Keeper:
         if servers is not None:
             return GivenBroker(servers, access=access_of(Settings.read())).alive()
         return not self._broker_is_gone()
+
+    def _stores_answer(self) -> bool:
+        """Tell whether a role has what it needs to last."""
+        if not self._broker_answers():
+            return False
+        database = server_of(self.home)
+        is_used = database.provider == "given" or KeptRole(self.home, POSTGRES).started()
+        return not is_used or asyncio.run(database.answers())
 
     def _start_broker(self) -> None:
         open_embedded(self.home, port=None, detach=True)

@@ -1,7 +1,7 @@
 """A partition as a person at the terminal reads it: from an offset to its end of now."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -39,7 +39,7 @@ async def partitions(servers: str, topic: str) -> list[TopicPartition]:
 
 async def records(
     consumer: AIOKafkaConsumer, place: TopicPartition, begin: int = 0
-) -> AsyncIterator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord, None]:
     """Yield the records of a partition from an offset to its present end."""
     end = (await consumer.end_offsets([place]))[place]
     first = (await consumer.beginning_offsets([place]))[place]

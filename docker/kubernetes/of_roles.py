@@ -282,11 +282,13 @@ def job(name: str, words: tuple[str, ...]) -> Manifest:
 
 
 def timed() -> list[Manifest]:
-    """Return what is done by the clock: checkpoints, old days leave SQL, old runs leave MLflow."""
+    """Return what is done by the clock: a run is kept and verified, days leave SQL, runs MLflow."""
     return [
         _at("7 */4 * * *", "checkpoint", ("checkpoint",), "serving"),
         _at("17 3 * * *", "shelve", ("audit", "shelve"), "serving"),
         _at("47 3 * * *", "retain", ("mlflow", "retain"), "fitting"),
+        # Slices are kept for six hours.
+        _at("37 */4 * * *", "verify", ("verify-run",), "serving"),
     ]
 
 

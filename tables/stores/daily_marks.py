@@ -10,6 +10,7 @@ from tables.stores.replacing import replacing
 RETENTION = "mlflow-retention.day"
 SHELF = "audit-shelf.day"
 CHECKPOINT = "checkpoint.day"
+RUN_CHECK = "run-check.day"
 
 
 def mark_done(home: Path, kind: str, now_ns: int) -> None:

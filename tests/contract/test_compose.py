@@ -12,6 +12,7 @@ from agents.cli.live_plan import LivePlan
 from agents.cli.roles import roles_of
 from streams.brokers.kafka_jars import KAFKA_VERSION
 from streams.settings import Settings
+from tables.stores.logins import LOGINS, login_files
 from tests.deployment import (
     DOCKER,
     PROFILES,
@@ -58,8 +59,8 @@ SLIPS: tuple[tuple[str, tuple[str, ...], Any, str], ...] = (
     ("web", ("depends_on", "prepare", "condition"), "service_started", "waits for prepare by"),
     ("web", ("depends_on", "learning"), {"condition": "service_healthy"}, "which is in the profil"),
     ("web", ("depends_on", "nobody"), {"condition": "service_healthy"}, "nobody, which is not the"),
-    ("web", ("secrets",), ["redis_url"], "reads /run/secrets/database_url, which is no secret of"),
-    ("web", ("secrets",), ["database_url", "redis_url", "x"], "the secret x, which is not declare"),
+    ("web", ("secrets",), ["redis_url"], "database_url_reader, which is no secret of"),
+    ("web", ("secrets",), ["database_url_reader", "redis_url", "x"], "secret x, which is not"),
     ("web", ("environment", "GF_PASSWORD"), "hunter2", "expected a file"),
     ("web", ("command",), ["web", "--bootstrp=b"], "No such option"),
     ("web", ("healthcheck", "test"), ["CMD", "healthy", "http://web:1/"], "where nothing listens"),
@@ -191,6 +192,9 @@ def test_secrets_when_drawn_then_fit_each_other_and_stay(tmp_path: Path) -> None
     assert wanted <= set(first)
     assert f":{first['database_password']}@timescaledb:5432/" in first["database_url"]
     assert f":{first['redis_password']}@redis:6379/" in first["redis_url"]
+    for login in LOGINS:
+        assert f"//tradewind_{login}:" in first[f"database_url_{login}"]
+    assert login_files(folder).keys() == set(LOGINS)
     assert first["redis_password"] not in first["redis_acl"]
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}

@@ -192,6 +192,14 @@ class QuietDays:
             lag = self._draw.exponential(80.0, self.n) * (1.0 + 100.0 * behind)
             yield Series("tradewind_audit_lag_records", {"partition": partition}, lag.round())
         yield Series("tradewind_audit_conflicts_total", {}, np.zeros(self.n))
+        for outcome in ("same", "differing", "unchecked"):
+            held = np.full(self.n, 50_000.0 * (outcome == "same"))
+            yield Series("tradewind_run_check_records", {"outcome": outcome}, held)
+        yield Series(
+            "tradewind_run_check_timestamp_seconds",
+            {},
+            self._first_s + 60.0 * (np.arange(self.n) // 240 * 240),
+        )
         yield from self._once("tradewind_archive_conflicts_total", {"table": "positions"})
         yield from self._once("tradewind_archive_lost_records_total", {"topic": "executions"})
         yield from self._once("tradewind_explanations_off_total", {"what": "residual"})
@@ -231,7 +239,8 @@ class QuietDays:
             ("tradewind_rollout_overdue_seconds", waits),
             ("tradewind_taken_back_decides", np.zeros(self.n)),
         ):
-            yield Series(name, {"role": "rollout"}, values)
+            role = "web" if name == "tradewind_taken_back_decides" else "rollout"
+            yield Series(name, {"role": role}, values)
         errors = np.zeros(self.n)
         yield Series("tradewind_challenger_errors_total", {"role": "worker"}, errors)
 

@@ -6,12 +6,21 @@ from typing import Any
 import pytest
 
 from agents.run import daily
-from agents.run.daily import CHECKPOINT_NS, DAY_NS, RETRY_NS, Daily
+from agents.run.daily import CHECK_NS, CHECKPOINT_NS, DAY_NS, RETRY_NS, Daily
+from agents.run.kept_role import KeptRole, Started
 from streams.brokers.processes import Launch
 from streams.errors import BrokerError
-from tables.stores.daily_marks import CHECKPOINT, RETENTION, SHELF, mark_done
+from tables.stores.daily_marks import CHECKPOINT, RETENTION, RUN_CHECK, SHELF, mark_done
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
+
+
+_KINDS = {
+    "shelve": SHELF,
+    "retain": RETENTION,
+    "checkpoint": CHECKPOINT,
+    "verify-run": RUN_CHECK,
+}
 
 
 class Played:
@@ -38,6 +47,12 @@ class Played:
         self.daily.look()
         return self.n_started("retain"), self.n_started("shelve")
 
+    def live(self) -> None:
+        """Have a worker started."""
+        role = KeptRole(self.home, "worker")
+        role.file.parent.mkdir()
+        role.keep(Started(1, "gone", ("agents", "worker")))
+
     def n_started(self, word: str) -> int:
         """Return how often a command was started."""
         return sum(word in launch.command for launch in self.started)
@@ -45,8 +60,7 @@ class Played:
     def _start(self, launch: Launch) -> Any:  # noqa: ANN401  a process
         self.started.append(launch)
         if not self.runs and not self.fails:
-            kinds = {"shelve": SHELF, "retain": RETENTION, "checkpoint": CHECKPOINT}
-            (kind,) = (kind for word, kind in kinds.items() if word in launch.command)
+            (kind,) = (kind for word, kind in _KINDS.items() if word in launch.command)
             mark_done(self.home, kind, self.now_ns)
         return self
 
@@ -69,7 +83,7 @@ def test_look_when_days_go_by_then_starts_each_once_a_day(played: Played) -> Non
     assert played.look() == (1, 1)
     assert played.look(DAY_NS - 1) == (1, 1)
     assert played.look(1) == (2, 2)
-    _, retain, shelve = played.started[:3]
+    retain, shelve = played.started[:2]
     name = f"--name={played.home.name}"
     assert retain.command[-5:] == ("-m", "agents", "mlflow", "retain", name)
     assert shelve.command[-5:] == ("-m", "agents", "audit", "shelve", name)
@@ -79,6 +93,7 @@ def test_look_when_days_go_by_then_starts_each_once_a_day(played: Played) -> Non
 
 def test_look_when_hours_go_by_then_a_checkpoint_is_made_every_four(played: Played) -> None:
     """Ticks are kept for a day; what is folded again is never more than four hours."""
+    played.live()
     played.look()
     for n in range(1, 7):
         played.look(CHECKPOINT_NS)
@@ -161,3 +176,20 @@ def test_look_when_it_cannot_be_started_then_the_keeper_goes_on(
     assert played.look(DAY_NS) == (0, 0)
     for words in ("mlflow retain", "audit shelve"):
         assert f"{words} could not be started; tried again in an hour" in caplog.text
+
+
+def test_look_when_the_stack_is_live_then_verifies_it_every_four_hours(played: Played) -> None:
+    """Slices are on their topics for six hours; a stack without a worker has said nothing."""
+    played.look()
+    assert played.look(CHECK_NS) == (0, 0)
+    played.live()
+    played.look(1)
+    assert played.n_started("verify-run") == 1
+    played.look(CHECK_NS - 1)
+    assert played.n_started("verify-run") == 1
+    played.look(1)
+    assert played.n_started("verify-run") == 2
+    assert len(played.started) == 2 * played.n_started("checkpoint")
+    check = played.started[-1]
+    assert check.command[-2:] == ("verify-run", f"--name={played.home.name}")
+    assert check.output.name == "run-check.log"

@@ -17,10 +17,10 @@ POLL_S = 0.5
 class Played:
     """A role that is gone at every look, and the clock of its keeper."""
 
-    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, name: str = "worker") -> None:
         self.now_s = 1_000.0
         self.launched_s: list[float] = []
-        self.role = KeptRole(home, "worker")
+        self.role = KeptRole(home, name)
         self.role.file.parent.mkdir(parents=True)
         self.role.keep(Started(1, "gone", ("agents", "worker")))
 
@@ -68,6 +68,45 @@ def test_look_when_the_broker_is_away_then_no_role_is_given_up(
     rests = [b - a for a, b in pairwise(played.launched_s[len(PAUSES_S) :])]
     assert len(rests) > 50
     assert set(rests) == {PAUSES_S[-1] + POLL_S}
+
+
+def test_look_when_the_database_was_away_then_the_ends_of_that_time_are_not_counted(
+    played: Played, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role without its store ends as it should; when it is back, all its tries are left."""
+    home = played.role.home
+    database = KeptRole(home, "postgres")
+    database.keep(Started(1, "gone", ("agents", "postgres")))
+    monkeypatch.setattr(Keeper, "_broker_answers", lambda _keeper: True)
+
+    def of_role(role: KeptRole) -> Any:  # noqa: ANN401  a process
+        return None if role.name == "worker" else role
+
+    monkeypatch.setattr(keeper.KeptRole, "process", of_role)
+    played.look(3_600.0)
+    n_away = len(played.launched_s)
+    known = played.role.started()
+    assert known is not None
+    assert not known.gave_up
+    assert n_away > 50
+    database.forget()  # from now on the stack has no database, hence none that is away
+    played.look(3_600.0)
+    known = played.role.started()
+    assert known is not None
+    assert known.gave_up
+    # One end was seen before, and its start comes after.
+    assert len(played.launched_s) - n_away in {len(PAUSES_S), len(PAUSES_S) + 1}
+
+
+def test_look_when_the_database_never_lasts_then_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for nobody: that it does not answer is no excuse of its own."""
+    played = Played(tmp_path, monkeypatch, "postgres")
+    played.look(1_000.0)
+    known = played.role.started()
+    assert known is not None
+    assert known.gave_up
 
 
 def test_look_when_a_role_lasted_then_it_is_started_at_once_again(

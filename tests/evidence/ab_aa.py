@@ -136,8 +136,9 @@ def measure() -> Result:
     updates = [Run(SEED + k, None) for k in range(N_RUNS)]
     # At the edge of what is borne: every loss of the challenger higher by just that.
     more = paired.tolerated(float(np.mean([run.lost[0].mean() for run in runs])))
+    shift = np.array([[0.0], [more]])
     edge, near = (
-        _share(math.isfinite(Seen(run.lost + [[0.0], [more]]).first_harmless()) for run in group)
+        _share(math.isfinite(Seen(run.lost + shift).first_harmless()) for run in group)
         for group in (runs, updates)
     )
     better, worse = _share(s.is_better for s in seen), _share(s.is_worse for s in seen)

@@ -189,7 +189,7 @@ def test_findings_when_the_challenger_knows_more_then_it_may_go_on() -> None:
 
 
 def test_findings_when_the_challenger_knows_nothing_then_a_champion_that_does_stays() -> None:
-    """One half of everything loses 3 % more than a champion that gains 0.02 nats: all of its gain."""
+    """One half of everything loses all of a gain of 0.02 nats, which is 3 % of the loss."""
     draw = np.random.default_rng(8)
     n_symbols, state = 50, initial_state(50)
     close, weights = np.ones(n_symbols), np.full((2, n_symbols, 3), 1 / 3)

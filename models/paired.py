@@ -77,6 +77,20 @@ def tolerated(loss: float) -> float:
     return TOLERANCE_FRACTION * max(UNINFORMED_NATS - loss, SMALLEST_GAIN_NATS)
 
 
+def beyond(loss: float, other_loss: float) -> float:
+    """Return what the other one lost beyond a share of the gain over knowing nothing, in a bar.
+
+    Its mean is above zero where more is lost than :func:`tolerated` says of a gain that is not the
+    smallest; unlike that, it has a bound that holds however the gain came out by chance.
+
+    Examples
+    --------
+    >>> round(beyond(UNINFORMED_NATS - 0.1, UNINFORMED_NATS - 0.09), 4)
+    0.005
+    """
+    return other_loss - loss - TOLERANCE_FRACTION * (UNINFORMED_NATS - loss)
+
+
 def earned(target_fraction: Floats, next_returns: Floats, known: Mask) -> Floats:
     """Return of each bar's book of long targets, marked at the next close, without costs.
 

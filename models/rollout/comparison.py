@@ -67,6 +67,8 @@ class Compared(NamedTuple):
         Sums over these bars.
     loss_moments, earned_moments : (2,)
         Mean, and sum of squared distances from it, of challenger less champion.
+    beyond_moments : (2,)
+        The same of what the challenger lost beyond a share of the champion's gain.
     n_rows, n_agreed : int
         Rows on which both said something, and on which they wished the same side.
     distance : float
@@ -88,6 +90,7 @@ class Compared(NamedTuple):
     earned: Floats
     loss_moments: Floats
     earned_moments: Floats
+    beyond_moments: Floats
     n_rows: int
     n_agreed: int
     distance: float
@@ -107,7 +110,7 @@ def initial_state(n_symbols: int) -> Compared:
     unknown = np.full((2, n_symbols), np.nan)
     two = np.zeros(2)
     return Compared(
-        np.full(n_symbols, np.nan), unknown, unknown, 0, two, two, two, two, 0, 0, 0.0,
+        np.full(n_symbols, np.nan), unknown, unknown, 0, two, two, two, two, two, 0, 0, 0.0,
         np.zeros(5), 0.0, np.zeros(MIN_BARS),
     )  # fmt: skip
 
@@ -149,6 +152,7 @@ def _judged(state: Compared, close: Floats) -> Compared:
         earned=state.earned + gained,
         loss_moments=_with(state.loss_moments, n, float(lost[1] - lost[0])),
         earned_moments=_with(state.earned_moments, n, float(gained[1] - gained[0])),
+        beyond_moments=_with(state.beyond_moments, n, paired.beyond(*lost.tolist())),
     )
 
 
@@ -195,6 +199,9 @@ class Findings(NamedTuple):
         Bounds of the mean difference, challenger less champion, at all bars together.
     loss_degradation_fraction : float
         Rise of the mean loss.
+    beyond_upper : float
+        Upper bound of the mean loss beyond what is tolerated: a share of what the champion gains
+        over knowing nothing.
     earned_champion, earned_challenger : float
         Sum of the bars' returns of long targets, marked to the next close, without costs.
     earned_lower, earned_upper : float
@@ -219,6 +226,7 @@ class Findings(NamedTuple):
     loss_lower: float
     loss_upper: float
     loss_degradation_fraction: float
+    beyond_upper: float
     earned_champion: float
     earned_challenger: float
     earned_lower: float
@@ -237,12 +245,21 @@ class Findings(NamedTuple):
             return ("TOO_FEW_BARS",)
         broken = {
             "LOSS_WORSE": self.loss_lower > 0.0,
-            "NOT_SHOWN_HARMLESS": not self.loss_upper
-            <= paired.TOLERANCE_FRACTION * self.loss_champion,
+            "NOT_SHOWN_HARMLESS": not self._is_harmless,
             "EARNED_LESS": self.earned_upper < 0.0,
             "CHALLENGER_SILENT": self.silent_fraction > MOST_SILENT_FRACTION,
         }
         return tuple(code for code, is_broken in broken.items() if is_broken)
+
+    @property
+    def _is_harmless(self) -> bool:
+        """Tell whether the challenger is shown to lose no more than is tolerated.
+
+        The gain is not known but measured on the same bars, by chance it may be anything: so what
+        is bounded is the loss beyond its share, or beyond that of the smallest gain.
+        """
+        least = paired.TOLERANCE_FRACTION * paired.SMALLEST_GAIN_NATS
+        return self.beyond_upper <= 0.0 or self.loss_upper <= least
 
     @property
     def is_degraded(self) -> bool:
@@ -287,6 +304,7 @@ def findings(state: Compared, *, tightest_at: float = TIGHTEST_AT) -> Findings:
         loss_lower=loss_lower,
         loss_upper=loss_upper,
         loss_degradation_fraction=float(loss[1] / loss[0]) - 1.0 if n else math.nan,
+        beyond_upper=_bounds(state.beyond_moments, n, tightest_at)[1],
         earned_champion=float(state.earned[0]),
         earned_challenger=float(state.earned[1]),
         earned_lower=earned_lower,

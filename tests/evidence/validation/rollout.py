@@ -13,7 +13,7 @@ from models.rollout import comparison, sample_ratio
 from models.rollout.comparison import MIN_BARS, TIGHTEST_AT
 from models.rollout.guards import LatencyRule
 from models.rollout.stages import DWELL_NS, KEPT_NS, STAGES
-from tests.evidence.ab_aa import AB_AA, N_BARS, N_RUNS
+from tests.evidence.ab_aa import AB_AA, N_BARS, N_RUNS, UPDATE_NOISE
 from tests.evidence.ab_split import AB_SPLIT
 from tests.evidence.measurement import Measurement, Result
 from tests.evidence.rollback_time import CLEAN_LOG_MS, ROLLBACK_TIME
@@ -44,11 +44,12 @@ _DEFINITIONS = """\
   from as much below zero, else hold.
 - **Bounds**: asymptotic confidence sequence at {level} (Waudby-Smith et al. 2024, theorem 2.2),
   tightest at {tightest:,.0f} bars; it may be looked at after every bar.
-- **Goes on**: from {bars} bars on, if the loss is shown to be at most {tolerance} higher and is not
-  higher for certain, if less was not earned for certain, if each arm that has units decided, the
-  arms have the right sizes, no order broke a limit, latency is within its bound, and the challenger
-  was silent on at most {silent} of the rows of the last {bars} bars. By itself when as much time as
-  a stage lasts was judged: bars with an outcome, and those for which no market was open. Not while
+- **Goes on**: from {bars} bars on, if what the challenger loses more is shown to be at most
+  {tolerance} of what the champion gains over ln 2 (of at least {gain:.4f} nats) and is not above
+  zero for certain, if less was not earned for certain, if each arm that has units decided, the arms
+  have the right sizes, no order broke a limit, latency is within its bound, and the challenger was
+  silent on at most {silent} of the rows of the last {bars} bars. By itself when as much time as a
+  stage lasts was judged: bars with an outcome, and those for which no market was open. Not while
   closes are missing, nor before the role has read what came while it was away.
 - **Goes back**: P95 of the last {decisions} decisions, {span} s of them at least, above {p95} ms;
   an order of the challenger approved beyond a limit, by the account that was published with it;
@@ -98,6 +99,7 @@ def main(arguments: list[str]) -> None:
             bars=MIN_BARS,
             tightest=TIGHTEST_AT,
             tolerance=percent(paired.TOLERANCE_FRACTION, 0),
+            gain=paired.SMALLEST_GAIN_NATS,
             decisions=rule.min_decisions,
             span=rule.min_span_ns // 10**9,
             p95=f"{rule.max_p95_ms:g}",
@@ -134,27 +136,35 @@ def _alike(result: Result) -> str:
     parts = result.parts
     rows = [
         [
+            "an update" if row["gain"] is None else "noise of its own",
             f"{row['loss_difference']:+.4f}",
             percent(row["called_better"]),
             percent(row["called_worse"]),
             percent(row["shown_harmless"]),
             "-"
             if row["median_bars_to_harmless"] is None
-            else f"{row['median_bars_to_harmless']:g}",
+            else f"{row['median_bars_to_harmless']:,g}",
         ]
         for row in parts["power"]
     ]
-    header = ["Difference, nats", "Called better", "Called worse", "May go on", "Median bars to it"]
+    header = ["Challenger", "Difference, nats", "Called better", "Called worse", "May go on"]
+    header.append("Median bars to it")
     return f"""\
 ## Equal arms, and power
 
 {N_RUNS:,} runs of {N_BARS:,} bars, looked at after every bar from the {MIN_BARS}th on, tightest at
 {TIGHTEST_AT:,.0f}: equal arms were called different in {result.value:.1f} % of runs at any look. A
-challenger at the edge, every loss 5 % higher, was let go on in
-{percent(parts["promoted_at_the_edge_fraction"])}. A mean with 1.96 standard errors, looked at as
-often, called {percent(parts["naive_fraction"])} different.
+challenger at the edge, every loss higher by a twentieth of what the champion gains
+({parts["edge_nats"]:.5f} nats), was let go on in
+{percent(parts["promoted_at_the_edge_fraction"])}; an update at the edge, which is the champion but
+for a noise of {UPDATE_NOISE} in its probabilities, in
+{percent(parts["updates_promoted_at_the_edge_fraction"])}. A mean with 1.96 standard errors, looked
+at as often, called {percent(parts["naive_fraction"])} different.
 
-{table(header, rows)}"""
+{table(header, rows)}
+
+Whose errors are its own must be better to be shown harmless within these bars; what is as good
+goes on if it is near the champion, as updates are."""
 
 
 def _split(result: Result) -> str:

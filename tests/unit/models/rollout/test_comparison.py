@@ -85,6 +85,9 @@ def test_findings_when_folded_then_are_those_of_the_whole_stretch(seed: int) -> 
     assert (found.loss_lower, found.loss_upper) == pytest.approx(
         (difference.mean() - wide, difference.mean() + wide)
     )
+    beyond = difference - 0.05 * (math.log(2.0) - lost[:, 0])
+    wide = float(paired.radius(len(lost), float(beyond.std()), tightest_at=1000.0))
+    assert found.beyond_upper == pytest.approx(beyond.mean() + wide)
     means = lost.mean(axis=0)
     assert found.loss_degradation_fraction == pytest.approx(means[1] / means[0] - 1.0)
     more = gained[:, 1] - gained[:, 0]
@@ -119,7 +122,7 @@ def numbers(**changes: float) -> Findings:
     """Return findings of two equal arms, with changes."""
     equal = Findings(
         n_bars=500, n_rows=1000, loss_champion=0.7, loss_challenger=0.7, loss_lower=-0.01,
-        loss_upper=0.01, loss_degradation_fraction=0.0, earned_champion=0.1,
+        loss_upper=0.01, loss_degradation_fraction=0.0, beyond_upper=0.0, earned_champion=0.1,
         earned_challenger=0.1, earned_lower=-0.01, earned_upper=0.01, agreement_fraction=1.0,
         weight_distance=0.0, target_correlation=1.0, largest_target_difference=0.0,
         silent_fraction=0.0, is_mute=False,
@@ -133,10 +136,10 @@ def numbers(**changes: float) -> Findings:
         ({}, ()),
         ({"n_bars": 99}, ("TOO_FEW_BARS",)),
         ({"n_bars": 100}, ()),
-        ({"loss_upper": 0.0349}, ()),
-        ({"loss_upper": 0.036}, ("NOT_SHOWN_HARMLESS",)),
-        ({"loss_upper": 0.05, "loss_champion": 1.0}, ()),
-        ({"loss_upper": math.nan}, ("NOT_SHOWN_HARMLESS",)),
+        ({"beyond_upper": 1e-6}, ("NOT_SHOWN_HARMLESS",)),
+        ({"beyond_upper": 1e-6, "loss_upper": 0.00034}, ()),
+        ({"beyond_upper": 1e-6, "loss_upper": 0.00035}, ("NOT_SHOWN_HARMLESS",)),
+        ({"beyond_upper": math.nan}, ("NOT_SHOWN_HARMLESS",)),
         ({"loss_lower": 0.001}, ("LOSS_WORSE",)),
         ({"loss_lower": 0.0}, ()),
         ({"earned_upper": -0.001}, ("EARNED_LESS",)),
@@ -148,7 +151,7 @@ def numbers(**changes: float) -> Findings:
 def test_reasons_when_something_is_against_it_then_names_it(
     changes: dict[str, float], reasons: tuple[str, ...]
 ) -> None:
-    """5 % of a loss of 0.7 is 0.035: the bound of what is borne."""
+    """5 % of the smallest gain, of ln 2 / 100, are 0.000347 nats; of a larger one it is bounded."""
     assert numbers(**changes).reasons == reasons
 
 
@@ -183,6 +186,21 @@ def test_findings_when_the_challenger_knows_more_then_it_may_go_on() -> None:
     assert good.reasons == ()
     bad = findings(World(5, better=-0.15).folded(), tightest_at=150.0)
     assert "LOSS_WORSE" in bad.reasons
+
+
+def test_findings_when_the_challenger_knows_nothing_then_a_champion_that_does_stays() -> None:
+    """One half of everything loses all of a gain of 0.02 nats, which is 3 % of the loss."""
+    draw = np.random.default_rng(8)
+    n_symbols, state = 50, initial_state(50)
+    close, weights = np.ones(n_symbols), np.full((2, n_symbols, 3), 1 / 3)
+    for _ in range(600):
+        chance = np.where(draw.random(n_symbols) < 0.5, 0.4, 0.6)
+        up = np.array([chance, np.full(n_symbols, 0.5)])
+        state = step(state, Bar(close, up, up - 0.5, weights))
+        close = close * np.where(draw.random(n_symbols) < chance, 1.01, 0.99)
+    found = findings(state)
+    assert 0.02 < found.loss_degradation_fraction < 0.04
+    assert "NOT_SHOWN_HARMLESS" in found.reasons
 
 
 def test_step_when_the_bar_has_other_symbols_then_is_refused() -> None:

@@ -183,7 +183,7 @@ def test_look_when_the_stack_is_live_then_verifies_it_every_four_hours(played: P
     played.look()
     assert played.look(CHECK_NS) == (0, 0)
     played.live()
-    played.look(1)
+    played.look(RETRY_NS)
     assert played.n_started("verify-run") == 1
     played.look(CHECK_NS - 1)
     assert played.n_started("verify-run") == 1

@@ -103,13 +103,19 @@ class Learner:
         SettingsError
             If they cannot learn from these bars.
         ModelError
-            If the bars are too few, or the update went wrong; nothing is kept.
+            If the bars are too few or known already, or the update went wrong; nothing is kept.
         """
-        from models.learning.candidate import fits, successor  # noqa: PLC0415  needs PyTorch
+        from models.learning.candidate import (  # noqa: PLC0415  needs PyTorch
+            check_unknown,
+            fits,
+            successor,
+        )
 
         models = self.artifacts.load_models(start)
         if why := fits(models, stretch.prepared):
             raise SettingsError(f"models {start[:12]} cannot learn from these bars: {why}")
+        for each in (models, self.artifacts.load_models(champion)):
+            check_unknown(each, stretch.prepared.history.close_ns, self.settings)
         lineage = {
             "base": models.metadata.get("learned", {}).get("base", start),
             "start": start,

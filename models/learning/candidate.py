@@ -200,6 +200,49 @@ def said(models: ModelSet, prepared: Prepared) -> Said:
     return Said(up, target)
 
 
+def known_until_ns(models: ModelSet, close_ns: np.ndarray) -> int:
+    """Return the last close that a model set learned from, or was stopped or calibrated by.
+
+    ``close_ns`` are the bars of a later update: those behind its window only judged the set.
+    """
+    stretches = models.metadata["stretches"]
+    fitted_ns = max(
+        int(stretches[name]["last_close_ns"])
+        for name in ("training", "validation")
+        if name in stretches
+    )
+    learned = models.metadata.get("learned")
+    if learned is None:
+        return fitted_ns
+    seen = close_ns[close_ns <= models.metadata["last_close_ns"]]
+    try:
+        learned_ns = int(seen[plan(seen, Settings(**learned["settings"])).learned][-1])
+    except HistoryTooShort:
+        learned_ns = 0  # its window lies before these bars
+    return max(fitted_ns, learned_ns)
+
+
+def check_unknown(models: ModelSet, close_ns: np.ndarray, settings: Settings) -> None:
+    """Refuse a stretch whose gate has bars that a model set knows: they would say how well it fits.
+
+    Raises
+    ------
+    HistoryTooShort
+        With how many days are missing, also if the stretch is shorter than window and gate.
+    """
+    first_ns, known_ns = (
+        int(close_ns[plan(close_ns, settings).judged][0]),
+        known_until_ns(models, close_ns),
+    )
+    if first_ns <= known_ns:
+        first, known = (np.datetime64(each, "ns").astype("M8[s]") for each in (first_ns, known_ns))
+        missing = (known_ns - first_ns) / _NS_PER_DAY
+        raise HistoryTooShort(
+            f"the first bar that is to judge closes {first}Z, and the models know bars until "
+            f"{known}Z: {missing:.1f} days are missing"
+        )
+
+
 def fits(models: ModelSet, prepared: Prepared) -> str:
     """Say why a model set cannot go on learning from a stretch; empty if it can."""
     if models.metadata["pipeline_digest"] != catalogue.pipeline_digest():

@@ -161,3 +161,33 @@ def test_fits_when_features_or_symbols_are_others_then_says_so(
     found = candidate.fits(fitted(**metadata), prepared())
     assert found.startswith(why)
     assert bool(found) == bool(why)
+
+
+def stretched(until_day: int, **metadata: object) -> ModelSet:
+    """Return models that were fitted on days up to one, the last tenth of which only tested."""
+    ends = {"training": until_day - 30, "validation": until_day, "test": until_day + 10}
+    stretches = {name: {"last_close_ns": day * DAY_NS} for name, day in ends.items()}
+    return fitted(stretches=stretches, **metadata)
+
+
+def test_check_unknown_when_the_fit_knew_the_gate_then_says_how_many_days_are_missing() -> None:
+    """The days 70 to 99 judge: a fit that was stopped on the 75th would judge itself."""
+    candidate.check_unknown(stretched(69), DAYS, Settings())
+    with pytest.raises(HistoryTooShort, match=r"models know bars until .*: 5\.0 days are missing"):
+        candidate.check_unknown(stretched(75), DAYS, Settings())
+
+
+def test_check_unknown_when_a_set_learned_then_its_own_gate_is_no_bar_that_it_knows() -> None:
+    """The same stretch once more, or a day later, may judge what learned from it."""
+    for days in (DAYS, DAYS[:-1], DAYS[:-3]):
+        learned = {"settings": Settings().record()}
+        made = stretched(20, learned=learned, last_close_ns=int(days[-1]))
+        candidate.check_unknown(made, DAYS, Settings())
+
+
+def test_check_unknown_when_a_set_learned_from_later_days_then_they_cannot_judge_it() -> None:
+    """Its gate began on the 93rd day, so it learned until the 91st; now the 70th judges."""
+    learned = {"settings": Settings(gate_days=7).record()}
+    made = stretched(20, learned=learned, last_close_ns=int(DAYS[-1]))
+    with pytest.raises(HistoryTooShort, match=r"21\.0 days are missing"):
+        candidate.check_unknown(made, DAYS, Settings())

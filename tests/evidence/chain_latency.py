@@ -16,6 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from agents.run.drive import start_worker
 from agents.run.workers import Children
 from streams import topics
 from streams.clock import run_stamp, wall_ns
@@ -41,11 +42,15 @@ TARGET_RATIO = 1.5
 
 
 class Took(NamedTuple):
-    """Milliseconds from each close to its first and its last decision, and a decision's bytes."""
+    """Milliseconds from each close to its first and its last decision, and a decision's bytes.
+
+    ``meant_ns`` are the times of the closes.
+    """
 
     first_ms: list[float]
     last_ms: list[float]
     decision_bytes: int
+    meant_ns: list[int]
 
 
 class Burst:
@@ -113,6 +118,7 @@ async def measure_chain(
     symbols: int,
     capture: Path | None,
     beside: bench.Beside | None = None,
+    start: bench.Start = start_worker,
 ) -> Took:
     """Return latencies of one round of the chain."""
     now_s = wall_ns() // _NS
@@ -124,7 +130,7 @@ async def measure_chain(
         start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
     )
     of = bench.epoch(tape.symbols, bench.models(home))
-    async with bench.chain(servers, home, of, beside) as running:
+    async with bench.chain(servers, home, of, beside, start) as running:
         decisions = running.run.prefix + topics.TRADING_DECISIONS.name
         burst = Burst(servers, decisions, symbols)
         follow = asyncio.create_task(burst.follow())
@@ -146,7 +152,8 @@ async def measure_chain(
             [(at - due) / 1e6 for at, due in zip(seen[_WARM_UP_BARS:], meant, strict=True)]
             for seen in (burst.begun_ns, burst.done_ns)
         )
-        return Took(first_ms[_SKIPPED:], last_ms[_SKIPPED:], burst.sizes[-1])
+        times = first_ms[_SKIPPED:], last_ms[_SKIPPED:]
+        return Took(*times, burst.sizes[-1], meant[_SKIPPED:])
 
 
 async def _live(running: bench.Chain, tape: SyntheticTape) -> list[int]:

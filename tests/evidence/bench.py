@@ -80,11 +80,17 @@ class Chain:
 
 # What runs beside a chain, with its run and the processes that end with it.
 Beside = Callable[[Run, Children], AbstractAsyncContextManager[None]]
+# How its worker is started, with the port of its page.
+Start = Callable[[Run, Children, int], None]
 
 
 @asynccontextmanager
 async def chain(
-    servers: str, home: Path, of: Epoch, beside: Beside | None = None
+    servers: str,
+    home: Path,
+    of: Epoch,
+    beside: Beside | None = None,
+    start: Start = start_worker,
 ) -> AsyncIterator[Chain]:
     """Start a worker on topics of its own, announce its epoch, and stop it at the end."""
     digest = Epochs(Artifacts(home / "artifacts")).put(of)
@@ -97,7 +103,7 @@ async def chain(
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
     await producer.start()
     try:
-        start_worker(run, children, free_port("127.0.0.1"))
+        start(run, children, free_port("127.0.0.1"))
         clock = Clock(producer, ticks_topic(run.prefix), of.n_partitions, of.clock_id)
         await clock.announce(1, digest, 0)
         async with nullcontext() if beside is None else beside(run, children):

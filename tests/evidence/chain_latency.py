@@ -16,6 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from agents.run.drive import start_worker
 from agents.run.workers import Children
 from streams import topics
 from streams.clock import run_stamp, wall_ns
@@ -41,11 +42,23 @@ TARGET_RATIO = 1.5
 
 
 class Took(NamedTuple):
-    """Milliseconds from each close to its first and its last decision, and a decision's bytes."""
+    """Milliseconds from each close to its first and its last decision, and a decision's bytes.
+
+    ``meant_ns`` are the times of the closes.
+    """
 
     first_ms: list[float]
     last_ms: list[float]
     decision_bytes: int
+    meant_ns: list[int]
+
+
+class How(NamedTuple):
+    """What is otherwise in a round: what runs beside, how the worker starts, how many closes."""
+
+    beside: bench.Beside | None = None
+    start: bench.Start = start_worker
+    n_closes: int = _CLOSES
 
 
 class Burst:
@@ -112,20 +125,19 @@ async def measure_chain(
     home: Path,
     symbols: int,
     capture: Path | None,
-    beside: bench.Beside | None = None,
-    n_closes: int = _CLOSES,
+    how: How = How(),
 ) -> Took:
     """Return latencies of one round of the chain; of so many closes the first five do not count."""
     now_s = wall_ns() // _NS
     tape = SyntheticTape(
         symbols=symbols,
-        bars=_WARM_UP_BARS + n_closes + 30,
+        bars=_WARM_UP_BARS + how.n_closes + 30,
         ticks_per_bar=_TICKS_PER_BAR,
         seed=5,
         start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
     )
     of = bench.epoch(tape.symbols, bench.models(home))
-    async with bench.chain(servers, home, of, beside) as running:
+    async with bench.chain(servers, home, of, how.beside, how.start) as running:
         decisions = running.run.prefix + topics.TRADING_DECISIONS.name
         burst = Burst(servers, decisions, symbols)
         follow = asyncio.create_task(burst.follow())
@@ -137,7 +149,7 @@ async def measure_chain(
                 await running.clock.beat(interval.close_ns)
                 await burst.reached(row - 8, 60)
             await burst.reached(_WARM_UP_BARS, 60)
-            meant = await _live(running, tape, n_closes)
+            meant = await _live(running, tape, how.n_closes)
             await burst.reached(_WARM_UP_BARS + len(meant), 60)
         finally:
             follow.cancel()
@@ -147,7 +159,8 @@ async def measure_chain(
             [(at - due) / 1e6 for at, due in zip(seen[_WARM_UP_BARS:], meant, strict=True)]
             for seen in (burst.begun_ns, burst.done_ns)
         )
-        return Took(first_ms[_SKIPPED:], last_ms[_SKIPPED:], burst.sizes[-1])
+        times = first_ms[_SKIPPED:], last_ms[_SKIPPED:]
+        return Took(*times, burst.sizes[-1], meant[_SKIPPED:])
 
 
 async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int) -> list[int]:

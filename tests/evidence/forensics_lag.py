@@ -36,7 +36,7 @@ from tables.stores.artifacts import Artifacts
 from tables.stores.migrations import SCHEMA
 from tables.stores.servers.postgres import PostgresServer
 from tests.evidence import bench
-from tests.evidence.chain_latency import measure_chain
+from tests.evidence.chain_latency import How, measure_chain
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.unit.tables.views.played import decision
 
@@ -224,8 +224,9 @@ def measure_overhead() -> Result:
                 raise RuntimeError("no PostgreSQL: `make setup` installs the embedded one")
             for turn in range(2 * ROUNDS):
                 is_beside = turn % 4 in (1, 2)
+                roles = beside if is_beside else None
                 took = asyncio.run(
-                    measure_chain(servers, home, RATE, None, beside if is_beside else None, _CLOSES)
+                    measure_chain(servers, home, RATE, None, How(roles, n_closes=_CLOSES))
                 )
                 found[is_beside].append(took.last_ms)
         finally:

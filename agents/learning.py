@@ -3,12 +3,13 @@
 A role of its own, off the path. It keeps every day's bars with the features and symbols that the
 stages saw, and starts one update when a day of event time is over, or when somebody asks. An update
 runs in a process of its own, one at a time, so it can be ended at any moment; one that was under
-way when the role died is begun anew.
+way when the role died is begun anew; what a person runs by hand is told, and never taken over.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +24,7 @@ from streams.ids import job_id
 from streams.slices import Slice
 from tables.learning import Day, day_of, prepared_of
 from tables.stores.bar_journal import BarJournal
+from tables.stores.errors import StoreConflict
 from tables.stores.jobs import Job, Jobs
 
 log = logging.getLogger("tradewind.learning")
@@ -33,6 +35,7 @@ SOURCE = topics.REGIME_PROBABILITIES.name
 _POLL_MS = 500
 _MOST_RECORDS = 256
 _END_S = 20.0
+_LOOK_S = 30.0
 
 _JSON = msgspec.json.Encoder()
 
@@ -139,7 +142,9 @@ class Learning:
         """Keep days and run jobs until cancelled; an error of either ends both."""
         for job in self._jobs.all():
             _show(job)
-            if job.state == "running":
+            if job.state == "running" and job.trigger == "command":
+                self._end_abandoned(job)
+            elif job.state == "running":
                 job.state = "queued"
                 self._jobs.put(job)
         for last in self._journal.days()[-1:]:
@@ -150,6 +155,13 @@ class Learning:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
             tasks.create_task(self._work_off())
+
+    def _end_abandoned(self, job: Job) -> None:
+        """End a job that was run by hand if its process is gone: its options were that one's."""
+        with suppress(StoreConflict), self._jobs.only_one():
+            job.state, job.detail = "failed", "its process was ended; run the command again"
+            job.updates.append(job.unmade(wall_ns()))
+            self._jobs.put(job)
 
     async def _follow(self) -> None:
         while True:
@@ -221,7 +233,10 @@ class Learning:
 
     async def _work_off(self) -> None:
         while True:
-            await self._asked.wait()
+            # Commands that are run by hand ask nobody, and what they did is told all the same.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._asked.wait()
             self._asked.clear()
             for name in [job.job_id for job in self._jobs.all()]:
                 # Read again: it may have been cancelled while another one ran.

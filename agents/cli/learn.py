@@ -70,7 +70,7 @@ def learn(  # noqa: PLR0913  one parameter an option
         )
         settings = _settings(asked.mode, window_days, gate_days)
         deed = {"on": f"job {asked.job_id}, mode {asked.mode}", "reason": asked.trigger}
-        with admin_act(home, "learn", **deed) as act:
+        with _rollbacks_said(console, asked), admin_act(home, "learn", **deed) as act:
             with _followed(jobs, asked), _children(home) as children, shown(console) as bars:
                 progress = _telling(jobs, asked, bars)
                 source = _source(home, file, timeframe, until, progress)
@@ -165,6 +165,18 @@ def _followed(jobs: Jobs, job: Job) -> Iterator[None]:
         jobs.put(job)
 
 
+@contextmanager
+def _rollbacks_said(console: Console, job: Job) -> Iterator[None]:
+    """Say what was taken back where the update behind it failed: that stays done."""
+    try:
+        yield
+    except BaseException:
+        for update in job.updates:
+            if update.outcome == "rolled_back":
+                _say(console, update)
+        raise
+
+
 def _too_short(jobs: Jobs, job: Job, error: HistoryTooShort) -> None:
     """Let a daily update wait for more days; whoever asked for one is told that it failed."""
     job.detail = str(error)
@@ -201,6 +213,11 @@ def _came_of(update: ModelUpdate) -> str:
 
 def _say(console: Console, update: ModelUpdate) -> None:
     console.print(f"{update.update_type}: {update.outcome}. {update.detail}")
+    if update.outcome == "rolled_back":
+        console.print(
+            "Where these models decide live, they do so until the role rollout takes them back; "
+            "without it: tradewind up --models=champion."
+        )
     if update.performance_metrics is not None:
         console.print_json(msgspec.json.encode(update.performance_metrics).decode())
     if update.is_learning is False:

@@ -61,6 +61,9 @@ class How(NamedTuple):
     n_closes: int = _CLOSES
 
 
+PLAIN = How()
+
+
 class Burst:
     """Waits for the decisions of one bar after another on a topic.
 
@@ -125,9 +128,9 @@ async def measure_chain(
     home: Path,
     symbols: int,
     capture: Path | None,
-    how: How = How(),
+    how: How = PLAIN,
 ) -> Took:
-    """Return latencies of one round of the chain; of so many closes the first five do not count."""
+    """Return latencies of one round of the chain, without its first five closes."""
     now_s = wall_ns() // _NS
     tape = SyntheticTape(
         symbols=symbols,

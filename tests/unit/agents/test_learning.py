@@ -13,6 +13,7 @@ from aiokafka.errors import CommitFailedError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import REGISTRY
 
+from agents import learning
 from agents.learning import SOURCE, Learning, OpenDays
 from streams import metrics
 from streams.model_updates import ModelUpdate
@@ -241,6 +242,34 @@ async def test_work_when_a_job_waits_then_it_runs_and_is_told_once(tmp_path: Pat
         ("model-updates", "died"),
         ("model-updates", "later"),
     ]
+
+
+async def test_work_when_a_person_ran_an_update_then_it_is_told_and_never_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its options were the command's: one that was killed failed, one that runs goes on."""
+    monkeypatch.setattr(learning, "_LOOK_S", 0.02)
+    made = place(tmp_path)
+    made.jobs.put(Job(job_id="killed", trigger="command", requested_ns=1, state="running"))
+    work = asyncio.create_task(made.learning.work())
+    await until(lambda: len(made.broker.sent) == 1)
+    by_hand = Job(job_id="done", trigger="command", requested_ns=2, state="done")
+    by_hand.updates = [an_update(by_hand)]
+    made.jobs.put(by_hand)
+    await until(lambda: len(made.broker.sent) == 2)
+    work.cancel()
+    await asyncio.wait([work])
+    told = [(update.job_id, update.outcome) for _, update in made.broker.sent]
+    assert told == [("killed", "failed"), ("done", "promoted")]
+    made.jobs.put(Job(job_id="runs", trigger="command", requested_ns=3, state="running"))
+    with made.jobs.only_one():
+        work = asyncio.create_task(made.learning.work())
+        await asyncio.sleep(0.1)
+        work.cancel()
+        await asyncio.wait([work])
+    running = made.learning.find("runs")
+    assert running is not None
+    assert running.state == "running"
 
 
 async def test_work_when_a_process_dies_then_the_job_failed_and_says_so(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ class Verdicts:
         self.place = place
         self.fallen: dict[str, str] = {}
         self.passes = True
+        self.said = ""
         self.started: list[tuple[str, str]] = []
         monkeypatch.setattr(Learner, "step_back", lambda _, digest, *_rest: self.held(digest))
         monkeypatch.setattr(Learner, "held", lambda _, digest, *_rest: self.held(digest))
@@ -213,7 +214,8 @@ class Verdicts:
         known = self.place.jobs.find(job_id)
         if known is None:
             self.place.jobs.put(Job(job_id=job_id, trigger="request", requested_ns=wall_ns()))
-        self.place.run(f"--job={job_id}", "--window-days=30", "--gate-days=20")
+        done = self.place.run(f"--job={job_id}", "--window-days=30", "--gate-days=20")
+        self.said = done.output
         job = self.place.jobs.find(job_id)
         assert job is not None
         return job
@@ -314,6 +316,8 @@ def test_learn_when_it_fails_half_way_then_what_was_done_is_told_and_what_was_no
     assert job.state == "failed"
     assert deeds(job) == [("rolled_back", harmful, before), ("failed", "", "")]
     assert "MLflow did not do it" in job.updates[-1].detail
+    assert "rollback: rolled_back" in verdicts.said
+    assert "tradewind up --models=champion" in verdicts.said
 
 
 def test_learn_when_it_was_killed_behind_a_deed_then_nothing_is_done_or_told_twice(

@@ -11,7 +11,8 @@ Outcome = Literal["promoted", "refused", "rolled_back", "failed", "cancelled"]
 class DataWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The bars of an update: closes in RFC 3339, the first and last of what was learned and judged.
 
-    ``origin`` says where they are from: ``file`` or ``journal``.
+    ``origin`` says where they are from: ``file``, ``journal``, or ``journal and fit`` where bars
+    that the models were fitted on stand before the days that the stack has kept.
     """
 
     learned_first_close: str

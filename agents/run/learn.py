@@ -280,7 +280,7 @@ def window_of(stretch: Stretch, settings: Settings) -> DataWindow:
         judged_last_close=format_ns(int(closes[judged][-1])),
         n_learned_bars=learned.stop - learned.start,
         n_judged_bars=judged.stop - judged.start,
-        origin=str(stretch.origin["kind"]),
+        origin=f"{stretch.origin['kind']}{' and fit' * ('fitted_on' in stretch.origin)}",
     )
 
 

@@ -132,6 +132,9 @@ def test_step_back_when_the_champion_did_harm_then_names_what_it_replaced(place:
     models = place.learner.artifacts.load_models(good)
     part = window_of(stretch, SHORT)
     assert part.n_judged_bars == 20
+    filled = Stretch(stretch.prepared, {"kind": "journal", "fitted_on": {}})
+    origins = [window_of(each, SHORT).origin for each in (stretch, filled)]
+    assert origins == [str(ORIGIN["kind"]), "journal and fit"]
     from models.learning.candidate import said  # noqa: PLC0415  as the learner does
 
     up = said(place.learner.artifacts.load_models(place.champion), stretch.prepared).probability_up

@@ -45,7 +45,7 @@ LAG_S = 5.0
 OVERHEAD = 0.05
 ROUNDS = 4
 # Of 20 closes the 95th percentile is the second worst: four of such rounds told chance, not cost.
-_CLOSES = 105
+_CLOSES = 65
 
 _NS = 1_000_000_000
 _SYMBOLS = tuple(f"SYN{n:03d}" for n in range(RATE))
@@ -269,6 +269,6 @@ FORENSICS_OVERHEAD = Measurement(
     "forensics-overhead",
     "% by which the P95 of decisions is longer with the forensics roles, the worst round",
     f"<= {100 * OVERHEAD:g} %",
-    20,
+    15,
     measure_overhead,
 )

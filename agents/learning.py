@@ -159,6 +159,9 @@ class Learning:
     def _end_abandoned(self, job: Job) -> None:
         """End a job that was run by hand if its process is gone: its options were that one's."""
         with suppress(StoreConflict), self._jobs.only_one():
+            job = self._jobs.find(job.job_id) or job
+            if job.state != "running":
+                return
             job.state, job.detail = "failed", "its process was ended; run the command again"
             job.updates.append(job.unmade(wall_ns()))
             self._jobs.put(job)

@@ -15,12 +15,14 @@ from agents.cli.spoken import spoken_errors
 from agents.run.divergence import Slot, compared
 from agents.run.rebuilt import rebuild
 from streams.brokers import stack_home, stack_id
+from streams.codec import StateError
 from streams.errors import SettingsError
 from streams.explanation import Explanation
 from streams.records import Decision
 from streams.timestamps import format_ns, parse_ns
 from tables.archive import run_key
 from tables.audit_rows import AuditRow
+from tables.checkpoint import Checkpoint
 from tables.explanations import read_decision
 from tables.stores.audit_reader import AuditReader
 from tables.stores.run_checkpoints import RunCheckpoints
@@ -84,11 +86,11 @@ def explain(
             name, home = row.portfolio or "", stack_home(stack)
             nearest = RunCheckpoints(home, log.run).nearest(_slot_of(row).ts_ns, {})
         if log is not None and again:
-            made = asyncio.run(recompute(log, name, decision_id, nearest=nearest))
+            made = _again(log, name, decision_id, {}, nearest)
             said.recomputed = _compared(row, made)
             said.rebuilt = _rebuilt(row, log, home)
         if log is not None and limits:
-            other = asyncio.run(recompute(log, name, decision_id, limits, nearest))
+            other = _again(log, name, decision_id, limits, nearest)
             said.what_if = {"limits": limits, **_verdict(read_decision(other.value))}
     if as_json:
         typer.echo(msgspec.json.encode(said).decode())
@@ -123,6 +125,18 @@ async def _answer(reader: AuditReader, home: Path, decision_id: str) -> tuple[Au
     document = msgspec.to_builtins(known.decision)
     audit = msgspec.to_builtins(known.audit)
     return known.row, Answer(document, known.explanation, known.is_stored, audit)
+
+
+def _again(
+    log: BookLog, name: str, decision_id: str, limits: dict[str, Any], nearest: Checkpoint | None
+) -> Recomputed:
+    try:
+        return asyncio.run(recompute(log, name, decision_id, limits, nearest))
+    except StateError:
+        if nearest is None:
+            raise
+        # The account in it is another version's.
+        return asyncio.run(recompute(log, name, decision_id, limits))
 
 
 def _compared(row: AuditRow, made: Recomputed) -> dict[str, Any]:

@@ -102,7 +102,8 @@ async def _beginning(
     consumer: AIOKafkaConsumer, log: BookLog, place: TopicPartition, nearest: Checkpoint | None
 ) -> _Beginning:
     first = (await consumer.beginning_offsets([place]))[place]
-    if nearest is not None and nearest.book[place.partition] >= first:
+    is_of = nearest is not None and place.partition < len(nearest.book)
+    if nearest is not None and is_of and nearest.book[place.partition] >= first:
         read = partial(nearest.read, "risk", place.partition)
         name = f"the checkpoint of {format_ns(nearest.close_ns)}"
         return _Beginning(read, nearest.book[place.partition], name)

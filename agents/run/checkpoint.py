@@ -55,7 +55,14 @@ async def _made(servers: str, run: str, epochs: Epochs) -> tuple[Checkpoint, dic
             spec.name: await _first_kept(consumer, servers, prefix_of(run) + spec.name)
             for spec in (MARKET_TICKS, MARKET_BARS, PORTFOLIO_EVENTS)
         }
-        return await taken(consumer, servers, run, epochs), begins
+        made = await taken(consumer, servers, run, epochs)
+    book = begins[PORTFOLIO_EVENTS.name]
+    if not _reach(book, made.book):
+        raise TopicError(
+            f"{prefix_of(run)}{PORTFOLIO_EVENTS.name} begins at offsets {book}; the workers' group "
+            f"goes on at {made.book}, 0 where it says nothing: expected one that has lost nothing"
+        )
+    return made, begins
 
 
 async def _first_kept(consumer: AIOKafkaConsumer, servers: str, topic: str) -> list[int]:
@@ -189,4 +196,5 @@ def thinned(kept: RunCheckpoints, begins: dict[str, list[int]]) -> list[int]:
 
 
 def _reach(begins: list[int], wanted: list[int]) -> bool:
-    return all(begin <= each for begin, each in zip(begins, wanted, strict=True))
+    is_of = len(begins) == len(wanted)
+    return is_of and all(begin <= each for begin, each in zip(begins, wanted, strict=True))

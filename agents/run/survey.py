@@ -75,6 +75,10 @@ async def survey(
     if not places:
         raise TopicError(f"there is no topic {topic} at {servers}; expected one of a run")
     offsets = [0] * len(places) if begin is None else begin.ticks if is_ticks else begin.bars
+    if len(offsets) != len(places):
+        raise TopicError(
+            f"{topic} has {len(places)} partitions; the checkpoint is of {len(offsets)}"
+        )
     found = []
     for place, offset in zip(places, offsets, strict=True):
         async with reading(servers) as consumer:

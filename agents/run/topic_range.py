@@ -207,7 +207,19 @@ async def _open(
 async def until(
     consumer: AIOKafkaConsumer, place: TopicPartition, begin: int, end: int
 ) -> AsyncIterator[Record]:
-    """Yield the records of a partition from one offset up to another."""
+    """Yield the records of a partition from one offset up to another.
+
+    Raises
+    ------
+    TopicError
+        If the first of them was deleted meanwhile: what is folded without it is something else.
+    """
+    first = (await consumer.beginning_offsets([place]))[place]
+    if first > begin:
+        raise TopicError(
+            f"{place.topic}, partition {place.partition}, begins at offset {first}, was to be read "
+            f"from {begin}"
+        )
     async for said in records(consumer, place, begin):
         if said.offset >= end:
             return

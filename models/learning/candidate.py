@@ -215,11 +215,13 @@ def known_until_ns(models: ModelSet, close_ns: np.ndarray) -> int:
     if learned is None:
         return fitted_ns
     seen = close_ns[close_ns <= models.metadata["last_close_ns"]]
-    try:
-        learned_ns = int(seen[plan(seen, Settings(**learned["settings"])).learned][-1])
-    except HistoryTooShort:
-        learned_ns = 0  # its window lies before these bars
-    return max(fitted_ns, learned_ns)
+    labelled = seen[:-LABEL_BARS]
+    if not len(labelled):
+        return fitted_ns
+    # As `plan` cuts, but its window may begin before these bars.
+    gate_ns = int(labelled[-1]) - int(learned["settings"]["gate_days"]) * _NS_PER_DAY
+    taught = seen[: max(int(np.searchsorted(seen, gate_ns, side="right")) - LABEL_BARS, 0)]
+    return max(fitted_ns, int(taught[-1])) if len(taught) else fitted_ns
 
 
 def check_unknown(models: ModelSet, close_ns: np.ndarray, settings: Settings) -> None:

@@ -8,7 +8,6 @@ from streams.timestamps import format_ns
 from tables.checkpoint import Checkpoint
 from tables.stores.replacing import replacing
 
-_LIVE = "live"
 _SUFFIX = ".checkpoint"
 
 
@@ -22,7 +21,7 @@ class RunCheckpoints:
     """
 
     def __init__(self, home: Path, run: str) -> None:
-        self._folder = home / "checkpoints" / (run or _LIVE)
+        self._folder = home / "checkpoints" / run
 
     def keep(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint and return its file."""
@@ -31,6 +30,10 @@ class RunCheckpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(data)
+        for other in self._folder.glob(f"{checkpoint.close_ns}-*{_SUFFIX}"):
+            # Whatever an older one of the same bar serves, this one does.
+            if other != path:
+                other.unlink(missing_ok=True)
         return path
 
     def closes_ns(self) -> list[int]:
@@ -45,8 +48,11 @@ class RunCheckpoints:
         StateError
             If the file was changed, or is another version's.
         """
-        path = self._paths()[close_ns]
-        data = path.read_bytes()
+        path = self._paths().get(close_ns, self._folder / f"{close_ns}{_SUFFIX}")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise StateError(f"{path} cannot be read: {error}") from error
         if not path.stem.endswith(f"-{_digest(data)}"):
             raise StateError(f"{path} has other bytes than were written; delete it")
         try:
@@ -69,7 +75,8 @@ class RunCheckpoints:
 
     def drop(self, close_ns: int) -> None:
         """Delete the checkpoint of a bar."""
-        self._paths()[close_ns].unlink(missing_ok=True)
+        for path in self._folder.glob(f"{close_ns}-*{_SUFFIX}"):
+            path.unlink(missing_ok=True)
 
     def _paths(self) -> dict[int, Path]:
         found = {}

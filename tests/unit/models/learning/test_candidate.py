@@ -191,3 +191,8 @@ def test_check_unknown_when_a_set_learned_from_later_days_then_they_cannot_judge
     made = stretched(20, learned=learned, last_close_ns=int(DAYS[-1]))
     with pytest.raises(HistoryTooShort, match=r"21\.0 days are missing"):
         candidate.check_unknown(made, DAYS, Settings())
+    # Its window of 90 days began before the 100 days that there are now.
+    learned = {"settings": Settings(window_days=90, gate_days=10).record()}
+    made = stretched(20, learned=learned, last_close_ns=int(DAYS[-8]))
+    with pytest.raises(HistoryTooShort, match=r"11\.0 days are missing"):
+        candidate.check_unknown(made, DAYS, Settings())

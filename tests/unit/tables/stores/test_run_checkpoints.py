@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from streams.codec import StateError
 from tables.stores.run_checkpoints import RunCheckpoints
 from tests.unit.tables.test_checkpoint import KEPT
 
@@ -48,9 +51,23 @@ def test_keep_when_done_then_only_the_owner_may_read_it(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_keep_when_a_bar_has_one_then_the_newer_takes_its_place(tmp_path: Path) -> None:
+    """Of days one checkpoint in four hours has the same close, and other offsets."""
+    found = kept(tmp_path, 100)
+    found.keep(KEPT._replace(close_ns=100, ticks=[9, 9]))
+    assert found.load(100).ticks == [9, 9]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1
+
+
+def test_load_when_it_was_deleted_meanwhile_then_says_so(tmp_path: Path) -> None:
+    """Another process thins them out while somebody asks."""
+    with pytest.raises(StateError, match="cannot be read"):
+        kept(tmp_path).load(100)
+
+
 def test_drop_when_a_bar_is_named_then_its_checkpoint_alone_is_gone(tmp_path: Path) -> None:
     """Strange files in the folder are none of ours."""
     found = kept(tmp_path, 100, 200)
-    (tmp_path / "checkpoints" / "live" / "notes.checkpoint").write_text("x")
+    (tmp_path / "checkpoints" / "notes.checkpoint").write_text("x")
     found.drop(100)
     assert found.closes_ns() == [200]

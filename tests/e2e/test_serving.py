@@ -200,6 +200,7 @@ async def test_api_when_two_workers_serve_then_either_answers_for_the_other(api:
     key, body = {"Idempotency-Key": "either"}, {"symbol": ONE, "portfolio": "main"}
     said = {}
     for instance in ("0", "1"):
+        await api.ready(instance)
 
         async def answers(instance: str = instance) -> bool:
             async with api.session.post(
@@ -209,7 +210,6 @@ async def test_api_when_two_workers_serve_then_either_answers_for_the_other(api:
                 return answer.status == 200
 
         await api.trial.until(answers, f"worker {instance} answers")
-        await api.ready(instance)
     assert said["0"]["decision_id"] == said["1"]["decision_id"]
     for name, worker in (("web", "0"), ("web-1", "1")):
         await pages(api, name, worker)

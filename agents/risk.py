@@ -334,7 +334,7 @@ def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:
     if slice_.n_rows == 0:
         return []
     columns = ("close", "fill_price", "confidence", "target_fraction")
-    numbers = zip(*(slice_.floats(name).tolist() for name in columns), strict=True)
+    closes, *numbers = (slice_.floats(name).tolist() for name in columns)
     features, regime, weights = (
         slice_.matrix(name).tolist() for name in ("features", "regime", "weights")
     )
@@ -345,10 +345,10 @@ def _checked(rules: AccountRules, slice_: Slice) -> list[tuple[Row, Reasons]]:
     widths = (len(features[0]), len(regime[0]), len(weights[0]))
     if widths != (len(NAMES), 4, 3):
         raise RecordError("BAD_COLUMN", f"lists of {widths}; expected {(len(NAMES), 4, 3)}")
-    rows = [Row(symbol, *values) for symbol, values in zip(symbols, numbers, strict=True)]
-    if not all(math.isfinite(row.close) and row.close > 0 for row in rows):
+    if not all(0 < close < math.inf for close in closes):
         raise RecordError("BAD_PRICE", "a close is not a positive number")
-    return [(row, Reasons(NAMES, features[i], regime[i], weights[i])) for i, row in enumerate(rows)]
+    rows = map(Row, symbols, closes, *numbers)
+    return list(zip(rows, map(Reasons, features, regime, weights), strict=True))
 
 
 def _fed(slices: list[Slice]) -> Fed:

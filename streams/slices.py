@@ -150,8 +150,10 @@ class Slice:
     def matrix(self, name: str) -> FloatArray:
         """Return one list column, shape (n_rows, width)."""
         column = self._column(name, _is_matrix)
-        values = np.asarray(column.flatten().to_numpy(), dtype=np.float64)
-        return values.reshape(self.n_rows, column.type.list_size)
+        width = column.type.list_size
+        # As ``flatten`` does, which asks the registry of functions for as long as a stage may take.
+        numbers = column.values.slice(column.offset * width, len(column) * width)
+        return np.asarray(numbers.to_numpy(), dtype=np.float64).reshape(len(column), width)
 
     def _column(self, name: str, is_expected: Callable[[pa.DataType], bool]) -> pa.Array:
         try:

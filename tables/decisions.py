@@ -1,7 +1,7 @@
 """The wire form of what risk decided: decisions, executions and the account after a bar."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import msgspec
 
@@ -39,6 +39,10 @@ CONTRACT = "decision-v1"
 _CONCENTRATION = frozenset({"position", "concentration"})
 _THIRD = 1.0 / 3.0
 _NOTHING_OK = RiskChecks(position_limit_ok=False, concentration_ok=False, correlation_ok=False)
+
+# All features of a row, by name. It becomes the bytes that a dict would, and is made in a tenth of
+# the time; whoever reads a decision gets a dict.
+_AllFeatures = msgspec.defstruct("_AllFeatures", [(name, float) for name in NAMES], frozen=True)
 
 
 class Slot(NamedTuple):
@@ -95,7 +99,6 @@ class Told(NamedTuple):
 class Reasons(NamedTuple):
     """What the stages before risk said about a row: plain floats, in the columns' order."""
 
-    names: tuple[str, ...]
     features: list[float]
     regime: list[float]
     weights: list[float]
@@ -123,7 +126,7 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
         entropy_bits=entropy_bits,
         strategy_weights=StrategyWeights(*reasons.weights),
         target_fraction=row.target_fraction if is_warm else 0.0,
-        features=_finite_features(reasons),
+        features=_finite(reasons.features),
         risk_checks=_checks(verdict),
         note=verdict.note,
         epoch=slot.epoch,
@@ -131,12 +134,12 @@ def decision_event(slot: Slot, verdict: Verdict, reasons: Reasons) -> Decision:
     )
 
 
-def _finite_features(reasons: Reasons) -> dict[str, float]:
-    named = dict(zip(reasons.names, reasons.features, strict=True))
+def _finite(features: list[float]) -> dict[str, float]:
     # Of a row that is warm all are finite, and then their sum is, too.
-    if math.isfinite(sum(reasons.features)):
-        return named
-    return {name: value for name, value in named.items() if math.isfinite(value)}
+    if math.isfinite(sum(features)):
+        return cast(dict[str, float], _AllFeatures(*features))
+    named = zip(NAMES, features, strict=True)
+    return {name: value for name, value in named if math.isfinite(value)}
 
 
 def intent_event(slot: Slot, judged: Judged) -> Decision:
@@ -152,7 +155,7 @@ def intent_event(slot: Slot, judged: Judged) -> Decision:
 
 def _reasons(intent: TargetIntent) -> Reasons:
     features = [math.nan if value is None else float(value) for value in intent.features]
-    return Reasons(NAMES, features, [*map(float, intent.regime)], [*map(float, intent.weights)])
+    return Reasons(features, [*map(float, intent.regime)], [*map(float, intent.weights)])
 
 
 def _order_event(slot: Slot, intent: OrderIntent, judged: Judged) -> Decision:
@@ -187,9 +190,7 @@ def _order_event(slot: Slot, intent: OrderIntent, judged: Judged) -> Decision:
 def _rejections(verdict: Verdict) -> list[Rejection]:
     if verdict.note == "NOT_CHECKED":
         return [Rejection("NOT_CHECKED", "risk was not asked, as the request said")]
-    return [
-        Rejection(b.code, b.message, float(b.limit), _finite(b.actual)) for b in verdict.breaches
-    ]
+    return [Rejection(b.code, b.message, float(b.limit), _said(b.actual)) for b in verdict.breaches]
 
 
 def _checks(verdict: Verdict) -> RiskChecks:
@@ -203,7 +204,7 @@ def _checks(verdict: Verdict) -> RiskChecks:
     )
 
 
-def _finite(value: float) -> float | None:
+def _said(value: float) -> float | None:
     """Return a value as JSON can say it: a share of no equity is none."""
     return float(value) if math.isfinite(value) else None
 

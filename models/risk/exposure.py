@@ -37,9 +37,12 @@ NOTHING = Stake()
 
 def stake_of(book: Book, reservations: Reservations, symbol: str) -> Stake:
     """Return a symbol's stake at its last price, from the book and the open orders alone."""
-    unit, lots = book.notional(symbol, 1), book.position(symbol).lots
+    position = book.position(symbol)
     buying, selling = reservations.buying(symbol), reservations.selling(symbol)
-    held = lots * unit
+    if not (position.lots or buying or selling):
+        return NOTHING
+    unit = book.lot_sizes[symbol] * position.price_e8
+    held = position.lots * unit
     return Stake(held, held + buying * unit, held - selling * unit)
 
 

@@ -16,7 +16,7 @@ from models.regime.posterior import REGIMES
 from models.specialists import window
 from models.specialists.window import ATTENDED, COLUMNS, LENGTH_BARS, WindowState
 
-TILE_ROWS = 16
+TILE_ROWS = 32
 """A multiple of the row blocks of the usual matrix kernels; a single row pays for a whole tile."""
 
 
@@ -180,7 +180,7 @@ def _tile(
 ) -> tuple[Floats, Floats]:
     attention = _attention(specialists, inputs, past, visible)
     # The value of a mean is the mean of the values: so the bars are averaged before the product.
-    attended = np.add.reduce(attention[..., None] * past, axis=2)
+    attended = np.matmul(attention, past).transpose(1, 0, 2)
     context = np.matmul(attended, specialists.value_weights)
     context += specialists.value_biases[:, None, :]
     n_features = inputs.shape[1]
@@ -188,26 +188,32 @@ def _tile(
     hidden += np.matmul(context, specialists.weights_1[:, n_features:])
     hidden += specialists.biases_1[:, None, :]
     np.maximum(hidden, 0.0, out=hidden)
-    hidden = np.matmul(hidden, specialists.weights_2) + specialists.biases_2[:, None, :]
+    hidden = np.matmul(hidden, specialists.weights_2)
+    hidden += specialists.biases_2[:, None, :]
     np.maximum(hidden, 0.0, out=hidden)
     # A product with a single column would go to another kernel, whose rounding depends on the row.
-    outputs = np.add.reduce(hidden * specialists.weights_3[:, None, :], axis=2)
+    hidden *= specialists.weights_3[:, None, :]
+    outputs = np.add.reduce(hidden, axis=2)
     outputs += specialists.biases_3[:, None]
-    return _by_regime(outputs).T, _by_regime(attention).transpose(1, 0, 2)
+    return _by_regime(outputs).T, _by_regime(attention.transpose(1, 0, 2)).transpose(1, 0, 2)
 
 
 def _attention(specialists: Specialists, inputs: Floats, past: Floats, visible: Mask) -> Floats:
-    """Softmax over bars of query times key; (N, TILE_ROWS, L), zero where not visible."""
-    query = np.matmul(inputs, specialists.query_weights) + specialists.query_biases[:, None, :]
+    """Softmax over bars of query times key; (TILE_ROWS, N, L), zero where not visible.
+
+    A row's bars meet all networks in one product, a small one of fixed shape for each row.
+    """
+    query = np.matmul(inputs, specialists.query_weights)
+    query += specialists.query_biases[:, None, :]
     # q (W x) = (q W) x: one product for all bars of the window instead of one each.
-    asked = np.matmul(query, specialists.key_weights.transpose(0, 2, 1))
-    likeness = np.add.reduce(asked[:, :, None, :] * past, axis=3)
-    likeness /= math.sqrt(query.shape[2])
-    likeness += specialists.lag_biases[:, None, :]
-    likeness = np.where(visible, likeness, -np.inf)
-    likeness -= likeness.max(axis=2, keepdims=True)
-    weight: Floats = np.exp(likeness)
-    weight /= np.add.reduce(weight, axis=2)[..., None]
+    asked = np.matmul(query, specialists.key_weights.transpose(0, 2, 1)).transpose(1, 0, 2)
+    weight: Floats = np.matmul(asked, past.transpose(0, 2, 1))
+    weight /= math.sqrt(query.shape[2])
+    weight += specialists.lag_biases
+    np.copyto(weight, -np.inf, where=~visible[:, None, :])
+    weight -= np.maximum.reduce(weight, axis=2, keepdims=True)
+    np.exp(weight, out=weight)
+    weight /= np.add.reduce(weight, axis=2, keepdims=True)
     return weight
 
 

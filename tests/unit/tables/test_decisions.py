@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from models.features.catalogue import NAMES
 from models.portfolio.ledger import MONEY_SCALE, Book, Fill, Position
 from models.portfolio.reservation import OpenOrder, Reservations
 from models.portfolio.witness import Witness
@@ -37,7 +38,7 @@ DIGESTS = Digests(schema="s", feature_pipeline="f", models="m", limits="l", univ
 SLOT = Slot(
     Portfolio(id="main"), "1min", MIDNIGHT, 3, DIGESTS, dict.fromkeys(("AAA", "A", "B", "C"), 10**8)
 )
-REASONS = Reasons(("rsi", "atr"), [55.0, math.nan], [0.5, 0.3, 0.2, 1.4], [0.6, 0.3, 0.1])
+REASONS = Reasons([55.0, *[math.nan] * (len(NAMES) - 1)], [0.5, 0.3, 0.2, 1.4], [0.6, 0.3, 0.1])
 
 
 def verdict(lots: int = 2, **changes: Any) -> Verdict:  # noqa: ANN401  any field
@@ -83,7 +84,7 @@ def test_decision_when_approved_then_has_every_field_of_the_contract() -> None:
             "sideways_specialist": 0.1,
         },
         "target_fraction": 0.2,
-        "features": {"rsi": 55.0},
+        "features": {NAMES[0]: 55.0},
         "risk_checks": {
             "position_limit_ok": True,
             "concentration_ok": True,
@@ -150,8 +151,16 @@ def test_decision_when_features_warm_up_then_numbers_are_zero() -> None:
 
 def test_decision_when_a_feature_is_infinite_then_is_left_out() -> None:
     """The contract promises numbers."""
-    reasons = REASONS._replace(features=[math.inf, 1.0])
-    assert wire(decision_event(SLOT, verdict(), reasons))["features"] == {"atr": 1.0}
+    reasons = REASONS._replace(features=[math.inf, 1.0, *[-math.inf] * (len(NAMES) - 2)])
+    assert wire(decision_event(SLOT, verdict(), reasons))["features"] == {NAMES[1]: 1.0}
+
+
+def test_decision_when_all_features_are_known_then_each_is_named_in_their_order() -> None:
+    """As a dict would be written, so a consumer cannot tell how it was made."""
+    features = [number / 7.0 - 4.0 for number in range(len(NAMES))]
+    said = msgspec.json.encode(decision_event(SLOT, verdict(), REASONS._replace(features=features)))
+    plain = msgspec.json.encode(dict(zip(NAMES, features, strict=True)))
+    assert b'"features":' + plain + b"," in said
 
 
 def test_void_when_a_slice_was_useless_then_refuses_with_the_same_fields() -> None:

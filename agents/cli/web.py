@@ -9,8 +9,9 @@ which are over before anybody scrapes them, and whether models decide that were 
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -58,6 +59,8 @@ DEFAULT_PORT = 8090
 _SHUTDOWN_S = 2.0
 _NS_PER_MS = 1_000_000
 _URL_SCHEMES = ("http://", "https://")
+
+_Follow = Callable[[], Coroutine[Any, Any, None]]
 
 
 def register(app: typer.Typer) -> None:
@@ -168,18 +171,13 @@ async def serving(
     await runner.setup()
     try:
         await http.TCPSite(runner, at.host, at.port, ssl_context=at.tls.server).start()
-        reading = asyncio.create_task(decisions.follow(), name="follow")
-        tasks = [reading]
-        if behind.home.parts:
-            for work in _watching(bootstrap, about.run, behind.home):
-                tasks.append(task := asyncio.create_task(work))
-                task.add_done_callback(lambda ended: _end_with(ended, reading))
+        beside = _watching(bootstrap, about.run, behind.home) if behind.home.parts else []
+        reading = asyncio.create_task(_together(decisions.follow, *beside), name="follow")
         try:
             yield _url("https" if at.tls.server else "http", runner.addresses[0]), reading
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            reading.cancel()
+            await asyncio.wait([reading])
     finally:
         await runner.cleanup()
         await forwarder.close()
@@ -188,7 +186,7 @@ async def serving(
             await behind.reader.close()
 
 
-def _watching(bootstrap: str, run: str, home: Path) -> list[Coroutine[Any, Any, None]]:
+def _watching(bootstrap: str, run: str, home: Path) -> list[_Follow]:
     """Return what is told to /metrics beside the pages."""
     epochs = Epochs(Artifacts(home / "artifacts"))
 
@@ -197,17 +195,21 @@ def _watching(bootstrap: str, run: str, home: Path) -> list[Coroutine[Any, Any, 
         return "" if plan is None or run else epochs.load(plan.epochs[-1]).epoch.models
 
     return [
-        Trainings(home).follow(),
-        follow_checks(home),
-        TakenBackWatch(epochs, deciding).follow(bootstrap, run),
+        Trainings(home).follow,
+        partial(follow_checks, home),
+        partial(TakenBackWatch(epochs, deciding).follow, bootstrap, run),
     ]
 
 
-def _end_with(ended: "asyncio.Task[None]", reading: "asyncio.Task[None]") -> None:
-    """End the pages with what broke beside them: restart is recovery, and a gauge must not lie."""
-    if not ended.cancelled() and (error := ended.exception()) is not None:
-        log.critical("what is told to /metrics ended by an error", exc_info=error)
-        reading.cancel()
+async def _together(*follows: _Follow) -> None:
+    """Follow all; what breaks ends the rest: restart is recovery, and a gauge must not lie."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for follow in follows:
+                tasks.create_task(follow())
+    except ExceptionGroup:
+        log.critical("what the pages follow ended by an error", exc_info=True)
+        raise
 
 
 def _served(stack: Stack, limits: CallLimits, forwarder: Forwarder) -> Served:
@@ -225,7 +227,10 @@ async def _serve(bootstrap: str, about: About, at: Listening, stack: Stack | Non
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, reading.cancel)
         typer.echo(f"Decisions of run {about.run_name}: {url}")
-        await reading
+        try:
+            await reading
+        except ExceptionGroup as error:  # said already
+            raise typer.Exit(1) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,6 +11,7 @@ from rich.table import Table
 from agents.cli.book_access import Run, one_of, servers_of
 from agents.cli.in_order import in_order
 from agents.cli.models import named
+from agents.cli.times import asked_ns, asked_place
 from agents.run.backtest import FileBacktest, Result, Span
 from agents.run.progress import shown
 from agents.run.survey import SOURCES
@@ -24,7 +25,6 @@ from streams.settings import CONFIG
 from streams.sources.bridge import BridgeTape
 from streams.sources.files import open_tape
 from streams.sources.tape import Tape
-from streams.timestamps import parse_ns
 from tables.stores.backtest_folder import BacktestFolder, equity_in, summary_in
 from tables.stores.model_registry import CHAMPION
 from tables.views.backtest_charts import check_installed
@@ -94,12 +94,14 @@ def backtest(  # noqa: PLR0913  one parameter an option
         tested: Backtest
         if topic is None:
             tape = _tape(file, timeframe)
-            tested = FileBacktest(home, tape, digest, _ns(begin), _ns(end), changes)
+            tested = FileBacktest(
+                home, tape, digest, asked_ns("--from", begin), asked_ns("--to", end), changes
+            )
         else:
             _refuse(file=file, timeframe=timeframe, config=config)
             topic = one_of("topic", topic, SOURCES)
             servers = servers_of(name)
-            asked = (begin, end)
+            asked = asked_place("--from", begin), asked_place("--to", end)
             tested = TopicBacktest(home, servers, run, topic, asked, changes, digest)
         span = tested.check()
         with shown(console) as progress:
@@ -228,7 +230,3 @@ def _single(texts: list[str]) -> dict[str, str]:
 
 def _tape(file: Path | None, timeframe: str | None) -> Tape:
     return BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
-
-
-def _ns(text: str | None) -> int | None:
-    return None if text is None else parse_ns(text)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agents.cli.in_order import in_order
+from agents.cli.times import asked_ns
 from agents.run.session import Session
 from streams.brokers import open_broker, stack_home
 from streams.clock import monotonic_s
@@ -60,7 +61,9 @@ def demo(
         fit_until_ns = parse_ns(_FIT_UNTIL) if is_bridge else None
         if show_from is None and is_bridge:
             show_from = _SHOW_FROM
-        session = Session(console, home, tape, fit_until_ns, _ns(show_from), started_s=started_s)
+        session = Session(
+            console, home, tape, fit_until_ns, asked_ns("--from", show_from), started_s=started_s
+        )
         session.check()
         broker = open_broker(home)
         try:
@@ -86,7 +89,3 @@ def _tape(file: Path | None, timeframe: str | None, synthetic: str | None) -> Ta
             timeframe=timeframe or "1day",
         )
     return BridgeTape() if file is None else open_tape(file, timeframe=timeframe)
-
-
-def _ns(text: str | None) -> int | None:
-    return None if text is None else parse_ns(text)

@@ -13,6 +13,7 @@ from agents.cli import models as registry_of
 from agents.cli.admin_act import admin_act
 from agents.cli.in_order import in_order
 from agents.cli.learn_deeds import Deeds
+from agents.cli.times import asked_ns
 from agents.run import registration
 from agents.run.learn import Learner, Told, event_of, gate_metrics, window_of
 from agents.run.learning_bars import FileSource, JournalSource, Source
@@ -28,7 +29,6 @@ from streams.errors import SettingsError
 from streams.model_updates import ModelUpdate, Outcome
 from streams.settings import Settings as StackSettings
 from streams.sources.files import open_tape
-from streams.timestamps import parse_ns
 from tables.stores.bar_journal import BarJournal
 from tables.stores.jobs import Job, Jobs
 from tables.stores.model_registry import CANDIDATE, CHAMPION, ModelRegistry, model_name
@@ -99,7 +99,7 @@ def _source(
     if file is not None:
         tape = open_tape(file, timeframe=timeframe)
         tape.vet()
-        return FileSource(tape, home, progress, None if until is None else parse_ns(until))
+        return FileSource(tape, home, progress, asked_ns("--until", until))
     return JournalSource(journal_of(home), home)
 
 

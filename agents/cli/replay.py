@@ -11,6 +11,7 @@ from rich.table import Table
 from agents.cli.book_access import Run as RunName
 from agents.cli.book_access import servers_of
 from agents.cli.in_order import in_order
+from agents.cli.times import asked_ns, asked_place
 from agents.run.certify import certificate, verify
 from agents.run.decided import identity_of
 from agents.run.divergence import Difference, first_difference
@@ -26,7 +27,7 @@ from streams.clock import run_stamp
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
-from streams.timestamps import format_ns, parse_ns
+from streams.timestamps import format_ns
 from streams.topics import MARKET_TICKS
 from tables.identity import Identity
 from tables.stores.signing_key import SigningKey
@@ -84,7 +85,7 @@ def replay(  # noqa: PLR0913  one parameter an option
             given = (("to", end), ("into", into), ("partitions", partitions), ("run", run or None))
             _refuse((*given, ("certificate", certified)), "--topic")
             tape = open_tape(file, timeframe=timeframe)
-            show_from = None if begin is None else parse_ns(begin)
+            show_from = asked_ns("--from", begin)
             # The champion of a live stack is whom `train` made it, not what this was fitted with.
             session = Session(console, home, tape, None, show_from, registers=False)
             session.check()
@@ -96,7 +97,8 @@ def replay(  # noqa: PLR0913  one parameter an option
             if certified is not None:
                 SigningKey.of(home)
             changes = Changes(n_partitions=partitions)
-            source = TopicBacktest(home, servers_of(name), run, topic, (begin, end), changes)
+            places = asked_place("--from", begin), asked_place("--to", end)
+            source = TopicBacktest(home, servers_of(name), run, topic, places, changes)
             held = _replay(console, source, into, (workers, pace_of(speed)), certified)
     raise typer.Exit(0 if held else 1)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from agents.cli.models import named, registered
 from agents.cli.spoken import spoken_errors
+from agents.cli.times import asked_ns
 from agents.run.fit import models_for, why_not
 from agents.run.progress import shown
 from agents.run.stores import database
@@ -21,7 +22,6 @@ from streams.sources.bridge import BridgeTape
 from streams.sources.files import FileTape, open_tape
 from streams.sources.replay import Stretch
 from streams.sources.tape import Tape
-from streams.timestamps import parse_ns
 from tables.stores.artifacts import Artifacts
 from tables.stores.errors import NoChampion, StoreUnavailable
 from tables.stores.model_registry import CHAMPION
@@ -52,7 +52,8 @@ def train(
     with spoken_errors(), _children(stack_home(name)) as children:
         tape = BridgeTape() if file is None else _vetted(file, timeframe)
         closes = tape.closes_ns()
-        stretch = Stretch(closes[0], closes[-1] if until is None else parse_ns(until))
+        until_ns = asked_ns("--until", until)
+        stretch = Stretch(closes[0], closes[-1] if until_ns is None else until_ns)
         home = stack_home(name)
         artifacts = Artifacts(home / "artifacts")
         earlier, why = _earlier(previous, tape, stretch, artifacts, children)

@@ -118,7 +118,7 @@ def test_backtest_when_settings_are_named_then_are_those(program: Program, tmp_p
     ("options", "told"),
     [
         (["--from=2025-01-01T00:00:00Z"], "expected some from 2025-01-01T00:00:00Z"),
-        (["--from=2024-01-02T00:00:00"], "expected RFC 3339"),
+        (["--from=2024-01-02T00:00:00"], "--from was '2024-01-02T00:00:00'; expected an RFC"),
         (["--set=risk.max_leverage=1,2"], "--sweep takes several"),
         (["--set=risk.max_leverage=-1"], "limits.max_leverage was -1"),
         (["--cash=none"], "cash was 'none'"),

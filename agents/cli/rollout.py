@@ -22,6 +22,7 @@ from agents.cli.spoken import spoken_errors
 from agents.run.serving import auth_folder
 from streams.brokers import stack_home, stack_id
 from streams.client.api import Api
+from streams.client.errors import ApiAwayError
 from streams.errors import SettingsError
 from streams.rollouts import ArmFigures, RolloutsAnswer, RolloutState, SetFlag, StartRollout
 from streams.settings import OFF, Settings
@@ -147,7 +148,13 @@ def _asked(stack: str, ask: Callable[[Api], Awaitable[Answer]]) -> Answer:
         async with Api(url, token, patience_s=2.0, tls=tls_of(settings).client) as api:
             return await ask(api)
 
-    return asyncio.run(asked())
+    try:
+        return asyncio.run(asked())
+    except ApiAwayError as error:
+        raise ApiAwayError(
+            f"the role rollout of stack {home.name} does not answer at {url}: tradewind status "
+            f"--name {home.name} tells whether it runs, tradewind up --name {home.name} starts it"
+        ) from error
 
 
 def rollout_url(home: Path, settings: Settings) -> str:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from agents.cli import program
 from agents.cli import rollout as commands
 from agents.cli.live_plan import LivePlan
+from streams.client.api import Api
 from streams.rollouts import FeatureFlag, RolloutsAnswer, RolloutState, SetFlag, StartRollout
 from tables.rollout import state_event
 from tables.stores.token_keys import TokenKeys
@@ -155,3 +156,16 @@ def test_commands_when_there_is_no_role_then_say_what_to_do(home: Path) -> None:
     assert "TRADEWIND_ROLLOUTS=on tradewind up" in say("status").output
     (home / "live.json").unlink()
     assert "is not live" in say("status").output
+
+
+def test_commands_when_the_role_does_not_answer_then_say_where_and_what_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack that was taken down is remembered as live; its port is closed, and port 5 is."""
+    monkeypatch.setattr(commands, "Api", Api)
+    said = say("status")
+    assert said.exit_code == 1
+    assert "rollout of stack default does not answer at http://127.0.0.1:5" in said.output
+    assert "tradewind up --name default starts it" in said.output
+    assert "ClientConnector" not in said.output
+    assert home.exists()

@@ -8,6 +8,7 @@ where it stands in the log.
 import logging
 import math
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -315,8 +316,8 @@ def _outputs(said: Told | DeadLetter, place: int) -> Iterator[Output | DeadLette
     for executed in said.outcome.executions:
         event = execution_event(slot, executed)
         yield Output(EXECUTIONS.name, key, _JSON.encode(event), headers)
+    _count(name, said.decisions)
     for decision in said.decisions:
-        _count(decision)
         yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
     for code, about in said.outcome.alerts:
         metrics.RISK_ALERTS.labels(name, code).inc()
@@ -374,12 +375,14 @@ def _void(loaded: LoadedEpoch, slot: Slot, slices: list[Slice]) -> Iterator[Deci
                     yield void_event(slot, symbol, meta.void)
 
 
-def _count(decision: Decision) -> None:
-    verdict = "approved" if decision.approved else "refused"
-    metrics.DECISIONS.labels(decision.action, verdict).inc()
-    if decision.approved and decision.quantity > decision.allowed_quantity:
-        metrics.RISK_VIOLATIONS.labels(decision.portfolio).inc()
-        of = {"portfolio": decision.portfolio, "decision_id": decision.decision_id}
-        log.error("decision %s was approved for more than allowed", of["decision_id"], extra=of)
-    for rejection in decision.rejection_reasons:
-        metrics.REJECTIONS.labels(rejection.code).inc()
+def _count(portfolio: str, decisions: list[Decision]) -> None:
+    said = Counter((each.action, each.approved) for each in decisions)
+    for (action, approved), n in said.items():
+        metrics.DECISIONS.labels(action, "approved" if approved else "refused").inc(n)
+    for code, n in Counter(r.code for each in decisions for r in each.rejection_reasons).items():
+        metrics.REJECTIONS.labels(code).inc(n)
+    for decision in decisions:
+        if decision.approved and decision.quantity > decision.allowed_quantity:
+            metrics.RISK_VIOLATIONS.labels(portfolio).inc()
+            of = {"portfolio": portfolio, "decision_id": decision.decision_id}
+            log.error("decision %s was approved for more than allowed", of["decision_id"], extra=of)

@@ -146,6 +146,8 @@ class Stage:
         outgoing: list[Outgoing] = []
         now = ("ts-init-ns", str(clock.wall_ns()).encode())
         letters: list[DeadLetter] = []
+        of: Headers | None = None
+        stamped: Headers = []
         for output in outputs:
             if isinstance(output, DeadLetter):
                 letters.append(output)
@@ -154,8 +156,10 @@ class Stage:
                 outgoing.append(letter)
             else:
                 topic, key, value, headers, partition = output
-                # When it was made: differs between runs, so it is no part of the value.
-                stamped = [*(header for header in headers if header[0] != now[0]), now]
+                # When it was made: differs between runs, so it is no part of the value. A bar's
+                # decisions have the same headers.
+                if headers is not of:
+                    of, stamped = headers, [*(one for one in headers if one[0] != now[0]), now]
                 outgoing.append(Outgoing(self.prefix + topic, key, value, stamped, partition))
         if letters:
             self._report(letters)

@@ -316,7 +316,7 @@ def _outputs(said: Told | DeadLetter, place: int) -> Iterator[Output | DeadLette
     for executed in said.outcome.executions:
         event = execution_event(slot, executed)
         yield Output(EXECUTIONS.name, key, _JSON.encode(event), headers)
-    _count(name, said.decisions)
+    _count(said.decisions)
     for decision in said.decisions:
         yield Output(TRADING_DECISIONS.name, key, _JSON.encode(decision), headers)
     for code, about in said.outcome.alerts:
@@ -375,7 +375,7 @@ def _void(loaded: LoadedEpoch, slot: Slot, slices: list[Slice]) -> Iterator[Deci
                     yield void_event(slot, symbol, meta.void)
 
 
-def _count(portfolio: str, decisions: list[Decision]) -> None:
+def _count(decisions: list[Decision]) -> None:
     said = Counter((each.action, each.approved) for each in decisions)
     for (action, approved), n in said.items():
         metrics.DECISIONS.labels(action, "approved" if approved else "refused").inc(n)
@@ -383,6 +383,6 @@ def _count(portfolio: str, decisions: list[Decision]) -> None:
         metrics.REJECTIONS.labels(code).inc(n)
     for decision in decisions:
         if decision.approved and decision.quantity > decision.allowed_quantity:
-            metrics.RISK_VIOLATIONS.labels(portfolio).inc()
-            of = {"portfolio": portfolio, "decision_id": decision.decision_id}
+            metrics.RISK_VIOLATIONS.labels(decision.portfolio).inc()
+            of = {"portfolio": decision.portfolio, "decision_id": decision.decision_id}
             log.error("decision %s was approved for more than allowed", of["decision_id"], extra=of)

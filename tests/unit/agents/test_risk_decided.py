@@ -113,9 +113,27 @@ def test_count_when_more_was_approved_than_allowed_then_is_a_violation(
     """Up to the allowed quantity is right, so is a refusal; one lot more is a defect."""
     child = metrics.RISK_VIOLATIONS.labels("main")
     before = child._value.get()
-    risk._count(decision(1, quantity=100, allowed_quantity=100))
-    risk._count(refused(2))
+    risk._count([decision(1, quantity=100, allowed_quantity=100)])
+    risk._count([refused(2)])
     assert child._value.get() == before
-    risk._count(decision(3, quantity=101, allowed_quantity=100))
+    risk._count([decision(3, quantity=101, allowed_quantity=100)])
     assert child._value.get() == before + 1
     assert "approved for more than allowed" in caplog.text
+
+
+def test_count_when_a_bar_has_several_then_each_verdict_and_reason_counts_as_often_as_it_came() -> (
+    None
+):
+    """They are counted together, and come to what one after the other would."""
+    buys = decision(1, quantity=100, allowed_quantity=100)
+    no = refused(2)
+    (reason,) = {each.code for each in no.rejection_reasons}
+    counted = (
+        metrics.DECISIONS.labels(buys.action, "approved"),
+        metrics.DECISIONS.labels(no.action, "refused"),
+        metrics.REJECTIONS.labels(reason),
+    )
+    before = [child._value.get() for child in counted]
+    risk._count([buys, no, buys, buys, no])
+    after = [child._value.get() for child in counted]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [3, 2, 2]

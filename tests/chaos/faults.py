@@ -230,10 +230,10 @@ async def back(struck: Struck) -> None:
     struck.place.brokers.append(await asyncio.to_thread(again))
 
 
-KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 10)
-REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 8)
+KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 25)
+REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 25)
 OUTAGE = Fault(
-    "outage", "the same worker goes on, nothing said twice", outage, 4, How(beside=False)
+    "outage", "the same worker goes on, nothing said twice", outage, 10, How(beside=False)
 )
 
 

@@ -110,7 +110,7 @@ async def die_in_archive(struck: Struck) -> None:
 
 
 ROWS = Fault(
-    "rows", "the same decisions meanwhile, every row once after it", strike_rows, 8, How(rows=True)
+    "rows", "the same decisions meanwhile, every row once after it", strike_rows, 16, How(rows=True)
 )
 DIE_IN_ARCHIVE = Fault(
     "archive", "every row once, whatever was half copied", die_in_archive, 6, How(rows=True)

@@ -108,7 +108,7 @@ def _limit(servers: str, topic: str, n_bytes: int) -> None:
     answer.result(timeout=_ANSWER_S)
 
 
-ROLL = Fault("roll", "the same decisions, nothing said twice, ready in <= 3 s", roll, 10)
-SLEEP = Fault("sleep", "the same decisions, whatever the sleeper still writes", sleep, 2)
-REFUSE = Fault("refuse", "the worker ends at once, and the same decisions follow", refuse, 4)
-JUMP = Fault("jump", "the same decisions on any clock", jump, 6)
+ROLL = Fault("roll", "the same decisions, nothing said twice, ready in <= 3 s", roll, 25)
+SLEEP = Fault("sleep", "the same decisions, whatever the sleeper still writes", sleep, 10)
+REFUSE = Fault("refuse", "the worker ends at once, and the same decisions follow", refuse, 10)
+JUMP = Fault("jump", "the same decisions on any clock", jump, 10)

@@ -7,6 +7,7 @@ A campaign keeps its runs by seed, so an interrupted one goes on and n adds up.
 import asyncio
 import math
 import random
+import shutil
 import statistics
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -61,46 +62,56 @@ LEAST_BUSY_SHARE = 0.9
 Run = Callable[[Place, int], Awaitable[Played]]
 
 
-async def _undisturbed(servers: str, home: Path, models: str) -> Outcome:
-    async with trial(servers, home, models, f"undisturbed-{run_stamp()}", tape=LONG) as alone:
+async def _undisturbed(place: Place) -> Outcome:
+    run = f"undisturbed-{run_stamp()}"
+    async with trial(place.servers, place.home, place.models, run, tape=place.tape) as alone:
         alone.start()
         await alone.feed()
         return await alone.outcome()
 
 
+def fit(home: Path) -> str:
+    """Return the digest of the models of all runs; a home that has them is not fitted again."""
+    closes = FIT_TAPE.closes_ns()
+    stretch = Stretch(closes[0], closes[-1])
+    return models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
+
+
 @contextmanager
-def own_place() -> Iterator[Place]:
-    """Yield a broker of its own with models that were fitted."""
+def own_place(fitted: Path | None = None) -> Iterator[Place]:
+    """Yield a broker and a home of its own, with the models of a fitted home or with new ones."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
+        if fitted is not None:
+            shutil.copytree(fitted, home)
         broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
         place = Place(broker.bootstrap_servers, home, "", Outcome({}, {}, {}, 0), LONG, [broker])
         try:
-            closes = FIT_TAPE.closes_ns()
-            stretch = Stretch(closes[0], closes[-1])
-            store = Artifacts(home / "artifacts")
-            place.models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
+            place.models = fit(home)
             yield place
         finally:
             place.brokers[-1].stop()
 
 
-async def _run(run: Run, seed: int) -> Played:
-    """Play one run on a broker of its own."""
-    with own_place() as place:
-        place.undisturbed = await _undisturbed(place.servers, place.home, place.models)
-        return await run(place, seed)
-
-
 def campaign(name: str, n: int, run: Run) -> Played:
-    """Play runs until there were ``n`` strikes or a violation."""
+    """Play runs until there were ``n`` strikes or a violation, each on a broker of its own.
+
+    What a run says undisturbed does not depend on where it runs, so it is played once.
+    """
     path, played = kept_path(name, chain_sources(has_api=name in _WITH_API), *_MADE_OF), Played()
     if path.exists():
         played = msgspec.json.decode(path.read_bytes(), type=Played)
-    while played.n_strikes < n and not played.violations:
-        played.add(asyncio.run(_run(run, FIRST_SEED + played.n_runs)))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(played))
+    undisturbed: Outcome | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        fitted = Path(folder) / "home"
+        while played.n_strikes < n and not played.violations:
+            fit(fitted)
+            with own_place(fitted) as place:
+                undisturbed = undisturbed or asyncio.run(_undisturbed(place))
+                place.undisturbed = undisturbed
+                played.add(asyncio.run(run(place, FIRST_SEED + played.n_runs)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(msgspec.json.encode(played))
     return played
 
 
@@ -207,10 +218,7 @@ def simulated() -> tuple[int, list[str]]:
     """Die at every point of every stage in this process; return how often, and what was wrong."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        closes = FIT_TAPE.closes_ns()
-        stretch = Stretch(closes[0], closes[-1])
-        models = models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
-        simulation = Simulation(home, models, SHORT)
+        simulation = Simulation(home, fit(home), SHORT)
         return asyncio.run(_simulated(simulation))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from agents.run.checkpoint import make
 from agents.run.fit import models_for
 from agents.run.stores import database
 from agents.run.workers import Children
@@ -15,7 +16,7 @@ from streams.brokers import open_broker
 from streams.sources.replay import Stretch
 from tables.stores.artifacts import Artifacts
 from tables.stores.servers.postgres import PostgresServer
-from tests.runs import FIT_TAPE, Outcome, people, trial
+from tests.runs import FIT_TAPE, Outcome, Trial, people, trial
 
 # The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
@@ -79,12 +80,19 @@ def undisturbed(broker: str, home: Path, fitted: str) -> Outcome:
 
 @pytest.fixture(scope="session")
 def spoken(broker: str, home: Path, fitted: str) -> str:
-    """Return the name of a run to whose book people spoke: orders, limits, a halt for a while."""
+    """Return the name of a run to whose book people spoke: orders, limits, a halt for a while.
+
+    A checkpoint was taken of it before they did.
+    """
+
+    async def keep(spoken_to: Trial) -> None:
+        await asyncio.to_thread(make, home, broker, spoken_to.run.name)
 
     async def run() -> None:
         async with trial(broker, home, fitted, "spoken") as spoken_to:
             spoken_to.start()
-            await spoken_to.feed({265: people("reduce"), 280: people("resume")})
+            moments = {262: keep, 265: people("reduce"), 280: people("resume")}
+            await spoken_to.feed(moments)
 
     asyncio.run(run())
     return "spoken"

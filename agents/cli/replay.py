@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from agents.run.decided import identity_of
 from agents.run.divergence import Difference, first_difference
 from agents.run.drive import Run
 from agents.run.progress import shown
+from agents.run.recorded_range import recorded_from
 from agents.run.session import Session
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
@@ -46,6 +47,9 @@ _Workers = Annotated[int, typer.Option(min=1, max=16, help="Workers of a topic's
 _Partitions = Annotated[
     int | None, typer.Option(min=1, max=256, help="Partitions of it; default: the run's.")
 ]
+_FreshBook = Annotated[
+    bool, typer.Option("--fresh-book", help="Begin with empty books: a backtest of a topic.")
+]
 _Certificate = Annotated[
     Path | None,
     typer.Option("--certificate", help="File for a signed certificate of a topic."),
@@ -70,6 +74,7 @@ def replay(  # noqa: PLR0913  one parameter an option
     into: _Into = None,
     workers: _Workers = 1,
     partitions: _Partitions = None,
+    fresh_book: _FreshBook = False,
     certified: _Certificate = None,
     name: Annotated[str, typer.Option("--name", help="The stack.")] = "default",
     once: Annotated[
@@ -83,7 +88,8 @@ def replay(  # noqa: PLR0913  one parameter an option
             raise SettingsError("expected --file or --topic, and one of them")
         if file is not None:
             given = (("to", end), ("into", into), ("partitions", partitions), ("run", run or None))
-            _refuse((*given, ("certificate", certified)), "--topic")
+            more = (("fresh-book", fresh_book or None), ("certificate", certified))
+            _refuse((*given, *more), "--topic")
             tape = open_tape(file, timeframe=timeframe)
             show_from = asked_ns("--from", begin)
             # The champion of a live stack is whom `train` made it, not what this was fitted with.
@@ -96,56 +102,89 @@ def replay(  # noqa: PLR0913  one parameter an option
                 raise SettingsError(f"--topic was {topic!r}; expected {MARKET_TICKS.name}")
             if certified is not None:
                 SigningKey.of(home)
-            changes = Changes(n_partitions=partitions)
-            places = asked_place("--from", begin), asked_place("--to", end)
-            source = TopicBacktest(home, servers_of(name), run, topic, places, changes)
-            held = _replay(console, source, into, (workers, pace_of(speed)), certified)
+            where, changes = (home, servers_of(name), run), Changes(n_partitions=partitions)
+            asked = asked_place("--from", begin), asked_place("--to", end)
+            source = _source(where, asked, changes, fresh_book=fresh_book)
+            how = _How(asked, into, workers, pace_of(speed), certified)
+            held = _replay(console, source, how)
     raise typer.Exit(0 if held else 1)
 
 
-def _replay(
-    console: Console,
-    source: TopicBacktest,
-    into: str | None,
-    how: tuple[int, float],
-    certified: Path | None,
-) -> bool:
+class _How(NamedTuple):
+    """How a topic is replayed; ``certified`` is the file of a certificate."""
+
+    asked: tuple[str | None, str | None]
+    into: str | None
+    n_workers: int
+    pace: float
+    certified: Path | None
+
+
+def _source(
+    where: tuple[Path, str, str],
+    asked: tuple[str | None, str | None],
+    changes: Changes,
+    *,
+    fresh_book: bool,
+) -> TopicBacktest:
+    """Return the checked range: with its books as they stood, or with empty ones."""
+    begin, end = asked
+    if begin is not None and not fresh_book:
+        return recorded_from(*where, (begin, end), changes)
+    source = TopicBacktest(*where, MARKET_TICKS.name, asked, changes, fresh_book=fresh_book)
+    source.check()
+    return source
+
+
+def _replay(console: Console, source: TopicBacktest, how: _How) -> bool:
     """Replay a topic; tell whether it decided what the run did, where that can be said."""
-    span = source.check()
     for told in source.range.remarks:
         console.print(told, style="yellow")
     epoch = source.epochs.load(source.digests[source.range.digests[0]]).epoch
-    run = Run(into or f"replay-{run_stamp()}", source.servers, source.home, epoch)
-    playing = TopicReplay(source, run, *how)
-    book = (
-        "what people and venues said acts again"
-        if source.is_recorded
-        else "a fresh book: a backtest, and no record of what was traded"
-    )
-    console.print(f"{span.n_bars:,} bars of {source.source} into run {run.name}; {book}.")
+    run = Run(how.into or f"replay-{run_stamp()}", source.servers, source.home, epoch)
+    playing = TopicReplay(source, run, how.n_workers, how.pace)
+    n_bars = source.counted.n_bars
+    console.print(f"{n_bars:,} bars of {source.source} into run {run.name}; {_book(source)}.")
     try:
         with shown(console) as progress:
-            playing.advanced = lambda n: progress("bars", min(n / span.n_bars, 1.0))
+            playing.advanced = lambda n: progress("bars", min(n / n_bars, 1.0))
             decided = asyncio.run(playing.play(Settings.read().replication))
     finally:
-        if into is None:
+        if how.into is None:
             asyncio.run(playing.remove())
     if playing.n_restarts:
         console.print(f"{playing.n_restarts} workers ended by themselves and were started again.")
     console.print(f"SHA-256 of {decided.n_decisions():,} decisions: {decided.total()}")
     held = _compared(console, source, decided)
-    if certified is not None:
-        written = certificate(source, decided, playing.n_spoken)
-        certified.write_bytes(written.encode())
-        console.print(f"Certificate {certified}, signed by {written.public_key}.")
+    if how.certified is not None:
+        written = certificate(source, how.asked, decided, playing.n_spoken)
+        how.certified.write_bytes(written.encode())
+        console.print(f"Certificate {how.certified}, signed by {written.public_key}.")
     return held
+
+
+def _book(source: TopicBacktest) -> str:
+    """Say how the books begin."""
+    if not source.is_recorded:
+        return "a fresh book: a backtest, and no record of what was traded"
+    said = "what people and venues said acts again"
+    if source.middle is None:
+        return said
+    begin = source.begin
+    start = (
+        "the first record" if begin is None else f"the checkpoint of {format_ns(begin.close_ns)}"
+    )
+    stood = format_ns(source.middle.close_ns)
+    return f"the books as they stood at {stood}, folded from {start} on; {said}"
 
 
 def _compared(console: Console, source: TopicBacktest, decided: Identity) -> bool:
     if not source.is_recorded:
         return True
     prefix = prefix_of(source.run_name)
-    live = asyncio.run(identity_of(source.servers, prefix, before_ns=source.before_ns))
+    live = asyncio.run(
+        identity_of(source.servers, prefix, after_ns=source.after_ns, before_ns=source.before_ns)
+    )
     if live.total() == decided.total():
         console.print("Equal, byte for byte, to what the run decided.")
         return True

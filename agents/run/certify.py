@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from agents.run.divergence import Difference, first_difference
+from agents.run.recorded_range import recorded_from
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
 from agents.topology import prefix_of
@@ -18,13 +19,18 @@ from tables.machine import machine
 from tables.stores.artifacts import canonical_json
 from tables.stores.signing_key import SigningKey
 
+# How the books stood at the beginning.
+RECORDED, FRESH = "recorded", "fresh"
+
 # What of an epoch's document decides nothing.
 _UNDECIDING = ("n_partitions", "clock_id")
 
 
-def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certificate:
-    """Return the signed certificate of a range and the decisions that came of it."""
-    range_, digests = test.range, sorted(set(test.digests))
+def certificate(
+    test: TopicBacktest, asked: tuple[str | None, str | None], decided: Identity, n_records: int
+) -> Certificate:
+    """Return the signed certificate of a range, as it was asked for, and what it decided."""
+    range_, digests = test.counted, sorted(set(test.digests))
     epochs = [test.epochs.load(digest).epoch for digest in digests]
     body = Certified(
         topic=test.topic,
@@ -33,7 +39,7 @@ def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certi
         ends=list(range_.ends),
         book_ends=test.book_ends,
         last_ns=range_.last_ns,
-        asked=list(test.asked),
+        asked=list(asked),
         epochs=digests,
         models=sorted({digest for epoch in epochs for digest in epoch.model_sets()}),
         config=config_digest([epoch.document() for epoch in epochs]),
@@ -41,7 +47,7 @@ def certificate(test: TopicBacktest, decided: Identity, n_records: int) -> Certi
         portfolios=decided.digests(),
         n_decisions=decided.n_decisions(),
         n_records=n_records,
-        book="recorded" if test.is_recorded else "fresh",
+        book=RECORDED if test.is_recorded else FRESH,
         machine=machine(),
     )
     return Certificate.sign(body, SigningKey.of(test.home))
@@ -90,9 +96,7 @@ def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]
     """
     found = Certificate.decode(path.read_bytes())
     body = found.body
-    first, last = body.asked
-    test = TopicBacktest(home, servers, body.run, body.topic, (first, last), Changes())
-    test.check()
+    test = _range_of(body, home, servers)
     _pin(test, body)
     recorder = Recorder(lambda _ts_ns, _decisions: None)
     asyncio.run(test.fold(recorder.take))
@@ -102,7 +106,7 @@ def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]
     here = machine()
     others = [(k, v, here.get(k)) for k, v in body.machine.items() if here.get(k) != v]
     # A fresh book decides otherwise than the run did: there is nothing to compare it with.
-    comparable = differing and body.book == "recorded"
+    comparable = differing and body.book == RECORDED
     difference = asyncio.run(first_difference(test)) if comparable else None
     verified = Verified(
         recorder.identity.total(),
@@ -114,16 +118,25 @@ def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]
     return found, verified
 
 
+def _range_of(body: Certified, home: Path, servers: str) -> TopicBacktest:
+    first, last = body.asked
+    if body.book == RECORDED and first is not None:
+        return recorded_from(home, servers, body.run, (first, last), Changes())
+    test = TopicBacktest(home, servers, body.run, body.topic, (first, last), Changes())
+    test.check()
+    return test
+
+
 def _pin(test: TopicBacktest, body: Certified) -> None:
     """Hold a backtest to the very offsets and epochs of a certificate."""
-    have, want = test.range, (tuple(body.begins), tuple(body.ends))
+    have, want = test.counted, (tuple(body.begins), tuple(body.ends))
     too_short = [end < wanted for end, wanted in zip(have.ends, want[1], strict=False)]
     if have.begins != want[0] or len(have.ends) != len(want[1]) or any(too_short):
         raise TopicError(
             f"{prefix_of(body.run)}{body.topic} has offsets {have.begins} to {have.ends}; "
             f"the certificate is about {want[0]} to {want[1]}"
         )
-    test.range = have._replace(ends=want[1], last_ns=body.last_ns)
+    test.range = test.range._replace(ends=want[1], last_ns=body.last_ns)
     test.book_ends = body.book_ends
     documents = [test.epochs.load(digest).epoch.document() for digest in body.epochs]
     if config_digest(documents) != body.config:

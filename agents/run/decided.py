@@ -8,6 +8,7 @@ from agents.run.topic_log import partitions, reading, records
 from streams.errors import TopicError
 from streams.timestamps import LATEST_NS, parse_ns
 from streams.topics import TRADING_DECISIONS
+from tables.counted import Counted
 from tables.identity import Identity
 
 
@@ -18,6 +19,7 @@ class Named(msgspec.Struct):
     decision_id: str
     portfolio: str
     symbol: str
+    intent_id: str = ""
 
 
 _NAMED = msgspec.json.Decoder(Named)
@@ -27,11 +29,13 @@ async def identity_of(
     servers: str,
     prefix: str,
     seen: Callable[[Named, bytes], None] | None = None,
+    after_ns: int = -1,
     before_ns: int = LATEST_NS,
 ) -> Identity:
     """Read the decisions of a run to their present end; what was sent again counts once.
 
-    ``seen`` is called with each decision and its bytes; those from ``before_ns`` on are left out.
+    ``seen`` is called with each decision and its bytes; those from ``before_ns`` on are left out,
+    and those that do not come behind ``after_ns``, see :class:`Counted`.
 
     Raises
     ------
@@ -44,14 +48,15 @@ async def identity_of(
     places = await partitions(servers, topic)
     if not places:
         raise TopicError(f"there is no topic {topic} at {servers}; expected that of a run")
-    identity = Identity(may_repeat=True)
+    identity, counted = Identity(may_repeat=True), Counted(after_ns)
     async with reading(servers) as consumer:
         for place in places:
             async for record in records(consumer, place):
                 value = record.value or b""
                 said = _NAMED.decode(value)
                 ts_ns = parse_ns(said.timestamp)
-                if ts_ns >= before_ns:
+                named = said.portfolio, ts_ns, said.decision_id
+                if ts_ns >= before_ns or not counted.holds(*named, is_bar=not said.intent_id):
                     continue
                 is_new = identity.add(said.portfolio, ts_ns, said.symbol, said.decision_id, value)
                 if is_new and seen is not None:

@@ -110,7 +110,7 @@ async def first_difference(test: TopicBacktest) -> Difference | None:
     """
     theirs, mine = Heard(), Heard()
     prefix = prefix_of(test.run_name)
-    await identity_of(test.servers, prefix, theirs.read, test.before_ns)
+    await identity_of(test.servers, prefix, theirs.read, test.after_ns, test.before_ns)
     await test.fold(mine.take)
     differing = [
         slot
@@ -127,7 +127,7 @@ async def first_difference(test: TopicBacktest) -> Difference | None:
         if slice_.meta.close_ns == first.ts_ns:
             made[stage, slice_.meta.partition, slice_.meta.chunk] = slice_
 
-    await identity_of(test.servers, prefix, there.read, test.before_ns)
+    await identity_of(test.servers, prefix, there.read, test.after_ns, test.before_ns)
     test.watch = watch
     await test.fold(here.take)
     fields = compared(there.value, here.value)

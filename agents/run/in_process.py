@@ -75,6 +75,10 @@ class Books:
         """Let a record of the book's log act."""
         yield from self._folds[record.partition].fold(record)
 
+    def snapshots(self, partition: int) -> dict[bytes, Stamped]:
+        """Return the accounts of a partition that changed, by portfolio."""
+        return self._folds[partition].snapshot().states
+
 
 class InProcess:
     """The chain from ticks or bars to the books.
@@ -132,6 +136,10 @@ class InProcess:
     def snapshots(self, partition: int) -> dict[str, dict[bytes, Stamped]]:
         """Return what changed of a partition's stages of a symbol, by stage and key."""
         return {fold.spec.name: fold.snapshot().states for fold in self._stages[partition]}
+
+    def open_bars(self, partition: int) -> dict[bytes, Stamped]:
+        """Return a partition's open bars."""
+        return self._bars[partition].snapshot().states
 
     def _see(self, stage: str, slice_: Slice) -> None:
         if self._watch is not None:

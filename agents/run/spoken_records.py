@@ -7,11 +7,13 @@ from aiokafka import TopicPartition
 from agents.run.topic_log import partitions, reading
 from agents.run.topic_range import until
 from agents.topology import prefix_of
-from models.risk.barrier import Barrier
+from models.risk.barrier import BarKey, Barrier
 from streams.errors import RecordError
 from streams.slices import Slice
 from streams.topics import PORTFOLIO_EVENTS
 from streams.transport import Record
+from tables.book import decode_account
+from tables.checkpoint import Checkpoint, place
 
 
 @dataclass(slots=True)
@@ -27,22 +29,42 @@ class Spoken:
         self.n += 1
 
 
-async def spoken_records(servers: str, run: str, ends: list[int]) -> Spoken:
+async def spoken_records(
+    servers: str,
+    run: str,
+    ends: list[int],
+    begin: Checkpoint | None = None,
+    after_ns: int = -1,
+) -> Spoken:
     """Read the book's log of a run up to some offsets, one a partition.
 
-    Each record is placed by the barrier's own rule.
+    Each record is placed by the barrier's own rule; those that acted before the first bar behind
+    ``after_ns`` are left out. The log is read from a checkpoint on if there is one.
     """
     spoken = Spoken()
     places = await partitions(servers, prefix_of(run) + PORTFOLIO_EVENTS.name)
-    for place, end in zip(places, ends, strict=True):
-        await _read(servers, place, end, spoken)
+    begins = [0] * len(places) if begin is None else begin.book
+    for at, first, end in zip(places, begins, ends, strict=True):
+        decided = {} if begin is None else _decided(begin, at.partition)
+        await _read(servers, (at, first, end), decided, after_ns, spoken)
     return spoken
 
 
-async def _read(servers: str, place: TopicPartition, end: int, spoken: Spoken) -> None:
-    barriers: dict[bytes, Barrier[None]] = {}
+def _decided(begin: Checkpoint, partition: int) -> dict[bytes, BarKey]:
+    accounts = begin.states.get(place("risk", partition), {})
+    return {name.encode(): decode_account(state).decided for name, (_, state) in accounts.items()}
+
+
+async def _read(
+    servers: str,
+    log: tuple[TopicPartition, int, int],
+    decided: dict[bytes, BarKey],
+    after_ns: int,
+    spoken: Spoken,
+) -> None:
+    barriers = {key: Barrier[None](bar) for key, bar in decided.items()}
     async with reading(servers) as consumer:
-        async for said in until(consumer, place, 0, end):
+        async for said in until(consumer, *log):
             key, value = said.key or b"", said.value or b""
             barrier = barriers.setdefault(key, Barrier())
             try:
@@ -50,7 +72,9 @@ async def _read(servers: str, place: TopicPartition, end: int, spoken: Spoken) -
             except RecordError:
                 slice_ = None
             if slice_ is None:
-                spoken.add(barrier.decided[0], said)
+                close_ns = barrier.decided[0]
+                if close_ns > after_ns or after_ns < 0:
+                    spoken.add(close_ns, said)
                 continue
             meta = slice_.meta
             bar = (meta.close_ns, meta.rank)

@@ -1,10 +1,11 @@
 """A backtest of what a run has recorded: a range of its topic through the chain in this process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -26,17 +27,28 @@ from agents.run.recorded_books import RecordedBooks
 from agents.run.survey import survey
 from agents.run.terms import Changes, changed
 from agents.run.topic_log import reading
-from agents.run.topic_range import Range, after, bars_of, chosen, ticks_of, until
+from agents.run.topic_range import Middle, Range, after, bars_of, chosen, middle, ticks_of, until
 from agents.topology import prefix_of
+from streams.dead_letters import DeadLetter
 from streams.errors import SettingsError
 from streams.sources.replay import Stretch
 from streams.timestamps import format_ns
 from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS
 from streams.transport import Record
-from tables.checkpoint import Checkpoint
+from tables.checkpoint import Checkpoint, States, place, plain
+from tables.counted import Counted
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 from tables.stores.backtest_folder import BacktestFolder
+
+
+class _Folding(NamedTuple):
+    """A range being folded: what its steps say, and who says it."""
+
+    chain: InProcess
+    books: Books
+    steps: AsyncGenerator[Saying, None]
+    recorded: RecordedBooks
 
 
 @dataclass
@@ -57,6 +69,10 @@ class TopicBacktest:
         Sees what each stage makes.
     begin
         Where the run stood before the range, so that its books go on; None: they are empty.
+    since_ns
+        First close that counts of a run whose books go on; 0 for all that is folded.
+    fresh_book
+        Books begin empty, and nobody speaks to them, also where a run's own could be known.
     """
 
     home: Path
@@ -68,8 +84,11 @@ class TopicBacktest:
     models: str | None = None
     watch: Watch | None = None
     begin: Checkpoint | None = None
+    since_ns: int = 0
+    fresh_book: bool = False
     epochs: Epochs = field(init=False)
     range: Range = field(init=False)
+    middle: Middle | None = field(init=False, default=None)
     digests: dict[str, str] = field(default_factory=dict)
     book_ends: list[int] = field(default_factory=list)
 
@@ -79,9 +98,10 @@ class TopicBacktest:
     @property
     def source(self) -> str:
         """What is folded, for people."""
-        offsets = zip(self.range.begins, self.range.ends, strict=True)
+        counted = self.counted
+        offsets = zip(counted.begins, counted.ends, strict=True)
         places = ", ".join(f"{first}..{last}" for first, last in offsets)
-        return f"{self.range.topic} at {self.servers}, offsets {places}"
+        return f"{counted.topic} at {self.servers}, offsets {places}"
 
     @property
     def before_ns(self) -> int:
@@ -90,9 +110,24 @@ class TopicBacktest:
         return self.range.last_ns + epoch.timeframe_ns
 
     @property
+    def after_ns(self) -> int:
+        """The close behind which decisions count; -1 for all."""
+        return -1 if self.middle is None else self.middle.close_ns
+
+    @property
+    def counted(self) -> Range:
+        """What of the range counts."""
+        if self.middle is None:
+            return self.range
+        # The open bars at the middle know the epochs that were announced before it.
+        _, begins, from_ns, n_bars = self.middle
+        behind = self.range._replace(begins=begins, from_ns=from_ns, n_bars=n_bars)
+        return behind._replace(notices=(), is_whole=False)
+
+    @property
     def is_recorded(self) -> bool:
         """Whether what people and venues said to the run's books acts again."""
-        is_known = self.range.is_whole or self.begin is not None
+        is_known = (self.range.is_whole or self.begin is not None) and not self.fresh_book
         return is_known and not self.changes.decide and self.models is None
 
     def check(self) -> Span:
@@ -126,9 +161,19 @@ class TopicBacktest:
             survey(self.servers, topic, is_ticks=is_ticks, epochs=self.epochs, begin=self.begin)
         )
         if self.begin is None:
-            return chosen(topic, seen, *self.asked)
-        begins = self.begin.ticks if is_ticks else self.begin.bars
-        return after(topic, seen, begins, self.asked[1])
+            found = chosen(topic, seen, *self.asked)
+        else:
+            begins = self.begin.ticks if is_ticks else self.begin.bars
+            found = after(topic, seen, begins, self.asked[1])
+        if self.since_ns:
+            self.middle = middle(topic, seen, self.since_ns, found.last_ns)
+        wanted = self.changes.n_partitions
+        if self.middle is not None and wanted not in (None, len(found.begins)):
+            raise SettingsError(
+                f"the books' run has {len(found.begins)} partitions, and so have their states; "
+                f"{wanted} go with a whole run, or with a fresh book"
+            )
+        return found
 
     def fitted(self, _progress: Progress) -> str:
         """Return the digests of the models that decide."""
@@ -164,31 +209,78 @@ class TopicBacktest:
         return result_of(taking.recorder, span.from_ns, Said(facts, told, source, epochs))
 
     async def fold(self, take: Callable[[Saying], None]) -> int:
-        """Fold all; return how many records of people and venues acted."""
-        n_partitions = len(self.range.begins)
+        """Fold all, let ``take`` have what counts; return how many people's records acted."""
+        counted = Counted(self.after_ns)
+
+        def taken(said: Saying) -> None:
+            if isinstance(said, DeadLetter):
+                take(said)
+            elif (held := counted.of(said)) is not None:
+                take(held)
+
+        async with self._folding(self.range) as (_, _, steps, recorded):
+            async for each in steps:
+                taken(each)
+            return recorded.n_records
+
+    async def stood(self) -> dict[str, States]:
+        """Fold what stands before the middle; return the states of all stages there.
+
+        Raises
+        ------
+        TopicError
+            If records that it goes on with are gone.
+        """
+        if self.middle is None:
+            return {}
+        before = self.range._replace(ends=self.middle.begins, last_ns=self.middle.close_ns)
+        states = {} if self.begin is None else dict(self.begin.states)
+        async with self._folding(before) as (chain, books, steps, _):
+            async for _ in steps:
+                pass
+            for number in range(len(before.begins)):
+                changed = {
+                    "bars": chain.open_bars(number),
+                    **chain.snapshots(number),
+                    "risk": books.snapshots(number),
+                }
+                for stage, kept in changed.items():
+                    name = place(stage, number)
+                    states[name] = states.get(name, {}) | plain(kept)
+        return states
+
+    @asynccontextmanager
+    async def _folding(self, range_: Range) -> AsyncIterator[_Folding]:
+        n_partitions = len(range_.begins)
         books = Books(self.epochs, n_partitions, self.begin)
         async with AsyncExitStack() as stack:
             logs = await self._book_logs(stack) if self.is_recorded else []
-            recorded = RecordedBooks(books, logs, self.range.last_ns, self.begin)
+            recorded = RecordedBooks(books, logs, range_.last_ns, self.begin)
             to_books = recorded.take if self.is_recorded else books.take
             chain = InProcess(self.epochs, n_partitions, to_books, self.watch, self.begin)
-            async for said in self._steps(chain):
-                for each in said:
-                    take(each)
-                if recorded.has_news:
-                    async for each in recorded.catch_up():
-                        take(each)
-            async for each in recorded.catch_up():
-                take(each)
-            return recorded.n_records
+            steps = self._said(chain, recorded, range_)
+            async with aclosing(steps):
+                yield _Folding(chain, books, steps, recorded)
 
-    async def _steps(self, chain: InProcess) -> AsyncIterator[Iterator[Saying]]:
+    async def _said(
+        self, chain: InProcess, recorded: RecordedBooks, range_: Range
+    ) -> AsyncGenerator[Saying, None]:
+        async for said in self._steps(chain, range_):
+            for each in said:
+                yield each
+            if recorded.has_news:
+                async for each in recorded.catch_up():
+                    yield each
+        async for each in recorded.catch_up():
+            yield each
+
+    async def _steps(self, chain: InProcess, range_: Range) -> AsyncIterator[Iterator[Saying]]:
         """Yield what each record of the range causes."""
         if self.topic == MARKET_TICKS.name:
-            async for record in ticks_of(self.servers, self.range, self.translate):
+            async for record in ticks_of(self.servers, range_, self.translate):
                 yield chain.tick(record)
             return
-        async for slice_ in bars_of(self.servers, self.range, self.translate):
+        async for slice_ in bars_of(self.servers, range_, self.translate):
             yield chain.bar(slice_)
 
     def translate(self, digest: str) -> str:

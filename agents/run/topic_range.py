@@ -52,6 +52,54 @@ class Range(NamedTuple):
     remarks: tuple[str, ...]
 
 
+class Middle(NamedTuple):
+    """A close behind which a range counts; what stands before it says where the books stood.
+
+    Attributes
+    ----------
+    close_ns
+        The close.
+    begins
+        First offset of each partition behind the heartbeat that said it.
+    from_ns, n_bars
+        The first close behind it, and how many there are.
+    """
+
+    close_ns: int
+    begins: tuple[int, ...]
+    from_ns: int
+    n_bars: int
+
+
+def middle(topic: str, seen: list[Seen], from_ns: int, last_ns: int) -> Middle | None:
+    """Return the last close before ``from_ns``; None if the first of all is not before it.
+
+    The same heartbeat must have said it to every partition: behind it they go on side by side.
+
+    Raises
+    ------
+    TopicError
+        If a partition is read from behind that heartbeat on, or if no close is behind it.
+    """
+    closes = {close for each in seen for close in each.closes if close <= last_ns}
+    behind = [close for close in closes if close >= from_ns]
+    if not behind:
+        times = f"{format_ns(from_ns)} to {format_ns(last_ns)}"
+        raise TopicError(f"{topic} has no bar from {times}, where it ends or was asked to")
+    before = max(closes.difference(behind), default=None)
+    if before is None:
+        return None
+    begins = []
+    for number, each in enumerate(seen):
+        if before not in each.closes:
+            raise TopicError(
+                f"{topic}, partition {number}, is read from offset {each.begin:,} on, which is "
+                f"behind the close of {format_ns(before)}"
+            )
+        begins.append(each.offsets[each.closes.index(before)] + 1)
+    return Middle(before, tuple(begins), min(behind), len(behind))
+
+
 def chosen(topic: str, seen: list[Seen], begin: str | None, end: str | None) -> Range:
     """Return the range from ``begin`` to ``end``: a time (RFC 3339), an offset, or None for all.
 

@@ -20,6 +20,7 @@ from agents.run.decided import identity_of
 from agents.run.drive import WINDOW_BARS, Run, decided, declare, producing, start_worker
 from agents.run.observer import Observer
 from agents.run.spoken_records import Spoken, spoken_records
+from agents.run.standing import write
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_range import ticks_of
 from agents.run.workers import Children, free_port
@@ -98,25 +99,32 @@ class TopicReplay:
         return self.spoken.n - sum(map(len, self.spoken.by_close.values()))
 
     async def play(self, replication: int) -> Identity:
-        """Replay the range, wait for its last decision, and return the hash of all of them.
+        """Replay the range, wait for its last decision, and return the hash of all that count.
+
+        Where books go on, what stands before the range is folded in this process first.
 
         Raises
         ------
         WorkerFailedError
             If workers ended by themselves again and again, or nothing was decided for a minute.
         """
-        if self.source.is_recorded:
-            source = self.source
-            self.spoken = await spoken_records(source.servers, source.run_name, source.book_ends)
+        source = self.source
+        states = await source.stood()
+        if source.is_recorded:
+            log = source.servers, source.run_name, source.book_ends
+            self.spoken = await spoken_records(*log, source.begin, source.after_ns)
         await declare(self.run, replication)
         try:
+            await write(self.run, states)
             for instance in range(self.n_workers):
                 self.start(str(instance))
             async with producing(self.run.bootstrap_servers) as producer, _following(self.watch):
                 await _Sender(self, producer).send_all()
         finally:
             await asyncio.to_thread(self.children.stop)
-        return await identity_of(self.run.bootstrap_servers, self.run.prefix)
+        return await identity_of(
+            self.run.bootstrap_servers, self.run.prefix, after_ns=source.after_ns
+        )
 
     def start(self, instance: str) -> None:
         """Start a worker under its name; it goes on where the one before it was."""
@@ -169,7 +177,7 @@ class _Sender:
 
     async def send_all(self) -> None:
         """Send, and wait until the last bar is decided."""
-        replay, range_ = self.replay, self.replay.source.range
+        replay, range_ = self.replay, self.replay.source.counted
         n_source, seen = len(range_.begins), dict.fromkeys(range(len(range_.begins)), 0)
         spoken: dict[int, int] = {}
         ticks = ticks_of(replay.source.servers, range_, replay.source.translate)
@@ -207,7 +215,8 @@ class _Sender:
         except RecordError:
             said = None
         close_ns = self._close_of(said) if isinstance(said, Heartbeat) else -1
-        is_new = close_ns > (self.closes[-1] if self.closes else -1)
+        last_ns = self.closes[-1] if self.closes else self.replay.source.after_ns
+        is_new = close_ns > last_ns
         if isinstance(said, Heartbeat):
             if self.beats == 0:
                 await self._people(-1, -1)
@@ -219,9 +228,8 @@ class _Sender:
             await self.producer.send(
                 topic, record.value, partition=partition, headers=record.headers
             )
-        # The first heartbeat finds no bar that it could close.
-        if is_new and self.beats > 1:
-            last_ns = self.closes[-1] if self.closes else -1
+        # The first heartbeat finds no bar that it could close, but where bars are open.
+        if is_new and (self.beats > 1 or self.replay.source.middle is not None):
             self.closes.append(close_ns)
             self.replay.advanced(len(self.closes))
             await self._people(last_ns, close_ns)

@@ -3,7 +3,8 @@
 One run of two partitions is recorded with people speaking to its book, one without. The first is
 replayed through workers with other numbers of partitions and workers, killed in the middle, and
 folded in one process from its ticks and from its bars, in other time zones, languages, orders of
-hashing and numbers of BLAS threads. The second is folded in one process from its tape.
+hashing and numbers of BLAS threads; and from its middle on, with its book as it stood there, folded
+from a checkpoint or from the first record. The second is folded in one process from its tape.
 """
 
 import asyncio
@@ -18,23 +19,28 @@ from typing import Any
 
 import msgspec
 
+from agents.run.checkpoint import make
 from agents.run.decided import identity_of
 from agents.run.drive import Run
 from agents.run.fit import models_for
 from agents.run.in_process import Books, InProcess, play
+from agents.run.recorded_range import recorded_from
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_replay import TopicReplay
 from agents.topology import prefix_of
 from streams.brokers.embedded import open_embedded
+from streams.clock import run_stamp
 from streams.sources.replay import Stretch
+from streams.timestamps import format_ns
 from streams.topics import MARKET_BARS, MARKET_TICKS
 from tables.backtest import Recorder
 from tables.epochs import Epochs
 from tables.machine import machine
 from tables.stores.artifacts import Artifacts
+from tables.stores.run_checkpoints import RunCheckpoints
 from tests.evidence.measurement import Measurement, Result
-from tests.runs import FIT_TAPE, TAPE, epoch, people, trial
+from tests.runs import FIT_TAPE, TAPE, Trial, epoch, people, trial
 
 # (partitions, workers, workers killed with signal 9 in the middle)
 THROUGH_WORKERS = (
@@ -47,20 +53,27 @@ THROUGH_WORKERS = (
     (8, 4, 1),
 )
 IN_PROCESS_PARTITIONS = (1, 4, 8)
+# (workers, workers killed, from a checkpoint)
+FROM_THE_MIDDLE = ((1, 0, True), (2, 1, True), (2, 0, False))
 SURROUNDINGS = {
     "TZ=Asia/Tokyo LC_ALL=de_DE.UTF-8": {"TZ": "Asia/Tokyo", "LC_ALL": "de_DE.UTF-8"},
     "PYTHONHASHSEED=1": {"PYTHONHASHSEED": "1"},
     "2 BLAS threads": {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"},
 }
 SPOKEN, PLAIN = "spoken", "plain"
-_KILLED_AT = 275
+# A checkpoint is taken before people speak, and the middle is between the two times that they do.
+_KEPT_AT, _MIDDLE, _KILLED_AT = 260, 268, 275
 
 
 async def record(servers: str, home: Path, models: str) -> dict[str, str]:
     """Record both runs; return the hash of each as anybody can read it."""
+
+    async def keep(_run: Trial) -> None:
+        await asyncio.to_thread(make, home, servers, SPOKEN)
+
     async with trial(servers, home, models, SPOKEN) as run:
         run.start()
-        await run.feed({265: people("reduce"), 280: people("resume")})
+        await run.feed({_KEPT_AT: keep, 265: people("reduce"), 285: people("resume")})
     async with trial(servers, home, models, PLAIN) as run:
         run.start()
         await run.feed()
@@ -75,8 +88,29 @@ def through_workers(
     changes = Changes(n_partitions=n_partitions)
     source = TopicBacktest(home, servers, SPOKEN, MARKET_TICKS.name, (None, None), changes)
     source.check()
+    return _replayed(source, n_workers, n_killed, restarted)
+
+
+def from_the_middle(
+    servers: str, home: Path, how: tuple[int, int, bool], restarted: list[int]
+) -> tuple[str, str]:
+    """Replay the run from its middle on; return what it decided there, and the hash."""
+    n_workers, n_killed, is_kept = how
+    kept = RunCheckpoints(home, SPOKEN)
+    if not is_kept:
+        for close_ns in kept.closes_ns():
+            kept.drop(close_ns)
+    asked = format_ns(TAPE.closes_ns()[_MIDDLE]), None
+    source = recorded_from(home, servers, SPOKEN, asked, Changes())
+    if (source.begin is not None) is not is_kept:
+        raise RuntimeError(f"begun from {source.begin}; expected a checkpoint: {is_kept}")
+    there = asyncio.run(identity_of(servers, prefix_of(SPOKEN), after_ns=source.after_ns))
+    return there.total(), _replayed(source, n_workers, n_killed, restarted)
+
+
+def _replayed(source: TopicBacktest, n_workers: int, n_killed: int, restarted: list[int]) -> str:
     document = source.epochs.load(source.digests[source.range.digests[0]]).epoch
-    run = Run("replay-" + "-".join(map(str, how)), servers, home, document)
+    run = Run(f"replay-{run_stamp()}", source.servers, source.home, document)
 
     async def before(close_ns: int) -> None:
         if close_ns == TAPE.closes_ns()[_KILLED_AT]:
@@ -131,18 +165,24 @@ def elsewhere(servers: str, home: Path, surroundings: dict[str, str]) -> str:
 def combinations(
     servers: str, home: Path, models: str, restarted: list[int]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield each way with the run that it repeats and the hash that it gives."""
+    """Yield each way with the hash of the run that it repeats and the one that it gives."""
+    live = asyncio.run(record(servers, home, models))
+    for n_workers, n_killed, is_kept in FROM_THE_MIDDLE:
+        begin = "a checkpoint" if is_kept else "the first record"
+        name = f"from the middle by {begin}, {n_workers} workers, {n_killed} killed"
+        there, here = from_the_middle(servers, home, (n_workers, n_killed, is_kept), restarted)
+        yield name, there, here
     for how in THROUGH_WORKERS:
         n_partitions, n_workers, n_killed = how
         name = f"{n_partitions} partitions, {n_workers} workers, {n_killed} killed"
-        yield name, SPOKEN, through_workers(servers, home, how, restarted)
+        yield name, live[SPOKEN], through_workers(servers, home, how, restarted)
     for topic in (MARKET_TICKS.name, MARKET_BARS.name):
-        yield f"in process from {topic}", SPOKEN, from_topic(servers, home, topic)
+        yield f"in process from {topic}", live[SPOKEN], from_topic(servers, home, topic)
     for name, surroundings in SURROUNDINGS.items():
-        yield f"in process, {name}", SPOKEN, elsewhere(servers, home, surroundings)
+        yield f"in process, {name}", live[SPOKEN], elsewhere(servers, home, surroundings)
     for n_partitions in IN_PROCESS_PARTITIONS:
         name = f"in process from the tape, {n_partitions} partitions"
-        yield name, PLAIN, from_tape(home, models, n_partitions)
+        yield name, live[PLAIN], from_tape(home, models, n_partitions)
 
 
 def measure() -> Result:
@@ -158,11 +198,10 @@ def measure() -> Result:
         models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
         broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
         try:
-            live = asyncio.run(record(broker.bootstrap_servers, home, models))
             ways = combinations(broker.bootstrap_servers, home, models, restarted)
-            for name, run, total in ways:
-                found[name] = "equal" if total == live[run] else f"{total} beside {live[run]}"
-                if total != live[run]:
+            for name, there, here in ways:
+                found[name] = "equal" if there == here else f"{here} beside {there}"
+                if there != here:
                     differing.append(name)
         finally:
             broker.stop()

@@ -16,13 +16,16 @@ from agents.cli import replay
 from agents.run.decided import identity_of
 from agents.run.divergence import first_difference
 from agents.run.drive import Run
+from agents.run.recorded_range import recorded_from
 from agents.run.spoken_records import spoken_records
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
-from agents.run.topic_log import partitions
+from agents.run.topic_log import partitions, reading
 from agents.run.topic_replay import TopicReplay
 from agents.topology import prefix_of
-from streams.topics import MARKET_TICKS, TRADING_DECISIONS
+from streams.timestamps import format_ns
+from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS, TRADING_DECISIONS
+from tables.stores.run_checkpoints import RunCheckpoints
 from tests.runs import TAPE
 
 pytestmark = pytest.mark.broker
@@ -40,6 +43,14 @@ def program(broker: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Program
         return CliRunner().invoke(whole_program(), [*arguments, f"--name={home.name}"])
 
     return run
+
+
+async def book_ends(broker: str, run: str) -> list[int]:
+    """Return where the log of a run's book ends."""
+    async with reading(broker) as consumer:
+        places = await partitions(broker, f"{run}.{PORTFOLIO_EVENTS.name}")
+        ends = await consumer.end_offsets(places)
+    return [ends[place] for place in places]
 
 
 def test_replay_when_a_run_is_recorded_then_is_certified_and_verified(
@@ -70,6 +81,55 @@ def test_replay_when_a_run_is_recorded_then_is_certified_and_verified(
     forged = program("verify-certificate", str(file))
     assert forged.exit_code == 1
     assert "not what its key signed" in " ".join(forged.output.split())
+
+
+def test_replay_when_it_begins_in_the_middle_then_the_books_go_on(
+    program: Program, broker: str, home: Path, spoken: str, tmp_path: Path
+) -> None:
+    """From a checkpoint or from the first record: the same decisions as the run, of half of it."""
+    closes, file = TAPE.closes_ns(), tmp_path / "middle.json"
+    ends = asyncio.run(book_ends(broker, spoken))
+    spoke = asyncio.run(spoken_records(broker, spoken, ends)).by_close
+    third = [close for close in sorted(spoke) for _ in spoke[close]][2]
+    begin, n_bars = format_ns(third), len(closes) - closes.index(third)
+    options = (f"--run={spoken}", f"--from={begin}", f"--certificate={file}", "--workers=2")
+    done = program("replay", "--topic=market-ticks", *options)
+    told = " ".join(done.output.split())
+    assert done.exit_code == 0, told
+    assert "Equal, byte for byte, to what the run decided." in told
+    stood = format_ns(closes[closes.index(third) - 1])
+    assert f"{n_bars} bars of {spoken}.market-ticks at {broker}" in told
+    assert f"the books as they stood at {stood}, folded from the checkpoint of" in told
+    body = json.loads(file.read_text())["body"]
+    # A slot for each symbol and bar, and the order of who spoke the second time.
+    assert (body["n_decisions"], body["n_records"]) == (n_bars * len(TAPE.symbols) + 1, 2)
+    assert body["book"] == "recorded"
+    assert min(body["begins"]) > 0
+    for is_from_the_first in (False, True):
+        source = recorded_from(home, broker, spoken, (begin, None), Changes())
+        assert (source.begin is None) is is_from_the_first
+        verified = program("verify-certificate", str(file))
+        assert verified.exit_code == 0, verified.output
+        kept = RunCheckpoints(home, spoken)
+        for close_ns in kept.closes_ns():
+            kept.drop(close_ns)
+
+
+def test_replay_when_books_cannot_go_on_then_says_why(program: Program, spoken: str) -> None:
+    """Other partitions than the states have, a time behind the last; empty books are asked for."""
+    begin = f"--from={format_ns(TAPE.closes_ns()[290])}"
+    run = ("replay", "--topic=market-ticks", f"--run={spoken}")
+    others = program(*run, begin, "--partitions=3")
+    assert others.exit_code == 1
+    assert "has 2 partitions, and so have their states; 3 go with" in " ".join(
+        others.output.split()
+    )
+    late = program(*run, "--from=2100-01-01T00:00:00Z")
+    assert late.exit_code == 1
+    assert "has no bar from 2100-01-01" in " ".join(late.output.split())
+    fresh = program(*run, begin, "--partitions=3", "--fresh-book")
+    assert fresh.exit_code == 0, fresh.output
+    assert "a fresh book: a backtest" in " ".join(fresh.output.split())
 
 
 async def test_replay_when_a_worker_is_killed_then_decides_the_same(

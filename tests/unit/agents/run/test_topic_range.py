@@ -3,7 +3,7 @@
 import pytest
 
 from agents.run.survey import Seen
-from agents.run.topic_range import after, chosen
+from agents.run.topic_range import after, chosen, middle
 from models.features.catalogue import WARMUP_BARS
 from streams.errors import TopicError
 from streams.records import EpochNotice
@@ -102,3 +102,42 @@ def test_range_when_what_a_checkpoint_goes_on_with_is_gone_then_says_both_offset
         TopicError, match="t begins at offsets 3001; the checkpoint goes on at 3000"
     ):
         after("t", [late], [3_000], None)
+
+
+def close(bar: int) -> int:
+    """Return the close of a bar as a number."""
+    return MIDNIGHT + bar * MINUTE
+
+
+def test_middle_when_a_range_begins_there_then_is_behind_the_heartbeat_before_it() -> None:
+    """By each partition's own offsets: the n-th minute was closed by the record at 10 n + 1."""
+    other = Seen(0, 9_000)
+    for n in range(1, N_BARS + 1):
+        other.close(close(n), 20 * n)
+    found = middle("t", [seen(), other], close(300), close(350))
+    assert found is not None
+    assert (found.close_ns, found.from_ns, found.n_bars) == (close(299), close(300), 51)
+    assert found.begins == (2_992, 5_981)
+    between = middle("t", [seen(), other], close(299) + 1, close(350))
+    assert between == found
+
+
+def test_middle_when_no_close_is_before_it_then_there_is_none() -> None:
+    """All that was read counts."""
+    assert middle("t", [seen(), seen()], close(1), close(350)) is None
+
+
+@pytest.mark.parametrize("from_ns", [close(351), close(500)])
+def test_middle_when_no_close_is_behind_it_then_says_up_to_where_was_looked(from_ns: int) -> None:
+    """Nothing runs on nothing."""
+    with pytest.raises(TopicError, match=f"t has no bar from .* to {at(350)}"):
+        middle("t", [seen()], from_ns, close(350))
+
+
+def test_middle_when_a_partition_is_read_from_behind_it_then_is_refused() -> None:
+    """Its open bars are of a later time than those of the others."""
+    late = Seen(3_000, 9_000)
+    for n in range(300, N_BARS + 1):
+        late.close(close(n), 20 * n)
+    with pytest.raises(TopicError, match=f"partition 1, is read from offset 3,000 .* {at(299)}"):
+        middle("t", [seen(), late], close(300), close(350))

@@ -1,6 +1,7 @@
 """``tradewind replay`` and ``tradewind verify-certificate``: a file or a recorded run once more."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -18,6 +19,7 @@ from agents.run.divergence import Difference, first_difference
 from agents.run.drive import Run
 from agents.run.progress import shown
 from agents.run.recorded_range import recorded_from
+from agents.run.resumed import hold
 from agents.run.session import Session
 from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
@@ -34,6 +36,7 @@ from tables.identity import Identity
 from tables.stores.signing_key import SigningKey
 
 _MAX = "max"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 _File = Annotated[Path | None, typer.Option("--file", help="CSV or Parquet of ticks or bars.")]
 _Topic = Annotated[str | None, typer.Option(help="market-ticks of a run, instead of a file.")]
@@ -103,6 +106,8 @@ def replay(  # noqa: PLR0913  one parameter an option
             if certified is not None:
                 SigningKey.of(home)
             where, changes = (home, servers_of(name), run), Changes(n_partitions=partitions)
+            if into is not None and not _NAME.fullmatch(into):
+                raise SettingsError(f"--into was {into!r}; expected letters, digits, - and _")
             asked = asked_place("--from", begin), asked_place("--to", end)
             source = _source(where, asked, changes, fresh_book=fresh_book)
             how = _How(asked, into, workers, pace_of(speed), certified)
@@ -142,6 +147,8 @@ def _replay(console: Console, source: TopicBacktest, how: _How) -> bool:
         console.print(told, style="yellow")
     epoch = source.epochs.load(source.digests[source.range.digests[0]]).epoch
     run = Run(how.into or f"replay-{run_stamp()}", source.servers, source.home, epoch)
+    if how.into is not None and hold(source, run):
+        console.print(f"Run {run.name} was begun; what it has already is not sent again.")
     playing = TopicReplay(source, run, how.n_workers, how.pace)
     n_bars = source.counted.n_bars
     console.print(f"{n_bars:,} bars of {source.source} into run {run.name}; {_book(source)}.")

@@ -19,6 +19,7 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from agents.run.decided import identity_of
 from agents.run.drive import WINDOW_BARS, Run, decided, declare, producing, start_worker
 from agents.run.observer import Observer
+from agents.run.resumed import Sent, sent
 from agents.run.spoken_records import Spoken, spoken_records
 from agents.run.standing import write
 from agents.run.topic_backtest import TopicBacktest
@@ -85,6 +86,7 @@ class TopicReplay:
     children: Children = field(init=False)
     watch: Observer = field(init=False)
     spoken: Spoken = field(default_factory=Spoken)
+    sent: Sent = field(default_factory=Sent)
     n_restarts: int = 0
 
     def __post_init__(self) -> None:
@@ -101,7 +103,8 @@ class TopicReplay:
     async def play(self, replication: int) -> Identity:
         """Replay the range, wait for its last decision, and return the hash of all that count.
 
-        Where books go on, what stands before the range is folded in this process first.
+        Where books go on, what stands before the range is folded in this process first. What the
+        run has of it already is not sent again.
 
         Raises
         ------
@@ -114,6 +117,7 @@ class TopicReplay:
             log = source.servers, source.run_name, source.book_ends
             self.spoken = await spoken_records(*log, source.begin, source.after_ns)
         await declare(self.run, replication)
+        self.sent = await sent(self.run)
         try:
             await write(self.run, states)
             for instance in range(self.n_workers):
@@ -198,15 +202,12 @@ class _Sender:
 
     async def _ticks(self, record: Record) -> None:
         n_partitions = self.replay.run.epoch.n_partitions
-        topic = ticks_topic(self.replay.run.prefix)
         if n_partitions == len(self.replay.source.range.begins):
             placed = [(record.partition, record.value)]
         else:
             placed = list(homes_of(record, n_partitions))
         for partition, value in placed:
-            await self.producer.send(
-                topic, value, key=record.key, partition=partition, headers=record.headers
-            )
+            await self._send(partition, record._replace(value=value))
 
     async def _clock(self, record: Record) -> None:
         """Send a record of the clock to all partitions, once everything before it was sent."""
@@ -223,16 +224,21 @@ class _Sender:
             self.beats += 1
         if is_new:
             await self._ahead(close_ns)
-        topic = ticks_topic(self.replay.run.prefix)
         for partition in range(self.replay.run.epoch.n_partitions):
-            await self.producer.send(
-                topic, record.value, partition=partition, headers=record.headers
-            )
+            await self._send(partition, record._replace(key=None))
         # The first heartbeat finds no bar that it could close, but where bars are open.
         if is_new and (self.beats > 1 or self.replay.source.middle is not None):
             self.closes.append(close_ns)
             self.replay.advanced(len(self.closes))
             await self._people(last_ns, close_ns)
+
+    async def _send(self, partition: int, record: Record) -> None:
+        if self.replay.sent.holds_tick(partition):
+            return
+        topic = ticks_topic(self.replay.run.prefix)
+        await self.producer.send(
+            topic, record.value, key=record.key, partition=partition, headers=record.headers
+        )
 
     def _close_of(self, beat: Heartbeat) -> int:
         epoch = self.replay.run.epoch
@@ -263,6 +269,8 @@ class _Sender:
             await replay.decided(until_ns)
         for close_ns in wanted:
             for record in spoken.pop(close_ns):
+                if replay.sent.holds_word(record.key):
+                    continue
                 await self.producer.send_and_wait(
                     replay.run.prefix + PORTFOLIO_EVENTS.name,
                     record.value,

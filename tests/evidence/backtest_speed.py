@@ -7,10 +7,8 @@ processor stands beside the time on the wall: where other programs run, too, the
 their work.
 """
 
-import os
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -39,14 +37,10 @@ from tests.evidence.bench import epoch, models
 from tests.evidence.feature_speed import one_core
 from tests.evidence.measurement import Measurement, Result
 
-IS_NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-
 TARGETS = {200: 50_000.0, 2_000: 150_000.0}
 TARGET_RATIO = 50.0
-_BARS = {200: 200, 2_000: 40}
-
-# Symbols, and bars beyond those that warm up: what a row costs must not grow with either.
-_SCALING = ((20, 1_000), (20, 4_000), *(((20, 10_000), (20, 100_000)) if IS_NIGHTLY else ()))
+# Symbols, and bars beyond those that warm up.
+BARS = {200: 200, 2_000: 40}
 _ROUNDS = 3
 _PEER_SYMBOLS = 2
 _SECOND_NS = 1_000_000_000
@@ -152,12 +146,6 @@ def fold(home: Path, digest: str, path: Path, folder: Path) -> Folded:
     )
 
 
-def cases() -> Iterator[tuple[int, int]]:
-    """Yield symbols and bars of all that is folded."""
-    yield from _BARS.items()
-    yield from _SCALING
-
-
 def measure() -> Result:
     """Fold each case, and take turns with the peer on the first."""
     home = stack_home("evidence")
@@ -170,10 +158,10 @@ def measure() -> Result:
         ratios: list[float] = []
         peers: list[float] = []
         is_equal = True
-        for n_symbols, n_bars in cases():
+        for n_symbols, n_bars in BARS.items():
             bars = market(n_symbols, WARMUP_BARS + n_bars)
             path = write(root / f"{n_symbols}-{n_bars}.parquet", bars)
-            rounds = _ROUNDS if n_symbols == min(_BARS) else 1
+            rounds = _ROUNDS if n_symbols == min(BARS) else 1
             for _ in range(rounds):
                 mine = fold(home, digest, path, root / "results")
                 folded.setdefault((n_symbols, n_bars), []).append(mine)
@@ -199,7 +187,7 @@ def measure() -> Result:
             f"{case}_shares": found[-1].shares,
         }
     smallest, largest = (
-        1e6 / median(each.us_per_row for each in folded[n, _BARS[n]]) for n in TARGETS
+        1e6 / median(each.us_per_row for each in folded[n, BARS[n]]) for n in TARGETS
     )
     ratio = min(ratios)
     met = smallest >= TARGETS[200] and largest >= TARGETS[2_000] and ratio >= TARGET_RATIO

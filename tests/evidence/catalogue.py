@@ -47,10 +47,13 @@ from tests.evidence.regime_alignment import REGIME_ALIGNMENT
 from tests.evidence.regime_disruption import REGIME_DISRUPTION
 from tests.evidence.regime_sum import REGIME_SUM
 from tests.evidence.replay_identity import REPLAY_IDENTITY
+from tests.evidence.replay_speed import REPLAY_SPEED
 from tests.evidence.risk_latency import RISK_LATENCY
 from tests.evidence.risk_prove import RISK_PROVE
 from tests.evidence.risk_race import RISK_RACE
 from tests.evidence.rollback_time import ROLLBACK_TIME
+from tests.evidence.rule_speed import RULE_SPEED
+from tests.evidence.scaling import BACKTEST_MEMORY, SCALING
 from tests.evidence.serving import FEATURES_LATENCY, PREDICT_LATENCY, RISK_HTTP
 from tests.evidence.shadow_correlation import SHADOW_CORRELATION
 from tests.evidence.shadow_inert import SHADOW_INERT
@@ -113,7 +116,11 @@ CATALOGUE = {
         FORENSICS_OVERHEAD,
         RECOMPUTE_IDENTICAL,
         REPLAY_IDENTITY,
+        REPLAY_SPEED,
         BACKTEST_SPEED,
+        RULE_SPEED,
+        SCALING,
+        BACKTEST_MEMORY,
         EWC_FISHER,
         LEARNING_ARMS,
         LEARNING_SWEEP,

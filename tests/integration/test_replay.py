@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +26,9 @@ from agents.run.topic_log import partitions, reading
 from agents.run.topic_replay import TopicReplay
 from agents.topology import prefix_of
 from streams.timestamps import format_ns
-from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS, TRADING_DECISIONS
+from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from tables.stores.run_checkpoints import RunCheckpoints
-from tests.runs import TAPE
+from tests.runs import PATIENCE_S, TAPE
 
 pytestmark = pytest.mark.broker
 
@@ -45,12 +47,22 @@ def program(broker: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Program
     return run
 
 
-async def book_ends(broker: str, run: str) -> list[int]:
-    """Return where the log of a run's book ends."""
+async def ends(broker: str, topic: str) -> list[int]:
+    """Return where the partitions of a topic end."""
     async with reading(broker) as consumer:
-        places = await partitions(broker, f"{run}.{PORTFOLIO_EVENTS.name}")
-        ends = await consumer.end_offsets(places)
-    return [ends[place] for place in places]
+        places = await partitions(broker, topic)
+        found = await consumer.end_offsets(places)
+    return [found[place] for place in places]
+
+
+async def decided_of(run: str, broker: str, n_bars: int) -> None:
+    """Wait until a run has decided so many bars."""
+    topic = f"{run}.{PORTFOLIO_SNAPSHOTS.name}"
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if await partitions(broker, topic) and sum(await ends(broker, topic)) >= n_bars:
+                return
+            await asyncio.sleep(0.1)
 
 
 def test_replay_when_a_run_is_recorded_then_is_certified_and_verified(
@@ -88,8 +100,8 @@ def test_replay_when_it_begins_in_the_middle_then_the_books_go_on(
 ) -> None:
     """From a checkpoint or from the first record: the same decisions as the run, of half of it."""
     closes, file = TAPE.closes_ns(), tmp_path / "middle.json"
-    ends = asyncio.run(book_ends(broker, spoken))
-    spoke = asyncio.run(spoken_records(broker, spoken, ends)).by_close
+    log_ends = asyncio.run(ends(broker, f"{spoken}.{PORTFOLIO_EVENTS.name}"))
+    spoke = asyncio.run(spoken_records(broker, spoken, log_ends)).by_close
     third = [close for close in sorted(spoke) for _ in spoke[close]][2]
     begin, n_bars = format_ns(third), len(closes) - closes.index(third)
     options = (f"--run={spoken}", f"--from={begin}", f"--certificate={file}", "--workers=2")
@@ -153,6 +165,47 @@ async def test_replay_when_a_worker_is_killed_then_decides_the_same(
     live = await identity_of(broker, prefix_of(spoken))
     assert decided.total() == live.total()
     await playing.remove()
+
+
+def test_replay_when_it_was_interrupted_then_goes_on_where_it_was(
+    program: Program, broker: str, home: Path, spoken: str
+) -> None:
+    """The program is killed between two bars and begun again: nothing twice, nothing left out."""
+    asked = ("replay", "--topic=market-ticks", f"--run={spoken}", "--into=again")
+    where = {"TRADEWIND_HOME": str(home.parent), "KAFKA_BOOTSTRAP_SERVERS": broker}
+    command = [sys.executable, "-m", "agents", *asked, f"--name={home.name}", "--speed=20x"]
+    with subprocess.Popen(command, env={**os.environ, **where}) as killed:
+        asyncio.run(decided_of("again", broker, 40))
+        killed.kill()
+    begun = sum(asyncio.run(ends(broker, f"again.{MARKET_TICKS.name}")))
+    others = program(*asked, "--partitions=3")
+    assert others.exit_code == 1
+    assert "run again was begun with" in " ".join(others.output.split())
+    done = program(*asked)
+    told = " ".join(done.output.split())
+    assert done.exit_code == 0, told
+    assert "what it has already is not sent again" in told
+    assert "Equal, byte for byte, to what the run decided." in told
+    there, here = (
+        asyncio.run(ends(broker, f"{run}.{MARKET_TICKS.name}")) for run in (spoken, "again")
+    )
+    assert here == there
+    assert 0 < begun < sum(there)
+    once_more = program(*asked)
+    assert once_more.exit_code == 0, once_more.output
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("spoken", "is there, and is no replay"), ("a b", "--into was 'a b'"), ("", "--into was ''")],
+)
+def test_replay_when_the_name_is_taken_or_none_then_is_refused(
+    name: str, expected: str, program: Program, spoken: str
+) -> None:
+    """Nothing is written into a run that is somebody else's."""
+    refused = program("replay", "--topic=market-ticks", f"--run={spoken}", f"--into={name}")
+    assert refused.exit_code == 1
+    assert expected in " ".join(refused.output.split())
 
 
 async def test_difference_when_limits_are_others_then_is_found_field_by_field(

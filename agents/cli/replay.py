@@ -1,6 +1,7 @@
 """``tradewind replay`` and ``tradewind verify-certificate``: a file or a recorded run once more."""
 
 import asyncio
+import os
 import re
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -19,14 +20,14 @@ from agents.run.divergence import Difference, first_difference
 from agents.run.drive import Run
 from agents.run.progress import shown
 from agents.run.recorded_range import recorded_from
-from agents.run.resumed import hold
+from agents.run.resumed import alone, hold
 from agents.run.session import Session
 from agents.run.terms import Changes
-from agents.run.topic_backtest import TopicBacktest
+from agents.run.topic_backtest import RECORDED, TopicBacktest
 from agents.run.topic_replay import TopicReplay
 from agents.topology import prefix_of
 from streams.brokers import stack_home
-from streams.clock import run_stamp
+from streams.clock import random_id, run_stamp
 from streams.errors import SettingsError
 from streams.settings import Settings
 from streams.sources.files import open_tape
@@ -104,6 +105,7 @@ def replay(  # noqa: PLR0913  one parameter an option
             if topic != MARKET_TICKS.name:
                 raise SettingsError(f"--topic was {topic!r}; expected {MARKET_TICKS.name}")
             if certified is not None:
+                _check_writable(certified)
                 SigningKey.of(home)
             where, changes = (home, servers_of(name), run), Changes(n_partitions=partitions)
             if into is not None and not _NAME.fullmatch(into):
@@ -146,7 +148,13 @@ def _replay(console: Console, source: TopicBacktest, how: _How) -> bool:
     for told in source.range.remarks:
         console.print(told, style="yellow")
     epoch = source.epochs.load(source.digests[source.range.digests[0]]).epoch
-    run = Run(how.into or f"replay-{run_stamp()}", source.servers, source.home, epoch)
+    name = how.into or f"replay-{run_stamp()}-{random_id()[:6]}"
+    run = Run(name, source.servers, source.home, epoch)
+    with alone(run):
+        return _alone(console, source, run, how)
+
+
+def _alone(console: Console, source: TopicBacktest, run: Run, how: _How) -> bool:
     if how.into is not None and hold(source, run):
         console.print(f"Run {run.name} was begun; what it has already is not sent again.")
     playing = TopicReplay(source, run, how.n_workers, how.pace)
@@ -159,11 +167,15 @@ def _replay(console: Console, source: TopicBacktest, how: _How) -> bool:
     finally:
         if how.into is None:
             asyncio.run(playing.remove())
+    for reason, n in sorted(playing.watch.seen.dead_letters.items()):
+        console.print(f"{n:,} dead letters {reason}", style="yellow")
     if playing.n_restarts:
         console.print(f"{playing.n_restarts} workers ended by themselves and were started again.")
     console.print(f"SHA-256 of {decided.n_decisions():,} decisions: {decided.total()}")
     held = _compared(console, source, decided)
-    if how.certified is not None:
+    if how.certified is not None and not held:
+        console.print("[red]No certificate: this is not what the run decided.")
+    elif how.certified is not None:
         written = certificate(source, how.asked, decided, playing.n_spoken)
         how.certified.write_bytes(written.encode())
         console.print(f"Certificate {how.certified}, signed by {written.public_key}.")
@@ -209,6 +221,9 @@ def verify_certificate(
         found, verified = verify(file, stack_home(name), servers_of(name))
     body = found.body
     console.print(f"Signed by {found.public_key}; the body is as it was signed.")
+    if not verified.is_ours:
+        told = "That is not this stack's key: whose it is must be known from elsewhere."
+        console.print(told, style="bold yellow")
     for what, there, here in verified.machine:
         console.print(f"{what} was {there}, here it is {here}", style="yellow")
     console.print(f"{body.n_decisions:,} decisions there, {body.total}")
@@ -216,10 +231,19 @@ def verify_certificate(
     if not verified.differing:
         console.print("[green]The certificate holds.")
         return
-    console.print(f"[red]Portfolios that differ: {', '.join(verified.differing)}")
-    if body.book == "recorded":
+    table = Table("what differs", "certified", "here")
+    for field, there, here in verified.differing:
+        table.add_row(field, str(there), str(here))
+    console.print(table)
+    if body.book == RECORDED:
         _tell(console, verified.difference)
     raise typer.Exit(1)
+
+
+def _check_writable(file: Path) -> None:
+    """Refuse a place at which no file can be written, before anything runs."""
+    if file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise SettingsError(f"--certificate was {file}; expected a file that can be written")
 
 
 def _tell(console: Console, difference: Difference | None) -> None:

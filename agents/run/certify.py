@@ -8,8 +8,9 @@ import msgspec
 
 from agents.run.divergence import Difference, first_difference
 from agents.run.recorded_range import recorded_from
+from agents.run.spoken_records import spoken_records
 from agents.run.terms import Changes
-from agents.run.topic_backtest import TopicBacktest
+from agents.run.topic_backtest import FRESH, RECORDED, TopicBacktest
 from agents.topology import prefix_of
 from streams.errors import TopicError
 from tables.backtest import Recorder
@@ -19,9 +20,6 @@ from tables.machine import machine
 from tables.stores.artifacts import canonical_json
 from tables.stores.signing_key import SigningKey
 
-# How the books stood at the beginning.
-RECORDED, FRESH = "recorded", "fresh"
-
 # What of an epoch's document decides nothing.
 _UNDECIDING = ("n_partitions", "clock_id")
 
@@ -30,9 +28,15 @@ def certificate(
     test: TopicBacktest, asked: tuple[str | None, str | None], decided: Identity, n_records: int
 ) -> Certificate:
     """Return the signed certificate of a range, as it was asked for, and what it decided."""
+    return Certificate.sign(_body(test, asked, decided, n_records), SigningKey.of(test.home))
+
+
+def _body(
+    test: TopicBacktest, asked: tuple[str | None, str | None], decided: Identity, n_records: int
+) -> Certified:
     range_, digests = test.counted, sorted(set(test.digests))
     epochs = [test.epochs.load(digest).epoch for digest in digests]
-    body = Certified(
+    return Certified(
         topic=test.topic,
         run=test.run_name,
         begins=list(range_.begins),
@@ -47,10 +51,9 @@ def certificate(
         portfolios=decided.digests(),
         n_decisions=decided.n_decisions(),
         n_records=n_records,
-        book=RECORDED if test.is_recorded else FRESH,
+        book=test.book,
         machine=machine(),
     )
-    return Certificate.sign(body, SigningKey.of(test.home))
 
 
 def config_digest(documents: list[dict[str, object]]) -> str:
@@ -70,18 +73,21 @@ class Verified(msgspec.Struct, frozen=True):
     total, n_decisions
         What the range gives here.
     differing
-        Portfolios whose hash is another.
+        Fields of the body that have another value: (name, there, here).
     machine
         What of the machine is otherwise: (name, there, here).
     difference
         The first decision that differs from what the run itself decided.
+    is_ours
+        Whether this stack's key has signed it.
     """
 
     total: str
     n_decisions: int
-    differing: list[str]
+    differing: list[tuple[str, object, object]]
     machine: list[tuple[str, object, object]]
     difference: Difference | None
+    is_ours: bool
 
 
 def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]:
@@ -100,29 +106,39 @@ def verify(path: Path, home: Path, servers: str) -> tuple[Certificate, Verified]
     _pin(test, body)
     recorder = Recorder(lambda _ts_ns, _decisions: None)
     asyncio.run(test.fold(recorder.take))
-    digests = recorder.identity.digests()
-    names = body.portfolios.keys() | digests.keys()
-    differing = sorted(n for n in names if body.portfolios.get(n) != digests.get(n))
+    made = _body(
+        test, (body.asked[0], body.asked[1]), recorder.identity, asyncio.run(_n_said(test))
+    )
+    differing = [
+        (name, there, getattr(made, name))
+        for name, there in msgspec.structs.asdict(body).items()
+        if name != "machine" and there != getattr(made, name)
+    ]
     here = machine()
     others = [(k, v, here.get(k)) for k, v in body.machine.items() if here.get(k) != v]
     # A fresh book decides otherwise than the run did: there is nothing to compare it with.
-    comparable = differing and body.book == RECORDED
+    comparable = bool(differing) and body.book == RECORDED
     difference = asyncio.run(first_difference(test)) if comparable else None
-    verified = Verified(
-        recorder.identity.total(),
-        recorder.identity.n_decisions(),
-        differing,
-        others,
-        difference,
-    )
-    return found, verified
+    is_ours = found.public_key == SigningKey.of(home).public
+    return found, Verified(made.total, made.n_decisions, differing, others, difference, is_ours)
+
+
+async def _n_said(test: TopicBacktest) -> int:
+    """Return how many records of people and venues act in what counts."""
+    if not test.is_recorded:
+        return 0
+    log = test.servers, test.run_name, test.book_ends
+    spoken = await spoken_records(*log, test.begin, test.after_ns)
+    return sum(len(said) for close, said in spoken.by_close.items() if close <= test.range.last_ns)
 
 
 def _range_of(body: Certified, home: Path, servers: str) -> TopicBacktest:
     first, last = body.asked
     if body.book == RECORDED and first is not None:
         return recorded_from(home, servers, body.run, (first, last), Changes())
-    test = TopicBacktest(home, servers, body.run, body.topic, (first, last), Changes())
+    is_fresh = body.book == FRESH
+    asked = first, last
+    test = TopicBacktest(home, servers, body.run, body.topic, asked, Changes(), fresh_book=is_fresh)
     test.check()
     return test
 

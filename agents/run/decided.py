@@ -1,13 +1,13 @@
 """The identity of a run that is on a broker: read from its decisions, as anybody could."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from agents.run.topic_log import partitions, reading, records
 from streams.errors import TopicError
 from streams.timestamps import LATEST_NS, parse_ns
-from streams.topics import TRADING_DECISIONS
+from streams.topics import PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from tables.counted import Counted
 from tables.identity import Identity
 
@@ -22,7 +22,25 @@ class Named(msgspec.Struct):
     intent_id: str = ""
 
 
+class _Snapshot(msgspec.Struct):
+    timestamp: str
+    portfolio: str
+
+
+_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _NAMED = msgspec.json.Decoder(Named)
+
+
+async def decided_up_to(servers: str, prefix: str, portfolios: Collection[str]) -> int:
+    """Return the last close that all of some portfolios have decided; -1 if there is none."""
+    last = dict.fromkeys(portfolios, -1)
+    async with reading(servers) as consumer:
+        for at in await partitions(servers, prefix + PORTFOLIO_SNAPSHOTS.name):
+            async for record in records(consumer, at):
+                said = _SNAPSHOT.decode(record.value or b"")
+                if said.portfolio in last:
+                    last[said.portfolio] = max(last[said.portfolio], parse_ns(said.timestamp))
+    return min(last.values(), default=-1)
 
 
 async def identity_of(

@@ -23,13 +23,6 @@ from streams.sources.replay import ORIGIN_HEADER
 from streams.timestamps import parse_ns
 
 _NS_PER_MS = 1_000_000
-_WATCHED = (
-    topics.MARKET_BARS,
-    topics.TRADING_DECISIONS,
-    topics.EXECUTIONS,
-    topics.PORTFOLIO_SNAPSHOTS,
-    topics.DEAD_LETTERS,
-)
 _SLICE_TOPICS = (
     topics.MARKET_BARS,
     topics.FEATURE_SLICES,
@@ -103,9 +96,14 @@ class Observer:
         Where the run's topics are.
     n_portfolios
         A bar counts as decided when this many snapshots of it were seen.
+    keeps
+        Whether what was decided is remembered. Without it only progress and dead letters are
+        followed, and memory does not grow with the run.
     """
 
-    def __init__(self, bootstrap_servers: str, prefix: str, n_portfolios: int) -> None:
+    def __init__(
+        self, bootstrap_servers: str, prefix: str, n_portfolios: int, *, keeps: bool = True
+    ) -> None:
         self.seen = Seen()
         self._servers = bootstrap_servers
         self._prefix = prefix
@@ -120,11 +118,17 @@ class Observer:
             prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_snapshot,
             prefix + topics.DEAD_LETTERS.name: self._on_dead_letter,
         }
+        if not keeps:
+            self._handlers = {
+                prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_progress,
+                prefix + topics.DEAD_LETTERS.name: self._on_dead_letter,
+            }
 
     async def follow(self) -> None:
         """Read until cancelled."""
-        names = [self._prefix + spec.name for spec in _WATCHED]
-        consumer = AIOKafkaConsumer(*names, **kafka(self._servers), auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(
+            *self._handlers, **kafka(self._servers), auto_offset_reset="earliest"
+        )
         await consumer.start()
         try:
             while True:
@@ -223,9 +227,18 @@ class Observer:
         self.seen.snapshots.setdefault(said.portfolio, []).append(
             SeenSnapshot(close_ns, said.equity)
         )
+        self._count(close_ns)
+
+    def _on_progress(self, record: ConsumerRecord) -> None:
+        if self.seen.first_decision_s is None:
+            self.seen.first_decision_s = monotonic_s()
+        self._count(parse_ns(read_json(_SNAPSHOT, record.value or b"").timestamp))
+
+    def _count(self, close_ns: int) -> None:
         self._accounts[close_ns] += 1
         if self._accounts[close_ns] >= self._n_portfolios:
             self.seen.decided_ns = max(self.seen.decided_ns, close_ns)
+            del self._accounts[close_ns]
 
     def _on_dead_letter(self, record: ConsumerRecord) -> None:
         headers = dict(record.headers)

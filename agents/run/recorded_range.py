@@ -11,7 +11,7 @@ from agents.run.terms import Changes
 from agents.run.topic_backtest import TopicBacktest
 from streams.codec import StateError
 from streams.errors import TopicError
-from streams.timestamps import format_ns, parse_ns
+from streams.timestamps import format_ns
 from streams.topics import MARKET_TICKS
 from tables.checkpoint import Checkpoint
 from tables.stores.run_checkpoints import RunCheckpoints
@@ -25,22 +25,18 @@ def recorded_from(
     Raises
     ------
     TopicError
-        If nothing is left to tell how the books stood; the message says what is missing.
+        If there is no such bar, or if nothing is left to tell how the books stood; the message says
+        what is missing.
     SettingsError, ArtifactError
         As :meth:`TopicBacktest.check`.
     """
     topic = MARKET_TICKS.name
-    begin, end = asked
-    if begin.isdecimal():
-        at = TopicBacktest(home, servers, run, topic, asked)
-        at.check()
-        since_ns = at.range.from_ns
-    else:
-        since_ns = parse_ns(begin)
-    missing: list[str] = []
+    alone = TopicBacktest(home, servers, run, topic, asked, fresh_book=True)
+    alone.check()
+    since_ns, missing = alone.range.from_ns, list[str]()
     for before in _beginnings(RunCheckpoints(home, run), since_ns, missing):
         test = TopicBacktest(
-            home, servers, run, topic, (None, end), changes, begin=before, since_ns=since_ns
+            home, servers, run, topic, (None, asked[1]), changes, begin=before, since_ns=since_ns
         )
         try:
             test.check()

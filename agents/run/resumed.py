@@ -7,6 +7,8 @@ as many records as stand there are the first ones, and the replay goes on behind
 import asyncio
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from agents.run.drive import Run
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
+from streams.brokers.locks import FileLock
 from streams.errors import RecordError, SettingsError
 from streams.slices import Slice
 from streams.sources.replay import ticks_topic
@@ -25,7 +28,10 @@ from tables.stores.replacing import replacing
 
 
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a replay sends: a range of a run's topic, its epochs, and into how many partitions."""
+    """What a replay sends: a range of a run's topic, its epochs, and into how many partitions.
+
+    ``after_ns`` is the close behind which its decisions count, ``book`` how its books begin.
+    """
 
     topic: str
     begins: list[int]
@@ -34,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     book_ends: list[int]
     epochs: list[str]
     n_partitions: int
+    after_ns: int
+    book: str
 
     @classmethod
     def of(cls, source: TopicBacktest, n_partitions: int) -> "Plan":
@@ -47,6 +55,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             source.book_ends,
             sorted(source.digests.values()),
             n_partitions,
+            source.after_ns,
+            source.book,
         )
 
 
@@ -70,6 +80,24 @@ def _take(left: Counter[Any], key: object) -> bool:
     is_there = left[key] > 0
     left[key] -= is_there
     return is_there
+
+
+@contextmanager
+def alone(run: Run) -> Iterator[None]:
+    """Keep every other replay from a run's name.
+
+    Raises
+    ------
+    SettingsError
+        If one is under way.
+    """
+    folder = run.data.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock.try_take(folder / f"{run.name}.lock")
+    if lock is None:
+        raise SettingsError(f"another replay into run {run.name} is under way")
+    with lock:
+        yield
 
 
 def hold(source: TopicBacktest, run: Run) -> bool:
@@ -121,7 +149,8 @@ def _read(path: Path) -> Plan:
 def _shown(plan: Plan) -> str:
     offsets = ", ".join(f"{a}..{b}" for a, b in zip(plan.begins, plan.ends, strict=True))
     epochs = ", ".join(digest[:12] for digest in plan.epochs)
-    return f"{plan.topic} {offsets} by {epochs} in {plan.n_partitions} partitions"
+    what = f"{plan.topic} {offsets} by {epochs} in {plan.n_partitions} partitions"
+    return f"{what} and a {plan.book} book"
 
 
 async def sent(run: Run) -> Sent:

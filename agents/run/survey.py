@@ -1,6 +1,7 @@
 """A topic read once, before anything is folded: its times, its epochs, its holes."""
 
 import re
+from bisect import bisect_left
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -57,6 +58,10 @@ class Seen:
         if not self.closes or close_ns > self.closes[-1]:
             self.closes.append(close_ns)
             self.offsets.append(offset)
+
+    def offset_of(self, close_ns: int) -> int:
+        """Return the offset of the record that brought a close."""
+        return self.offsets[bisect_left(self.closes, close_ns)]
 
 
 async def survey(

@@ -20,11 +20,12 @@ from agents.run.backtest import (
     result_of,
     sample,
 )
+from agents.run.decided import decided_up_to
 from agents.run.in_process import Books, InProcess, Watch
 from agents.run.in_process import Said as Saying
 from agents.run.progress import Progress
 from agents.run.recorded_books import RecordedBooks
-from agents.run.survey import survey
+from agents.run.survey import Seen, survey
 from agents.run.terms import Changes, changed
 from agents.run.topic_log import reading
 from agents.run.topic_range import Middle, Range, after, bars_of, chosen, middle, ticks_of, until
@@ -40,6 +41,9 @@ from tables.counted import Counted
 from tables.epochs import Epochs
 from tables.stores.artifacts import Artifacts
 from tables.stores.backtest_folder import BacktestFolder
+
+# Of books: as the run's stood, with what people and venues said; or empty, and nobody speaks.
+RECORDED, FRESH = "recorded", "fresh"
 
 
 class _Folding(NamedTuple):
@@ -104,6 +108,11 @@ class TopicBacktest:
         return f"{counted.topic} at {self.servers}, offsets {places}"
 
     @property
+    def book(self) -> str:
+        """How the books begin and who speaks to them."""
+        return RECORDED if self.is_recorded else FRESH
+
+    @property
     def before_ns(self) -> int:
         """The close of the bar behind the range: what is decided from then on is none of it."""
         epoch = self.epochs.load(self.range.digests[0]).epoch
@@ -138,10 +147,7 @@ class TopicBacktest:
         TopicError, SettingsError, ArtifactError
             With what was found and what was expected.
         """
-        self.range = self._range()
-        topic = self.range.topic
-        if not self.range.digests:
-            raise SettingsError(f"{topic} names no epoch; expected that its clock announced one")
+        asyncio.run(self._choose())
         for digest in self.range.digests:
             epoch = changed(self.epochs.load(digest).epoch, self.changes, self.models)
             self.digests[digest] = self.epochs.put(epoch)
@@ -151,29 +157,55 @@ class TopicBacktest:
                     f"models {epoch.models[:12]} decide bars of "
                     f"{loaded.models.metadata['timeframe']}; expected those of {epoch.timeframe}"
                 )
-        self.book_ends = asyncio.run(self._book_ends())
         stretch = Stretch(self.range.from_ns, self.range.last_ns)
         return Span(stretch, self.range.from_ns, self.range.n_bars)
 
-    def _range(self) -> Range:
+    async def _choose(self) -> None:
+        """Read the topic and choose the range; where books go on, of what the run has decided."""
         topic, is_ticks = prefix_of(self.run_name) + self.topic, self.topic == MARKET_TICKS.name
-        seen = asyncio.run(
-            survey(self.servers, topic, is_ticks=is_ticks, epochs=self.epochs, begin=self.begin)
+        seen = await survey(
+            self.servers, topic, is_ticks=is_ticks, epochs=self.epochs, begin=self.begin
         )
-        if self.begin is None:
-            found = chosen(topic, seen, *self.asked)
-        else:
-            begins = self.begin.ticks if is_ticks else self.begin.bars
-            found = after(topic, seen, begins, self.asked[1])
+        self.range = self._range(topic, seen, self.asked[1])
+        if not self.range.digests:
+            raise SettingsError(f"{topic} names no epoch; expected that its clock announced one")
+        if self.is_recorded:
+            decided_ns = await decided_up_to(
+                self.servers, prefix_of(self.run_name), self._portfolios()
+            )
+            if decided_ns < 0:
+                self.fresh_book = True
+                self._remark(f"run {self.run_name or 'live'} has decided nothing: books are empty")
+            elif decided_ns < self.range.last_ns:
+                self.range = self._range(topic, seen, format_ns(decided_ns))
+                self._remark(f"it ends where the run's decisions do, at {format_ns(decided_ns)}")
         if self.since_ns:
-            self.middle = middle(topic, seen, self.since_ns, found.last_ns)
+            self.middle = middle(topic, seen, self.since_ns, self.range.last_ns)
+        self.book_ends = await self._book_ends()
+        self._check_partitions()
+
+    def _remark(self, text: str) -> None:
+        self.range = self.range._replace(remarks=(*self.range.remarks, text))
+
+    def _portfolios(self) -> set[str]:
+        """Return the portfolios of all epochs of the range."""
+        epochs = [self.epochs.load(digest).epoch for digest in self.range.digests]
+        return set.intersection(*({each.id for each in epoch.portfolios} for epoch in epochs))
+
+    def _range(self, topic: str, seen: list[Seen], end: str | None) -> Range:
+        if self.begin is None:
+            return chosen(topic, seen, self.asked[0], end)
+        is_ticks = self.topic == MARKET_TICKS.name
+        return after(topic, seen, self.begin.ticks if is_ticks else self.begin.bars, end)
+
+    def _check_partitions(self) -> None:
         wanted = self.changes.n_partitions
-        if self.middle is not None and wanted not in (None, len(found.begins)):
+        n_partitions = len(self.range.begins)
+        if self.middle is not None and wanted not in (None, n_partitions):
             raise SettingsError(
-                f"the books' run has {len(found.begins)} partitions, and so have their states; "
+                f"the books' run has {n_partitions} partitions, and so have their states; "
                 f"{wanted} go with a whole run, or with a fresh book"
             )
-        return found
 
     def fitted(self, _progress: Progress) -> str:
         """Return the digests of the models that decide."""

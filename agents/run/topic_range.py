@@ -89,59 +89,48 @@ def middle(topic: str, seen: list[Seen], from_ns: int, last_ns: int) -> Middle |
     before = max(closes.difference(behind), default=None)
     if before is None:
         return None
-    begins = []
     for number, each in enumerate(seen):
         if before not in each.closes:
             raise TopicError(
                 f"{topic}, partition {number}, is read from offset {each.begin:,} on, which is "
                 f"behind the close of {format_ns(before)}"
             )
-        begins.append(each.offsets[each.closes.index(before)] + 1)
-    return Middle(before, tuple(begins), min(behind), len(behind))
+    begins = tuple(each.offset_of(before) + 1 for each in seen)
+    return Middle(before, begins, min(behind), len(behind))
 
 
 def chosen(topic: str, seen: list[Seen], begin: str | None, end: str | None) -> Range:
     """Return the range from ``begin`` to ``end``: a time (RFC 3339), an offset, or None for all.
 
-    An offset holds in every partition. Before a time go the bars that warm features up.
+    It begins and ends with heartbeats that all partitions have: an offset is that of the first one
+    behind it in each of them. Before a time go the bars that warm features up.
 
     Raises
     ------
     TopicError
         If it has no bar, or no epoch is announced before it; the message says what there is.
     """
-    begins = [_begin(each, begin) for each in seen]
-    ends = [_end(each, end) for each in seen]
-    folded = sorted(
-        {
-            close
-            for each, first, last in zip(seen, begins, ends, strict=True)
-            for close, offset in zip(each.closes, each.offsets, strict=True)
-            if first <= offset < last
-        }
-    )
+    closes = _ended(seen, end)
+    first = _first(seen, closes, begin)
     from_ns = parse_ns(begin) if begin and not begin.isdecimal() else 0
-    counted = [close for close in folded if close >= from_ns]
+    # The first heartbeat of a part finds no bar that it could close.
+    counted = [c for c in closes if c >= from_ns and (first is None or c > first)]
     if not counted:
-        closes = sorted({close for each in seen for close in each.closes})
-        times = f"from {format_ns(closes[0])} to {format_ns(closes[-1])}" if closes else "none"
-        offsets = ", ".join(f"{p}: {each.begin}..{each.end}" for p, each in enumerate(seen))
-        raise TopicError(
-            f"{topic} has no bar from {begin or 'its first'} to {end or 'its last'}; its closes: "
-            f"{times}; its offsets by partition: {offsets}"
-        )
+        raise _no_bar(topic, seen, begin, end)
+    begins = [each.begin if first is None else each.offset_of(first) for each in seen]
+    folded = [c for c in closes if first is None or c >= first]
     notices = {n.epoch: n for at, n in seen[0].notices if at < begins[0]}
     return Range(
         topic=topic,
         begins=tuple(begins),
-        ends=tuple(ends),
+        ends=tuple(each.offset_of(closes[-1]) + 1 for each in seen),
         notices=tuple(notices[number] for number in sorted(notices)),
         digests=tuple(sorted({digest for each in seen for digest in each.digests})),
         from_ns=counted[0],
-        last_ns=counted[-1],
+        last_ns=closes[-1],
         n_bars=len(folded),
-        is_whole=all(first == 0 for first in begins),
-        remarks=tuple(_odd(topic, seen)),
+        is_whole=first is None,
+        remarks=(*_deleted(topic, seen), *_odd(topic, seen)),
     )
 
 
@@ -159,38 +148,69 @@ def after(topic: str, seen: list[Seen], begins: list[int], end: str | None) -> R
             f"{topic} begins at offsets {', '.join(map(str, first))}; the checkpoint goes on at "
             f"{', '.join(map(str, begins))}"
         )
-    return chosen(topic, seen, None, end)._replace(is_whole=False)
+    closes = _ended(seen, end)
+    if not closes:
+        raise _no_bar(topic, seen, None, end)
+    folded = sorted({c for each in seen for c in each.closes if c <= closes[-1]})
+    return Range(
+        topic=topic,
+        begins=tuple(first),
+        ends=tuple(each.offset_of(closes[-1]) + 1 for each in seen),
+        notices=(),
+        digests=tuple(sorted({digest for each in seen for digest in each.digests})),
+        from_ns=folded[0],
+        last_ns=closes[-1],
+        n_bars=len(folded),
+        is_whole=False,
+        remarks=tuple(_odd(topic, seen)),
+    )
 
 
-def _begin(seen: Seen, asked: str | None) -> int:
-    if asked is None:
-        return seen.begin
-    if asked.isdecimal():
-        return max(int(asked), seen.begin)
-    from_ns = parse_ns(asked)
-    before = [n for n, close in enumerate(seen.closes) if close < from_ns]
-    # The heartbeat that ends the bar before the first one: a fold without a time takes no tick.
-    first = len(before) - WARMUP_BARS
-    return seen.offsets[first] if first >= 0 else seen.begin
+def _ended(seen: list[Seen], end: str | None) -> list[int]:
+    """Return the closes that all partitions have, up to a time or an offset, in order."""
+    common = set(seen[0].closes).intersection(*(each.closes for each in seen[1:]))
+    if end is None:
+        return sorted(common)
+    if end.isdecimal():
+        return sorted(c for c in common if all(each.offset_of(c) < int(end) for each in seen))
+    to_ns = parse_ns(end)
+    return sorted(c for c in common if c <= to_ns)
 
 
-def _end(seen: Seen, asked: str | None) -> int:
-    if asked is None:
-        return seen.end
-    if asked.isdecimal():
-        return min(int(asked), seen.end)
-    to_ns = parse_ns(asked)
-    last = [
-        offset for close, offset in zip(seen.closes, seen.offsets, strict=True) if close <= to_ns
-    ]
-    return last[-1] + 1 if last else seen.begin
+def _first(seen: list[Seen], closes: list[int], asked: str | None) -> int | None:
+    """Return the close whose heartbeat begins the range; None for the run's first record."""
+    is_there = all(each.begin == 0 for each in seen)
+    if asked is not None and asked.isdecimal():
+        least = int(asked)
+        if is_there and least == 0:
+            return None
+        behind = (c for c in closes if all(each.offset_of(c) >= least for each in seen))
+        return next(behind, max(closes, default=0))
+    from_ns = parse_ns(asked) if asked else 0
+    before = [c for c in closes if c < from_ns]
+    if len(before) >= WARMUP_BARS:
+        return before[-WARMUP_BARS]
+    return None if is_there else min(closes, default=0)
 
 
-def _odd(topic: str, seen: list[Seen]) -> Iterator[str]:
+def _no_bar(topic: str, seen: list[Seen], begin: str | None, end: str | None) -> TopicError:
+    closes = sorted({close for each in seen for close in each.closes})
+    times = f"from {format_ns(closes[0])} to {format_ns(closes[-1])}" if closes else "none"
+    offsets = ", ".join(f"{p}: {each.begin}..{each.end}" for p, each in enumerate(seen))
+    return TopicError(
+        f"{topic} has no bar from {begin or 'its first'} to {end or 'its last'}; its closes: "
+        f"{times}; its offsets by partition: {offsets}"
+    )
+
+
+def _deleted(topic: str, seen: list[Seen]) -> Iterator[str]:
     deleted = [each.begin for each in seen]
     if any(deleted):
         offsets = ", ".join(map(str, deleted))
         yield f"{topic} begins at offsets {offsets}: what came before was deleted"
+
+
+def _odd(topic: str, seen: list[Seen]) -> Iterator[str]:
     for what, n in (
         ("offsets without a record", sum(each.n_missing for each in seen)),
         ("heartbeats that the clock left out", sum(each.n_beats_missed for each in seen)),

@@ -25,7 +25,7 @@ from agents.run.standing import write
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_range import ticks_of
 from agents.run.workers import Children, free_port
-from agents.topology import changelogs
+from agents.topology import all_changelogs
 from streams.clock import monotonic_s
 from streams.errors import RecordError
 from streams.kafka_access import kafka
@@ -93,7 +93,8 @@ class TopicReplay:
         epoch = self.run.epoch
         environment = {"TRADEWIND_PARTITIONS": str(epoch.n_partitions)}
         self.children = Children(self.run.data / "logs", environment)
-        self.watch = Observer(self.run.bootstrap_servers, self.run.prefix, len(epoch.portfolios))
+        watched = self.run.bootstrap_servers, self.run.prefix, len(epoch.portfolios)
+        self.watch = Observer(*watched, keeps=False)
 
     @property
     def n_spoken(self) -> int:
@@ -155,12 +156,12 @@ class TopicReplay:
         await decided(self.watch, close_ns, self.children, self.mend)
 
     async def remove(self) -> None:
-        """Delete the run's topics and its folder."""
+        """Delete the run's topics and its folder; what its group has committed goes with time."""
         names = [self.run.prefix + spec.name for spec in CATALOGUE]
         admin = AIOKafkaAdminClient(**kafka(self.run.bootstrap_servers))
         await admin.start()
         try:
-            for name in (*names, *changelogs(self.run.name)):
+            for name in (*names, *all_changelogs(self.run.name)):
                 with suppress(UnknownTopicOrPartitionError):
                     await admin.delete_topics([name])
         finally:
@@ -177,7 +178,8 @@ class _Sender:
     closes: list[int] = field(default_factory=list)
     beats: int = 0
     is_spoken_last: bool = False
-    began_s: float = field(default_factory=monotonic_s)
+    # The first close that is sent, and when: the pace is kept from there on.
+    paced: tuple[int, float] | None = None
 
     async def send_all(self) -> None:
         """Send, and wait until the last bar is decided."""
@@ -253,9 +255,12 @@ class _Sender:
         replay.mend()
         if len(self.closes) >= WINDOW_BARS:
             await replay.decided(self.closes[-WINDOW_BARS])
-        if replay.pace and self.closes:
-            happened_s = (close_ns - self.closes[0]) / _NS_PER_S / replay.pace
-            await asyncio.sleep(max(0.0, self.began_s + happened_s - monotonic_s()))
+        if replay.pace and not any(replay.sent.ticks.values()):
+            if self.paced is None:
+                self.paced = close_ns, monotonic_s()
+            begin_ns, began_s = self.paced
+            happened_s = (close_ns - begin_ns) / _NS_PER_S / replay.pace
+            await asyncio.sleep(max(0.0, began_s + happened_s - monotonic_s()))
 
     async def _people(self, after_ns: int, until_ns: int) -> None:
         """Send what people and venues said behind the bars since ``after_ns``."""

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -26,9 +28,12 @@ from agents.run.topic_log import partitions, reading
 from agents.run.topic_replay import TopicReplay
 from agents.topology import prefix_of
 from streams.timestamps import format_ns
-from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
+from streams.topics import MARKET_TICKS, PORTFOLIO_EVENTS, PORTFOLIO_SNAPSHOTS
+from tables.backtest import Recorder
+from tables.certificate import Certificate
 from tables.stores.run_checkpoints import RunCheckpoints
-from tests.runs import PATIENCE_S, TAPE
+from tables.stores.signing_key import SigningKey
+from tests.runs import PATIENCE_S, TAPE, trial
 
 pytestmark = pytest.mark.broker
 
@@ -45,6 +50,16 @@ def program(broker: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Program
         return CliRunner().invoke(whole_program(), [*arguments, f"--name={home.name}"])
 
     return run
+
+
+async def topics_of(broker: str, run: str) -> list[str]:
+    """Return the topics of a run."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        return [name for name in await admin.list_topics() if name.startswith(f"{run}.")]
+    finally:
+        await admin.close()
 
 
 async def ends(broker: str, topic: str) -> list[int]:
@@ -82,12 +97,22 @@ def test_replay_when_a_run_is_recorded_then_is_certified_and_verified(
     assert asyncio.run(spoken_records(broker, spoken, [0, 0])).n == 0
     assert (home / "signing.key").stat().st_mode & 0o777 == 0o600
     name = done.output.split("into run ")[1].split(";")[0].replace("\n", "")
-    assert asyncio.run(partitions(broker, f"{name}.{TRADING_DECISIONS.name}")) == []
+    assert asyncio.run(topics_of(broker, name)) == []
     assert not (home / "runs" / name).exists()
 
     verified = program("verify-certificate", str(file))
     assert verified.exit_code == 0, verified.output
     assert "The certificate holds." in verified.output
+
+    other = Certificate.decode(file.read_bytes()).body
+    lied = msgspec.structs.replace(other, total="0" * 64, models=["f" * 64], n_decisions=1)
+    stranger = tmp_path / "signed_by_another.json"
+    stranger.write_bytes(Certificate.sign(lied, SigningKey.of(tmp_path)).encode())
+    strange = program("verify-certificate", str(stranger))
+    told = " ".join(strange.output.split())
+    assert strange.exit_code == 1
+    assert "That is not this stack's key" in told
+    assert all(field in told for field in ("total", "models", "n_decisions"))
 
     file.write_text(file.read_text().replace(body["total"], "0" * 64))
     forged = program("verify-certificate", str(file))
@@ -127,6 +152,62 @@ def test_replay_when_it_begins_in_the_middle_then_the_books_go_on(
             kept.drop(close_ns)
 
 
+@pytest.mark.parametrize(
+    ("options", "book"),
+    [
+        (("--to=900",), "recorded"),
+        (("--from=900",), "recorded"),
+        (("--from=900", "--fresh-book"), "fresh"),
+        (("--fresh-book",), "fresh"),
+    ],
+)
+def test_certificate_when_a_part_is_replayed_then_holds(
+    options: tuple[str, ...], book: str, program: Program, spoken: str, tmp_path: Path
+) -> None:
+    """Offsets are of other bars in each partition; a fresh book has nobody who speaks to it."""
+    file = tmp_path / "part.json"
+    run = ("replay", "--topic=market-ticks", f"--run={spoken}", f"--certificate={file}")
+    done = program(*run, *options)
+    told = " ".join(done.output.split())
+    assert done.exit_code == 0, told
+    assert ("Equal, byte for byte" in told) is (book == "recorded")
+    body = json.loads(file.read_text())["body"]
+    assert body["book"] == book
+    assert body["n_decisions"] > 0
+    verified = program("verify-certificate", str(file))
+    assert verified.exit_code == 0, verified.output
+
+
+async def test_range_when_the_run_is_behind_then_ends_where_its_decisions_do(
+    broker: str, home: Path, fitted: str
+) -> None:
+    """Ticks lie there that no worker has seen; a run that has decided nothing has empty books."""
+    closes = TAPE.closes_ns()
+    async with trial(broker, home, fitted, "behind") as run:
+        nothing = TopicBacktest(home, broker, "behind", MARKET_TICKS.name, (None, None))
+        begun = asyncio.Event()
+
+        async def gate(close_ns: int) -> None:
+            if close_ns == closes[20]:
+                begun.set()
+                await asyncio.to_thread(nothing.check)
+                run.start()
+                await run.decided(closes[10])
+                await run.end(signal.SIGKILL)
+
+        await run.pour(gate)
+        assert begun.is_set()
+        source = TopicBacktest(home, broker, "behind", MARKET_TICKS.name, (None, None))
+        await asyncio.to_thread(source.check)
+        assert closes[10] <= source.range.last_ns < closes[-1]
+        assert any("ends where the run's decisions do" in each for each in source.range.remarks)
+        assert (nothing.is_recorded, source.is_recorded) == (False, True)
+        recorder = Recorder(lambda _ts_ns, _decisions: None)
+        await source.fold(recorder.take)
+        live = await identity_of(broker, prefix_of("behind"), before_ns=source.before_ns)
+        assert recorder.identity.total() == live.total()
+
+
 def test_replay_when_books_cannot_go_on_then_says_why(program: Program, spoken: str) -> None:
     """Other partitions than the states have, a time behind the last; empty books are asked for."""
     begin = f"--from={format_ns(TAPE.closes_ns()[290])}"
@@ -136,6 +217,9 @@ def test_replay_when_books_cannot_go_on_then_says_why(program: Program, spoken: 
     assert "has 2 partitions, and so have their states; 3 go with" in " ".join(
         others.output.split()
     )
+    nowhere = program(*run, "--certificate=/nowhere/out.json")
+    assert nowhere.exit_code == 1
+    assert "expected a file that can be written" in " ".join(nowhere.output.split())
     late = program(*run, "--from=2100-01-01T00:00:00Z")
     assert late.exit_code == 1
     assert "has no bar from 2100-01-01" in " ".join(late.output.split())

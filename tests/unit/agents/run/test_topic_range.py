@@ -28,6 +28,11 @@ def at(bar: int) -> str:
     return format_ns(MIDNIGHT + bar * MINUTE)
 
 
+def close(bar: int) -> int:
+    """Return the close of a bar as a number."""
+    return MIDNIGHT + bar * MINUTE
+
+
 def test_range_when_nothing_is_asked_then_is_all() -> None:
     """From the first offset to behind the last; the epoch stands in the range itself."""
     found = chosen("t", [seen(), seen()], None, None)
@@ -50,11 +55,38 @@ def test_range_when_times_are_asked_then_bars_before_warm_up() -> None:
     assert chosen("t", [seen()], at(10), None).is_whole
 
 
-def test_range_when_offsets_are_asked_then_are_taken_as_they_are() -> None:
-    """An offset holds in every partition, and none is before the first or behind the last."""
+def short(first: int, last: int) -> Seen:
+    """Return a partition that has other offsets, and only some of the bars."""
+    found = Seen(20 * first, 20 * last + 1)
+    for n in range(first, last + 1):
+        found.close(close(n), 20 * n)
+    return found
+
+
+def test_range_when_offsets_are_asked_then_begins_with_a_heartbeat_that_all_have() -> None:
+    """The first one that is behind the offset everywhere; it finds no bar that it could close."""
     found = chosen("t", [seen()], "1000", "1102")
-    assert (found.begins, found.ends, found.n_bars) == ((1000,), (1102,), 11)
+    assert (found.begins, found.ends, found.n_bars) == ((1_001,), (1_102,), 11)
+    assert format_ns(found.from_ns) == at(101)
     assert chosen("t", [seen()], "0", "99999").ends == (4_002,)
+    # The 101st minute is the first behind offset 1010 in both, the 150th the last before 3002.
+    both = chosen("t", [seen(), short(1, N_BARS)], "1010", "3002")
+    assert (both.begins, both.ends) == ((1_011, 2_020), (1_502, 3_001))
+
+
+def test_range_when_partitions_end_apart_then_ends_where_all_do() -> None:
+    """A live topic is read partition by partition, while it grows."""
+    found = chosen("t", [seen(), short(1, 397)], None, None)
+    assert (found.ends, format_ns(found.last_ns)) == ((3_972, 7_941), at(397))
+
+
+def test_range_when_a_partition_has_lost_more_then_begins_where_all_do() -> None:
+    """Retention takes whole segments, another one in each partition."""
+    late = seen()
+    late.begin = 5
+    found = chosen("t", [late, short(30, N_BARS)], None, None)
+    assert found.begins == (301, 600)
+    assert (found.is_whole, format_ns(found.from_ns)) == (False, at(31))
 
 
 @pytest.mark.parametrize(
@@ -102,11 +134,6 @@ def test_range_when_what_a_checkpoint_goes_on_with_is_gone_then_says_both_offset
         TopicError, match="t begins at offsets 3001; the checkpoint goes on at 3000"
     ):
         after("t", [late], [3_000], None)
-
-
-def close(bar: int) -> int:
-    """Return the close of a bar as a number."""
-    return MIDNIGHT + bar * MINUTE
 
 
 def test_middle_when_a_range_begins_there_then_is_behind_the_heartbeat_before_it() -> None:

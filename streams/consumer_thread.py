@@ -52,22 +52,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             await super()._seek_wait(consumer, here)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek what is assigned to what was committed; what moves away meanwhile is left out."""
+        """Seek what is assigned to what was committed, or to its first record where nothing was.
+
+        What moves away meanwhile is left out. A changelog has no such place: its recovery seeks.
+        """
         offsets: Mapping[TP, int] = await self.call_thread(self._seek_to_committed)
         return offsets
 
-    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
+    async def _seek_to_committed(self) -> Mapping[TP, int]:
         # aiokafka asks for one offset after the other and seeks whatever became of the partition.
+        # Where nothing was committed it seeks nothing, and what was fetched and dropped since, in
+        # a group that rebalances again, would never be read.
         consumer = self._ensure_consumer()
-        committed: dict[TP, int | None] = {}
+        sought: dict[TP, int] = {}
         for tp in sorted(self.assignment()):
-            offset = await consumer.committed(tp)
-            if tp not in self.assignment():
+            if self.consumer._is_changelog_tp(tp):  # noqa: SLF001  no public name
                 continue
-            committed[tp] = offset
-            if offset:
+            offset = await consumer.committed(tp)
+            if offset is None:
+                offset = (await consumer.beginning_offsets([tp]))[tp]
+            if tp in self.assignment():
+                sought[tp] = offset
                 consumer.seek(tp, offset)
-        return committed
+        return sought
 
     async def on_start(self) -> None:
         """Watch the membership from the start: Faust never asks aiokafka whether it still lives."""

@@ -190,6 +190,21 @@ async def test_send_all_when_no_partition_is_named_then_the_key_places_the_recor
             assert found == {key for key in keys if partition_of(key, 2) == partition}
 
 
+async def test_seek_when_nothing_was_committed_then_what_was_fetched_is_read_again(
+    broker: str, tmp_path: Path
+) -> None:
+    """A group that rebalances drops what it has fetched, and seeks; its first records as well."""
+    await created(broker, "tr-first")
+    async with taking(broker, "tr-first", tmp_path) as taken:
+        await producer_of(taken.app).send_all(outgoing("tr-first", 20))
+        await until(lambda: sum(len(event.value) for event in taken.events) == 20)
+        await consumer_of(taken.app).perform_seek()
+        await until(lambda: sum(len(event.value) for event in taken.events) == 40)
+        for partition in (0, 1):
+            offsets = [record.offset for record in taken.records(partition)]
+            assert offsets == [*range(10), *range(10)]
+
+
 async def test_commit_when_progress_is_said_then_exactly_that_is_committed(
     broker: str, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from faust.types import TP
 from streams.consumer_thread import ConsumerThread
 
 STAYS, GOES = TP("a", 0), TP("a", 1)
+NEW, TABLE = TP("b", 0), TP("a-changelog", 0)
 
 
 class _Rebalancing:
@@ -32,8 +33,12 @@ class _Rebalancing:
 
     async def committed(self, tp: TP) -> int | None:
         """Return what was committed; the second partition moves away while it is asked for."""
-        self.assigned = {STAYS}
-        return {STAYS: 5, GOES: 6}[tp]
+        self.assigned = self.assigned - {GOES}
+        return {STAYS: 5, GOES: 6, NEW: None}[tp]
+
+    async def beginning_offsets(self, tps: list[TP]) -> dict[TP, int]:
+        """Return where topics begin; retention has taken some of them."""
+        return dict.fromkeys(tps, 3)
 
     async def position(self, tp: TP) -> int:
         """Return a position as aiokafka does: what is not assigned any more is an error."""
@@ -47,7 +52,9 @@ class _Rebalancing:
 def _thread(consumer: _Rebalancing) -> ConsumerThread:
     thread = object.__new__(ConsumerThread)
     thread._consumer = consumer
-    thread.consumer = SimpleNamespace(_read_offset={}, _committed_offset={})
+    thread.consumer = SimpleNamespace(
+        _read_offset={}, _committed_offset={}, _is_changelog_tp=lambda tp: tp == TABLE
+    )
     thread.log = SimpleNamespace(dev=lambda *_: None)
     return thread
 
@@ -81,3 +88,18 @@ async def test_seek_to_committed_when_one_moves_away_meanwhile_then_it_is_left_o
     consumer = _Rebalancing({STAYS, GOES})
     assert await _thread(consumer)._seek_to_committed() == {STAYS: 5}
     assert consumer.sought == [(STAYS, 5)]
+
+
+async def test_seek_to_committed_when_nothing_was_committed_then_begins_at_the_first_record() -> (
+    None
+):
+    """What was fetched and dropped in a group that rebalances again is read again."""
+    consumer = _Rebalancing({STAYS, NEW})
+    assert await _thread(consumer)._seek_to_committed() == {STAYS: 5, NEW: 3}
+    assert sorted(consumer.sought) == [(STAYS, 5), (NEW, 3)]
+
+
+async def test_seek_to_committed_when_a_table_recovers_then_its_changelog_is_left_alone() -> None:
+    """Recovery says itself from where on it reads."""
+    consumer = _Rebalancing({STAYS, TABLE})
+    assert await _thread(consumer)._seek_to_committed() == {STAYS: 5}

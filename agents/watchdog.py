@@ -57,8 +57,11 @@ class Standing(NamedTuple):
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is work: records that were handed on, or that the broker has."""
-        return self.folded < self.handed_on or self.end - self.fetched > _MARKERS_MOST
+        """Whether there is work: records that were handed on, or that the broker has.
+
+        What was fetched and never handed on is work, too: the position alone would hide it.
+        """
+        return self.folded < self.handed_on or self.end - self.folded > _MARKERS_MOST
 
 
 class Watchdog(Service):

@@ -122,6 +122,15 @@ async def test_look_when_the_broker_has_what_nobody_fetches_then_the_worker_ends
     assert await world.look(3) == 1
 
 
+async def test_look_when_what_was_fetched_is_lost_on_its_way_then_the_worker_ends(
+    world: World,
+) -> None:
+    """The position is at the end, and nothing of it has come to the stage."""
+    world.consumer.ends[PLACE] = world.consumer.fetched[PLACE] = 27
+    assert await world.look(3) == 0
+    assert await world.look(1) == 1
+
+
 @pytest.mark.parametrize("state", ["rebalancing", "in_recovery", "away", "silent", "unknown"])
 async def test_look_when_the_stage_is_not_to_blame_then_nothing_is_counted(
     world: World, monkeypatch: pytest.MonkeyPatch, state: str

@@ -80,7 +80,10 @@ def backtest(  # noqa: PLR0913  one parameter an option
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no HTML.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Fold a range through the live stages with a fresh book, and measure what comes of it."""
+    """Fold a range through the live stages, and measure what comes of it.
+
+    The book is a fresh one, but for all of a run's topic, on which its people speak again.
+    """
     with in_order(stderr=True, interrupted="Interrupted: no result was written.") as console:
         if not no_report:
             check_installed()

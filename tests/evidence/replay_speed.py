@@ -107,7 +107,7 @@ def measure() -> Result:
     share = min(rates) / max(read)
     return Result(
         round(median(rates)),
-        share > 0.0,
+        min(rates) > N_SYMBOLS,
         N_SYMBOLS * n_bars * _ROUNDS,
         {
             "symbol_bars_per_s": [round(each) for each in rates],
@@ -123,7 +123,7 @@ def measure() -> Result:
 REPLAY_SPEED = Measurement(
     "replay-speed",
     "symbol-bars/s of a recorded topic through one worker, 200 symbols, 4 ticks a bar",
-    "beside a raw read of the topic",
+    "faster than it happened; beside a raw read of the topic",
     8,
     measure,
 )

@@ -21,13 +21,16 @@ from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
 from tables.stores.servers.postgres import PostgresServer
 from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
-from tests.runs import PATIENCE_S, Moment, Trial, trial
+from tests.runs import PATIENCE_S, TAPE, Moment, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
 _BEFORE, _BEHIND = 30, 40
 
 # Between strikes: a worker shall have decided again before it is struck once more.
 _APART, _JITTER = 30, 10
+
+# What the second worker may be later than the first one.
+_TOGETHER_S = 1.0
 
 # The tape waits so many bars before its end for strikes that are under way.
 _LAST = 5
@@ -157,6 +160,26 @@ async def die(
 
     name = f"die-{deaths[0][0]}-{seed}"
     return await judged(place, name, random.Random(seed), run, how)  # noqa: S311  as above
+
+
+async def begin_together(place: Place, seed: int) -> Played:
+    """Let two workers begin a run at about the same time, while its first ticks come.
+
+    The second one makes the group rebalance before anything was committed.
+    """
+    draw = random.Random(seed)  # noqa: S311  a seeded experiment
+
+    async def run(struck: Struck) -> None:
+        struck.trial.start("0")
+        await asyncio.sleep(draw.uniform(0.0, _TOGETHER_S))
+        struck.trial.start("1")
+        struck.n_strikes += 1
+        try:
+            await struck.trial.feed()
+        except AssertionError as error:
+            struck.violations.append(str(error))
+
+    return await judged(place, f"together-{seed}", draw, run, How(equal=False, tape=TAPE))
 
 
 async def flood(place: Place, seed: int) -> Played:

@@ -10,7 +10,7 @@ from streams.failpoints import STEP
 from streams.topics import EXECUTIONS
 from tests.chaos.asking import ask_and_die, ask_through_outages
 from tests.chaos.cache_faults import read_through_faults
-from tests.chaos.campaign import Played, die, flood, play
+from tests.chaos.campaign import Played, begin_together, die, flood, play
 from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
 from tests.chaos.load_faults import double_load, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
@@ -193,6 +193,13 @@ PROMISES = (
         "the bars of what came in time, once each, in time order",
         10,
         _disordered,
+    ),
+    Promise(
+        "together",
+        "two workers that begin a run within a second, while its first ticks come",
+        "every tick in a bar, every slot decided",
+        20,
+        begin_together,
     ),
     Promise(
         "flood",

@@ -200,6 +200,7 @@ def _no_bar(topic: str, seen: list[Seen], begin: str | None, end: str | None) ->
     return TopicError(
         f"{topic} has no bar from {begin or 'its first'} to {end or 'its last'}; its closes: "
         f"{times}; its offsets by partition: {offsets}"
+        + "".join(f"; {each}" for each in _deleted(topic, seen))
     )
 
 

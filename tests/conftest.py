@@ -9,14 +9,11 @@ import pytest
 from hypothesis import settings
 
 from agents.run.checkpoint import make
-from agents.run.fit import models_for
 from agents.run.stores import database
 from agents.run.workers import Children
 from streams.brokers import open_broker
-from streams.sources.replay import Stretch
-from tables.stores.artifacts import Artifacts
 from tables.stores.servers.postgres import PostgresServer
-from tests.runs import FIT_TAPE, Outcome, Trial, people, trial
+from tests.runs import Outcome, Trial, fit, people, trial
 
 # The same examples on every machine; ``HYPOTHESIS_PROFILE=nightly`` looks further and at random.
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50, database=None)
@@ -59,9 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fitted(home: Path) -> str:
     """Return the digest of models fitted once on a small synthetic market."""
-    closes = FIT_TAPE.closes_ns()
-    stretch = Stretch(closes[0], closes[-1])
-    return models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
+    return fit(home)
 
 
 @pytest.fixture(scope="session")

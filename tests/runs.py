@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from agents.run.drive import Run, declare, worker_arguments
+from agents.run.fit import models_for
 from agents.run.observer import Observer
 from agents.run.session import verify_run
 from agents.run.workers import Children, free_port
@@ -282,6 +283,13 @@ class Trial:
         await self.clock.announce(1, Epochs(Artifacts(self.run.artifacts)).put(self.run.epoch), 0)
         stretch = Stretch(closes[0], closes[-1])
         await replay(self.tape, self.clock, stretch, lateness_ms=0, gate=gate, sent=lambda _: None)
+
+
+def fit(home: Path) -> str:
+    """Return the digest of the models of all runs; a home that has them is not fitted again."""
+    closes = FIT_TAPE.closes_ns()
+    stretch = Stretch(closes[0], closes[-1])
+    return models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
 
 
 def people(action: Literal["halt", "reduce", "resume"]) -> Moment:

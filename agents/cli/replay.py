@@ -151,10 +151,10 @@ def _replay(console: Console, source: TopicBacktest, how: _How) -> bool:
     name = how.into or f"replay-{run_stamp()}-{random_id()[:6]}"
     run = Run(name, source.servers, source.home, epoch)
     with alone(run):
-        return _alone(console, source, run, how)
+        return _played(console, source, run, how)
 
 
-def _alone(console: Console, source: TopicBacktest, run: Run, how: _How) -> bool:
+def _played(console: Console, source: TopicBacktest, run: Run, how: _How) -> bool:
     if how.into is not None and hold(source, run):
         console.print(f"Run {run.name} was begun; what it has already is not sent again.")
     playing = TopicReplay(source, run, how.n_workers, how.pace)

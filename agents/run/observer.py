@@ -112,16 +112,15 @@ class Observer:
         self._progress = asyncio.Event()
         self._failure: Exception | None = None
         self._handlers: dict[str, Callable[[ConsumerRecord], None]] = {
-            prefix + topics.MARKET_BARS.name: self._on_bars,
-            prefix + topics.TRADING_DECISIONS.name: self._on_decision,
-            prefix + topics.EXECUTIONS.name: self._on_execution,
-            prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_snapshot,
+            prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_progress,
             prefix + topics.DEAD_LETTERS.name: self._on_dead_letter,
         }
-        if not keeps:
-            self._handlers = {
-                prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_progress,
-                prefix + topics.DEAD_LETTERS.name: self._on_dead_letter,
+        if keeps:
+            self._handlers |= {
+                prefix + topics.MARKET_BARS.name: self._on_bars,
+                prefix + topics.TRADING_DECISIONS.name: self._on_decision,
+                prefix + topics.EXECUTIONS.name: self._on_execution,
+                prefix + topics.PORTFOLIO_SNAPSHOTS.name: self._on_snapshot,
             }
 
     async def follow(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 from agents.run.in_process import Books, Said
-from streams.errors import RecordError
+from agents.run.spoken_records import slice_in
 from streams.slices import Slice, SliceKey
 from streams.transport import Record
 from tables.checkpoint import Checkpoint
@@ -133,11 +133,8 @@ def _name_of(record: Record) -> str:
 
 def _found_in(record: Record) -> _Found | None:
     """Return which slice a record is; None for all that are none."""
-    if (record.value or b"").startswith(b"{"):
-        return None
-    try:
-        slice_ = Slice.decode(record.value or b"")
-    except RecordError:
+    slice_ = slice_in(record.value or b"")
+    if slice_ is None:
         return None
     meta = slice_.meta
     place = _Place(_name_of(record), meta.partition, slice_.key)

@@ -16,12 +16,12 @@ from typing import Any
 import msgspec
 
 from agents.run.drive import Run
+from agents.run.spoken_records import slice_in
 from agents.run.topic_backtest import TopicBacktest
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
 from streams.brokers.locks import FileLock
-from streams.errors import RecordError, SettingsError
-from streams.slices import Slice
+from streams.errors import SettingsError
 from streams.sources.replay import ticks_topic
 from streams.topics import PORTFOLIO_EVENTS
 from tables.stores.replacing import replacing
@@ -161,16 +161,6 @@ async def sent(run: Run) -> Sent:
             found.ticks[place.partition] = (await consumer.end_offsets([place]))[place]
         for place in await partitions(servers, run.prefix + PORTFOLIO_EVENTS.name):
             async for record in records(consumer, place):
-                if not _is_slice(record.value or b""):
+                if slice_in(record.value or b"") is None:
                     found.people[record.key] += 1
     return found
-
-
-def _is_slice(value: bytes) -> bool:
-    if value.startswith(b"{"):
-        return False
-    try:
-        Slice.decode(value)
-    except RecordError:
-        return False
-    return True

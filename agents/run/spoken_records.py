@@ -29,6 +29,16 @@ class Spoken:
         self.n += 1
 
 
+def slice_in(value: bytes) -> Slice | None:
+    """Return the slice that a record of the book's log is; None for all that are none."""
+    if value.startswith(b"{"):
+        return None
+    try:
+        return Slice.decode(value)
+    except RecordError:
+        return None
+
+
 async def spoken_records(
     servers: str,
     run: str,
@@ -67,10 +77,7 @@ async def _read(
         async for said in until(consumer, *log):
             key, value = said.key or b"", said.value or b""
             barrier = barriers.setdefault(key, Barrier())
-            try:
-                slice_ = None if value.startswith(b"{") else Slice.decode(value)
-            except RecordError:
-                slice_ = None
+            slice_ = slice_in(value)
             if slice_ is None:
                 close_ns = barrier.decided[0]
                 if close_ns > after_ns or after_ns < 0:

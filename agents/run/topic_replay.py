@@ -113,14 +113,14 @@ class TopicReplay:
             If workers ended by themselves again and again, or nothing was decided for a minute.
         """
         source = self.source
-        states = await source.stood()
         if source.is_recorded:
             log = source.servers, source.run_name, source.book_ends
             self.spoken = await spoken_records(*log, source.begin, source.after_ns)
         await declare(self.run, replication)
         self.sent = await sent(self.run)
         try:
-            await write(self.run, states)
+            if not any(self.sent.ticks.values()):
+                await write(self.run, await source.stood())
             for instance in range(self.n_workers):
                 self.start(str(instance))
             async with producing(self.run.bootstrap_servers) as producer, _following(self.watch):

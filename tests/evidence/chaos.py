@@ -17,21 +17,18 @@ from typing import Any
 
 import msgspec
 
-from agents.run.fit import models_for
 from models.features.catalogue import WARMUP_BARS
 from streams.brokers.embedded import open_embedded
 from streams.clock import run_stamp
 from streams.failpoints import STEP
-from streams.sources.replay import Stretch
 from streams.sources.synthetic import SyntheticTape
-from tables.stores.artifacts import Artifacts
 from tests.chaos.campaign import Played, die, play
 from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.chaos.promises import PROMISES
 from tests.chaos.simulated import Simulation, simulate
 from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
-from tests.runs import FIT_TAPE, Outcome, trial
+from tests.runs import Outcome, fit, trial
 
 TERM_S_P95 = 3.0
 N_SIMULATED = 12
@@ -68,13 +65,6 @@ async def _undisturbed(place: Place) -> Outcome:
         alone.start()
         await alone.feed()
         return await alone.outcome()
-
-
-def fit(home: Path) -> str:
-    """Return the digest of the models of all runs; a home that has them is not fitted again."""
-    closes = FIT_TAPE.closes_ns()
-    stretch = Stretch(closes[0], closes[-1])
-    return models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
 
 
 @contextmanager

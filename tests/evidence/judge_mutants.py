@@ -10,10 +10,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from agents.run.fit import models_for
 from streams.clock import run_stamp
-from streams.sources.replay import Stretch
-from tables.stores.artifacts import Artifacts
 from tests.chaos.defects import DEFECTS
 from tests.chaos.judge.recording import RecordedSource
 from tests.chaos.judge.trial import judge
@@ -21,7 +18,7 @@ from tests.chaos.planting import Kept
 from tests.chaos.recorded import record
 from tests.evidence.bench import stack
 from tests.evidence.measurement import Measurement, Result
-from tests.runs import FIT_TAPE
+from tests.runs import fit
 
 LEAST_DEFECTS = 30
 SEED = 20_260_105
@@ -29,12 +26,9 @@ SEED = 20_260_105
 
 def recorded() -> Kept:
     """Return a new recording of the run."""
-    closes = FIT_TAPE.closes_ns()
-    stretch = Stretch(closes[0], closes[-1])
     with stack() as (servers, home), tempfile.TemporaryDirectory() as folder:
-        models = models_for(FIT_TAPE, stretch, Artifacts(home / "artifacts"), lambda *_: None)[0]
         path = Path(folder) / "run.parquet"
-        asyncio.run(record(servers, home, models, f"judge-{run_stamp()}", path))
+        asyncio.run(record(servers, home, fit(home), f"judge-{run_stamp()}", path))
         return Kept(RecordedSource(path))
 
 

@@ -9,16 +9,13 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from agents.run.fit import models_for
 from models.features.catalogue import WARMUP_BARS
 from streams import topics
 from streams.brokers.embedded import open_embedded
 from streams.clock import run_stamp
-from streams.sources.replay import Stretch
 from streams.sources.synthetic import SyntheticTape
-from tables.stores.artifacts import Artifacts
 from tests.evidence.measurement import Measurement, Result
-from tests.runs import FIT_TAPE, Outcome, trial
+from tests.runs import Outcome, fit, trial
 
 N_TURNS = 10
 MIN_RATIO = 0.9
@@ -63,11 +60,8 @@ def measure() -> Result:
         home = Path(folder) / "home"
         broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
         try:
-            closes = FIT_TAPE.closes_ns()
-            stretch = Stretch(closes[0], closes[-1])
-            store = Artifacts(home / "artifacts")
-            models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
-            ours, theirs, n_different = asyncio.run(_turns(broker.bootstrap_servers, home, models))
+            turns = _turns(broker.bootstrap_servers, home, fit(home))
+            ours, theirs, n_different = asyncio.run(turns)
         finally:
             broker.stop()
     ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]

@@ -21,12 +21,10 @@ import msgspec
 from agents.cli.book_log import BookLog
 from agents.cli.recompute import recompute
 from agents.run.checkpoint import make
-from agents.run.fit import models_for
 from agents.run.in_process import Said
 from agents.run.topic_backtest import TopicBacktest
 from streams.clock import run_stamp
 from streams.dead_letters import DeadLetter
-from streams.sources.replay import Stretch
 from streams.timestamps import parse_ns
 from streams.topics import MARKET_TICKS
 from tables.checkpoint import Checkpoint
@@ -35,7 +33,7 @@ from tables.explanations import NO_BARS, explanation, read_decision, tells_of_a_
 from tables.stores.artifacts import Artifacts
 from tests.evidence.bench import stack
 from tests.evidence.measurement import Measurement, Result
-from tests.runs import FIT_TAPE, Trial, trial
+from tests.runs import Trial, fit, trial
 
 N_DECISIONS = 100
 _SEED = "recompute 20260105"
@@ -147,12 +145,8 @@ async def compared(servers: str, home: Path, models: str) -> Result:
 
 def measure() -> Result:
     """Play, draw and compare."""
-    closes = FIT_TAPE.closes_ns()
     with stack() as (servers, home):
-        models = models_for(
-            FIT_TAPE, Stretch(closes[0], closes[-1]), Artifacts(home / "artifacts"), lambda *_: None
-        )[0]
-        return asyncio.run(compared(servers, home, models))
+        return asyncio.run(compared(servers, home, fit(home)))
 
 
 RECOMPUTE_IDENTICAL = Measurement(

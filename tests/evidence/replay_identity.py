@@ -22,7 +22,6 @@ import msgspec
 from agents.run.checkpoint import make
 from agents.run.decided import identity_of
 from agents.run.drive import Run
-from agents.run.fit import models_for
 from agents.run.in_process import Books, InProcess, play
 from agents.run.recorded_range import recorded_from
 from agents.run.terms import Changes
@@ -40,7 +39,7 @@ from tables.machine import machine
 from tables.stores.artifacts import Artifacts
 from tables.stores.run_checkpoints import RunCheckpoints
 from tests.evidence.measurement import Measurement, Result
-from tests.runs import FIT_TAPE, TAPE, Trial, epoch, people, trial
+from tests.runs import TAPE, Trial, epoch, fit, people, trial
 
 # (partitions, workers, workers killed with signal 9 in the middle)
 THROUGH_WORKERS = (
@@ -192,10 +191,7 @@ def measure() -> Result:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        closes = FIT_TAPE.closes_ns()
-        store = Artifacts(home / "artifacts")
-        stretch = Stretch(closes[0], closes[-1])
-        models = models_for(FIT_TAPE, stretch, store, lambda *_: None)[0]
+        models = fit(home)
         broker = open_embedded(Path(folder) / "broker", port=None, detach=False)
         try:
             ways = combinations(broker.bootstrap_servers, home, models, restarted)

@@ -88,8 +88,8 @@ fuzz: $(STAMP) ## A million damaged inputs for the decoders, guided by coverage 
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 .PHONY: nightly
-nightly: $(STAMP) ## The searches that are too long for a push: a million steps of risk, full chaos (hours)
-	HYPOTHESIS_PROFILE=nightly $(BIN)/tradewind evidence risk-prove chaos-kill9 recovery-time \
+nightly: $(STAMP) ## The searches that are too long for a push: a million steps of risk, 10,000 seeds, full chaos (hours)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/tradewind evidence risk-prove chain-simulation chaos-kill9 recovery-time \
 		chaos-failpoints chaos-rebalance chaos-broker chaos-faults judge-mutants $(ARGS)
 	$(BIN)/python -m tests.fuzz
 

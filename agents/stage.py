@@ -317,9 +317,10 @@ class _PartitionTask:
 
     async def _write_again(self) -> None:
         """Write what has not changed for long once more."""
-        old_s = clock.monotonic_s() - _WRITE_AGAIN_S
+        # The same sum as in `_left_s`: rounded otherwise, what is due there would not be so here.
+        now_s = clock.monotonic_s()
         for key, (stamped, written_s) in list(self.written.items()):
-            if written_s <= old_s:
+            if written_s + _WRITE_AGAIN_S <= now_s:
                 await self._write(key, stamped)
 
     async def _write(self, key: bytes, stamped: Stamped) -> None:

@@ -7,6 +7,10 @@ late cannot put an older state over a newer one at recovery.
 Faust writes the local database first and the changelog later, and only logs a changelog write that
 failed. Here the changelog is awaited first: the local database is never ahead of it, and a failed
 write is an error of the stage.
+
+A local database says up to where it knows the changelog, and a recovery goes on from there. Faust
+takes every write of its own for such a place; but where another worker has written before it, which
+a sleeping writer does not know, that newer state would be passed over for good.
 """
 
 import weakref
@@ -38,6 +42,28 @@ class Stamped(NamedTuple):
         """Read a table's value."""
         return cls(int.from_bytes(value[:_STAMP_BYTES], "big"), value[_STAMP_BYTES:])
 
+    def replaces(self, held: "Stamped | None") -> bool:
+        """Tell whether a recovery keeps this state instead of the one that it has.
+
+        Examples
+        --------
+        >>> Stamped(8, b"older").replaces(Stamped(9, b"newer"))
+        False
+        """
+        return held is None or self.next_offset >= held.next_offset
+
+
+def read_up_to(before: int | None, written: int) -> int | None:
+    """Return up to which offset a changelog is known without a gap, behind a write of one's own.
+
+    Examples
+    --------
+    >>> read_up_to(4, 5), read_up_to(4, 7), read_up_to(None, 0), read_up_to(None, 3)
+    (5, 4, 0, None)
+    """
+    expected = 0 if before is None else before + 1
+    return written if written == expected else before
+
 
 class StampedTable(Table[bytes, bytes]):
     """A Faust table of stamped snapshots; keys live in the partition of the event being folded."""
@@ -68,28 +94,24 @@ class StampedTable(Table[bytes, bytes]):
             self.data[key] = value
         finally:
             _current_event.reset(token)
-        self.data.set_persisted_offset(metadata.topic_partition, metadata.offset)
+        tp = metadata.topic_partition
+        until = read_up_to(self.data.persisted_offset(tp), metadata.offset)
+        if until is not None:
+            self.data.set_persisted_offset(tp, until)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[Any]]) -> None:
         """Recover from the changelog; of one key the highest stamp wins, not the last record.
 
         A batch may hold several partitions, and each has its own states under the same keys.
         """
-        newest: dict[tuple[TP, bytes], EventT[Any]] = {}
+        newest: dict[tuple[TP, bytes], tuple[Stamped, EventT[Any]]] = {}
         events = list(batch)
         for event in events:
             key = (event.message.tp, event.message.key or b"")
-            held = newest.get(key)
-            if held is None or _stamp(event) >= _stamp(held):
-                newest[key] = event
-        super().apply_changelog_batch(event for event in newest.values() if self._is_newer(event))
+            stamped = Stamped.decode(event.message.value or b"")
+            held, _ = newest.get(key) or (self.read(event, key[1]), None)
+            if stamped.replaces(held):
+                newest[key] = stamped, event
+        super().apply_changelog_batch(event for _, event in newest.values())
         for tp, offset in {event.message.tp: event.message.offset for event in events}.items():
             self.data.set_persisted_offset(tp, offset)
-
-    def _is_newer(self, event: EventT[Any]) -> bool:
-        held = self.read(event, event.message.key or b"")
-        return held is None or _stamp(event) >= held.next_offset
-
-
-def _stamp(event: EventT[Any]) -> int:
-    return Stamped.decode(event.message.value or b"").next_offset

@@ -12,8 +12,8 @@ from streams.failpoints import STEP
 from streams.sources.synthetic import SyntheticTape
 from tests.chaos.campaign import die
 from tests.chaos.faults import STAGES, Place
-from tests.chaos.simulated import Simulation, simulate
 from tests.runs import Outcome
+from tests.simulation.chain import Simulation
 
 # Every second pair: each stage and each point is among them.
 SIMULATED = [
@@ -56,12 +56,10 @@ async def test_worker_when_it_dies_at_the_failpoints_then_decisions_are_the_same
     assert played.n_strikes == len(QUICK)
 
 
-async def test_stages_when_they_die_in_this_process_then_say_the_same(
-    home: Path, fitted: str
-) -> None:
+def test_stages_when_they_die_in_this_process_then_say_the_same(home: Path, fitted: str) -> None:
     """Real stages on a log that survives: every topic has the same values in the same order."""
-    tape = SyntheticTape(symbols=4, bars=WARMUP_BARS + 40, ticks_per_bar=2, seed=5)
+    tape = SyntheticTape(symbols=4, bars=WARMUP_BARS + 60, ticks_per_bar=2, seed=5)
     simulation = Simulation(home, fitted, tape)
-    sound = await simulation.play([], seed=1)
-    assert any(b'"approved":true' in value for values in sound.said.values() for value in values)
-    assert await simulate(simulation, sound, SIMULATED, seed=2) == ""
+    said = [value for tp in simulation.sound.records for value in simulation.sound.values(tp)]
+    assert any(b'"approved":true' in value for value in said)
+    assert simulation.dies(SIMULATED, seed=2) == ""

@@ -9,6 +9,7 @@ from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
 from tests.evidence.cache_hits import CACHE_HITS
 from tests.evidence.chain_latency import CHAIN_FIRST, CHAIN_LATENCY
+from tests.evidence.chain_simulation import CHAIN_SIMULATION
 from tests.evidence.chaos import (
     CHAOS_BROKER,
     CHAOS_FAILPOINTS,
@@ -92,6 +93,7 @@ CATALOGUE = {
         RISK_RACE,
         VAR_BACKTEST,
         RISK_PROVE,
+        CHAIN_SIMULATION,
         CHAOS_KILL9,
         RECOVERY_TIME,
         CHAOS_FAILPOINTS,

@@ -25,10 +25,10 @@ from streams.sources.synthetic import SyntheticTape
 from tests.chaos.campaign import Played, die, play
 from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.chaos.promises import PROMISES
-from tests.chaos.simulated import Simulation, simulate
 from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
 from tests.runs import Outcome, fit, trial
+from tests.simulation.chain import Simulation
 
 TERM_S_P95 = 3.0
 N_SIMULATED = 12
@@ -209,11 +209,7 @@ def simulated() -> tuple[int, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         simulation = Simulation(home, fit(home), SHORT)
-        return asyncio.run(_simulated(simulation))
-
-
-async def _simulated(simulation: Simulation) -> tuple[int, list[str]]:
-    sound, n, wrong = await simulation.play([], FIRST_SEED), 0, []
+    n, wrong = 0, []
     for seed in range(FIRST_SEED, FIRST_SEED + N_SIMULATED):
         draw = random.Random(seed)  # noqa: S311  a seeded experiment
         deaths = [
@@ -222,7 +218,7 @@ async def _simulated(simulation: Simulation) -> tuple[int, list[str]]:
             for point in STEP
         ]
         draw.shuffle(deaths)
-        if said := await simulate(simulation, sound, deaths, seed):
+        if said := simulation.dies(deaths, seed):
             wrong.append(said)
         n += len(deaths)
     return n, wrong

@@ -105,6 +105,21 @@ async def test_recovery_when_a_sleeper_wrote_last_then_the_newer_state_comes_bac
         assert again.read(0) == Stamped(8, b"newer")
 
 
+async def test_recovery_when_the_sleeper_wrote_itself_then_the_newer_state_comes_back(
+    broker: str, tmp_path: Path
+) -> None:
+    """Its own write does not count its database past what the owner wrote while it slept."""
+    changelog = await declared(broker, "st-woken")
+    async with keeping(broker, "st-woken", tmp_path) as keeper:
+        await keeper.write(0, 2, b"before")
+        owners = Outgoing(changelog, b"k", Stamped(7, b"owner's").encode(), [], 0)
+        await producer_of(keeper.app).send_all([owners])
+        await keeper.write(0, 3, b"late")
+        assert keeper.table.data.persisted_offset(TP(changelog, 0)) == 0
+    async with keeping(broker, "st-woken", tmp_path) as again:
+        assert again.read(0) == Stamped(7, b"owner's")
+
+
 async def test_write_when_the_changelog_refuses_then_the_database_stays_behind_it(
     broker: str, tmp_path: Path
 ) -> None:

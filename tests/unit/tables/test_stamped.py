@@ -89,12 +89,25 @@ def test_stamped_when_encoded_then_comes_back() -> None:
 
 async def test_write_when_the_changelog_confirms_then_is_kept_locally(table: StampedTable) -> None:
     """The record goes to the event's partition, and the local offset follows the log."""
+    table.data.set_persisted_offset(TP(CHANGELOG, 1), 40)
     table.changelog_topic = log = cast(Any, Changelog())
     await table.write(event(0, b"", partition=1), b"k", Stamped(9, b"new"))
     assert log.sent == [(b"k", Stamped(9, b"new").encode(), 1)]
     assert held(table, 1) == Stamped(9, b"new")
     assert held(table, 0) is None
     assert table.data.persisted_offset(TP(CHANGELOG, 1)) == 41
+
+
+async def test_write_when_another_wrote_before_then_is_read_from_there(
+    table: StampedTable,
+) -> None:
+    """A sleeper's write does not hide what the owner wrote while it slept."""
+    table.apply_changelog_batch([event(5, b"five", 38)])
+    table.changelog_topic = cast(Any, Changelog())
+    await table.write(event(0, b""), b"k", Stamped(6, b"six"))  # at 40; at 39 is the owner's
+    assert table.data.persisted_offset(TP(CHANGELOG, 0)) == 38
+    table.apply_changelog_batch([event(9, b"nine", 39), event(6, b"six", 40)])
+    assert held(table) == Stamped(9, b"nine")
 
 
 async def test_write_when_the_changelog_fails_then_nothing_is_kept(table: StampedTable) -> None:

@@ -1,0 +1,86 @@
+"""Carelessness that is planted: the seeds of the chain must find it. Each has one that does."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from agents.risk import RiskFold
+from agents.stage import Snapshot, _PartitionTask
+from streams.transport import Record, consumer_of
+
+_snapshot, _step = RiskFold.snapshot, _PartitionTask._step
+
+
+def _passes_over(_before: int | None, written: int) -> int:
+    return written
+
+
+def _replaces_always(_state: object, _held: object) -> bool:
+    return True
+
+
+def _never_repeated(*_: object) -> bool:
+    return False
+
+
+def _forgets_who_waits(fold: RiskFold) -> Snapshot:
+    return _snapshot(fold)._replace(next_offset=fold.next_offset)
+
+
+async def _commits_what_it_sent(task: Any, records: list[Record]) -> None:  # noqa: ANN401  of the stage alone
+    await _step(task, records)
+    consumer_of(task.stage.app).advance(task.tp, records[-1].offset + 1)
+
+
+async def _commits_what_it_took(task: Any, records: list[Record]) -> None:  # noqa: ANN401  as above
+    consumer_of(task.stage.app).advance(task.tp, records[-1].offset + 1)
+    await _step(task, records)
+
+
+class Careless(NamedTuple):
+    """What is put in whose place, and a seed that finds it."""
+
+    name: str
+    target: str
+    instead: Callable[..., Any]
+    seed: int
+
+
+ALL = (
+    # A bug that these seeds have found, in the stamped table.
+    Careless(
+        "a sleeper's write passes over the newer state of another worker",
+        "tests.simulation.worker.read_up_to",
+        _passes_over,
+        seed=6,
+    ),
+    Careless(
+        "of two states the last record counts, not the highest stamp",
+        "tables.stamped.Stamped.replaces",
+        _replaces_always,
+        seed=6,
+    ),
+    Careless(
+        "a slice that comes again is folded again",
+        "agents.slice_stage.SliceFold._is_repeated",
+        _never_repeated,
+        seed=2,
+    ),
+    Careless(
+        "slices that wait for their bar are not read again",
+        "agents.risk.RiskFold.snapshot",
+        _forgets_who_waits,
+        seed=3,
+    ),
+    Careless(
+        "what was sent is committed before the state is durable",
+        "agents.stage._PartitionTask._step",
+        _commits_what_it_sent,
+        seed=3,
+    ),
+    Careless(
+        "what was taken is committed before it is folded",
+        "agents.stage._PartitionTask._step",
+        _commits_what_it_took,
+        seed=2,
+    ),
+)

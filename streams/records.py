@@ -126,11 +126,13 @@ def _check_quote(tick: Tick) -> None:
 
 
 def _check_bar(tick: Tick) -> None:
-    for name in ("open", "high", "low", "close"):
-        _price(name, getattr(tick, name))
+    _price("open", tick.open)
+    _price("high", tick.high)
+    _price("low", tick.low)
+    _price("close", tick.close)
     _size("volume", tick.volume)
     low, high = tick.low or 0.0, tick.high or 0.0
-    if not all(low <= (value or 0.0) <= high for value in (tick.open, tick.close)):
+    if not (low <= (tick.open or 0.0) <= high and low <= (tick.close or 0.0) <= high):
         raise RecordError(
             "BAD_BAR",
             f"open {tick.open} and close {tick.close} are outside low {low} .. high {high}",

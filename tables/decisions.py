@@ -39,6 +39,7 @@ CONTRACT = "decision-v1"
 _CONCENTRATION = frozenset({"position", "concentration"})
 _THIRD = 1.0 / 3.0
 _NOTHING_OK = RiskChecks(position_limit_ok=False, concentration_ok=False, correlation_ok=False)
+_ALL_OK = RiskChecks(position_limit_ok=True, concentration_ok=True, correlation_ok=True)
 
 # All features of a row, by name. It becomes the bytes that a dict would, and is made in a tenth of
 # the time; whoever reads a decision gets a dict.
@@ -68,6 +69,8 @@ class Slot(NamedTuple):
 
     def quantity(self, symbol: str, lots: int) -> int | float:
         """Return lots as units of the instrument: whole where they are, else with 8 decimals."""
+        if lots == 0:
+            return 0
         units_e8 = lots * self.lot_sizes[symbol]
         whole, rest = divmod(units_e8, SCALE_E8)
         return units_e8 / SCALE_E8 if rest else whole
@@ -196,6 +199,8 @@ def _rejections(verdict: Verdict) -> list[Rejection]:
 def _checks(verdict: Verdict) -> RiskChecks:
     if verdict.note == "NOT_CHECKED":
         return _NOTHING_OK
+    if not verdict.breaches:
+        return _ALL_OK
     families = {FAMILY_OF[breach.code] for breach in verdict.breaches}
     return RiskChecks(
         position_limit_ok="position" not in families,

@@ -76,6 +76,8 @@ def lots_wanted(account: Account, symbol: str, target_fraction: float) -> int:
     else:
         desired = max(desired, 0)
         change = max(desired - held, -max(-account.edge(symbol, -1), 0))
+    if change == 0:
+        return 0
     asked = _step(account, symbol, change)
     if desired == 0 and abs(held + change) < abs(held):
         return asked  # what should not be held is given back, however little it is
@@ -85,8 +87,6 @@ def lots_wanted(account: Account, symbol: str, target_fraction: float) -> int:
 
 def _step(account: Account, symbol: str, change: int) -> int:
     """Return as much of a change as one order may be; what only reduces is bound by lots alone."""
-    if change == 0:
-        return 0
     order = Order(symbol, change)
     quantity, value = order_quantity(account, order), order_value(account, order)
     step = min(quantity.room_lots, max(value.room_lots, account.reducible(order)), abs(change))

@@ -148,13 +148,14 @@ def explain_app(place: Place) -> faust.App:
     return app
 
 
-def trading_app(place: Place) -> faust.App:
-    """Return the app of the role ``trading``: bars to risk by topics, and what joins them."""
-    app = _app(place, app_id(place.run))
-    epochs = Epochs(Artifacts(place.artifacts))
+def trading_stages(epochs: Epochs) -> tuple[tuple[str, TopicSpec, FoldFactory], ...]:
+    """Return name, topic and fold of each stage of the role ``trading``, in flow order."""
 
     def bars(partition: int, read: Reader) -> Fold:
         return BarFold(epochs, partition, read)
+
+    def signals(partition: int, read: Reader) -> Fold:
+        return SignalFold(epochs, partition, read)
 
     def risk(_partition: int, read: Reader) -> Fold:
         return RiskFold(epochs, read)
@@ -162,15 +163,22 @@ def trading_app(place: Place) -> faust.App:
     def execution(_partition: int, read: Reader) -> Fold:
         return ExecutionFold(read)
 
-    def signals(partition: int, read: Reader) -> Fold:
-        return SignalFold(epochs, partition, read)
+    return (
+        ("bars", topics.MARKET_TICKS, bars),
+        ("signals", topics.MARKET_BARS, signals),
+        ("risk", topics.PORTFOLIO_EVENTS, risk),
+        ("execution", topics.VENUE_EXECUTIONS, execution),
+    )
 
-    ticks = _add(app, place, "bars", topics.MARKET_TICKS, bars)
-    symbols = _add(app, place, "signals", topics.MARKET_BARS, signals)
-    book = _add(app, place, "risk", topics.PORTFOLIO_EVENTS, risk)
-    venue = _add(app, place, "execution", topics.VENUE_EXECUTIONS, execution)
+
+def trading_app(place: Place) -> faust.App:
+    """Return the app of the role ``trading``: bars to risk by topics, and what joins them."""
+    app = _app(place, app_id(place.run))
+    epochs = Epochs(Artifacts(place.artifacts))
+    added = [_add(app, place, *stage) for stage in trading_stages(epochs)]
+    _, symbols, book, _ = added
     _add_metrics(app)
-    add_service(app, Watchdog(app, [ticks, symbols, book, venue]))
+    add_service(app, Watchdog(app, added))
     if place.serving is not None:
         serve(app, place.serving, Stages(book.stage, symbols.stage), epochs)
     if place.disk is not None and not place.run:

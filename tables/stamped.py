@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from faust.streams import _current_event
 from faust.tables import Table
-from faust.types import TP, EventT
+from faust.types import EventT
 from faust.types.tuples import RecordMetadata
 
 from streams.away import until_back
@@ -42,16 +42,6 @@ class Stamped(NamedTuple):
         """Read a table's value."""
         return cls(int.from_bytes(value[:_STAMP_BYTES], "big"), value[_STAMP_BYTES:])
 
-    def replaces(self, held: "Stamped | None") -> bool:
-        """Tell whether a recovery keeps this state instead of the one that it has.
-
-        Examples
-        --------
-        >>> Stamped(8, b"older").replaces(Stamped(9, b"newer"))
-        False
-        """
-        return held is None or self.next_offset >= held.next_offset
-
 
 def read_up_to(before: int | None, written: int) -> int | None:
     """Return up to which offset a changelog is known without a gap, behind a write of one's own.
@@ -67,6 +57,18 @@ def read_up_to(before: int | None, written: int) -> int | None:
 
 class StampedTable(Table[bytes, bytes]):
     """A Faust table of stamped snapshots; keys live in the partition of the event being folded."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  signature of the base
+        super().__init__(*args, **kwargs)
+        self._buried: dict[tuple[int, bytes], Stamped] = {}
+
+    def buried(self, partition: int) -> dict[bytes, Stamped]:
+        """Return the states of a partition behind which the changelog has an older one.
+
+        A sleeper wrote those. Compaction would leave nothing else, so whoever has the partition
+        writes its states again.
+        """
+        return {key: held for (of, key), held in self._buried.items() if of == partition}
 
     def read(self, event: EventT[Any], key: bytes) -> Stamped | None:
         """Return the snapshot of ``key`` in the event's partition."""
@@ -94,6 +96,7 @@ class StampedTable(Table[bytes, bytes]):
             self.data[key] = value
         finally:
             _current_event.reset(token)
+        self._buried.pop((partition, key), None)
         tp = metadata.topic_partition
         until = read_up_to(self.data.persisted_offset(tp), metadata.offset)
         if until is not None:
@@ -104,14 +107,19 @@ class StampedTable(Table[bytes, bytes]):
 
         A batch may hold several partitions, and each has its own states under the same keys.
         """
-        newest: dict[tuple[TP, bytes], tuple[Stamped, EventT[Any]]] = {}
-        events = list(batch)
+        newest: dict[tuple[int, bytes], tuple[Stamped, EventT[Any]]] = {}
+        # Faust hands what comes late from a partition that went to whichever table was before it.
+        name = self.changelog_topic_name
+        events = [event for event in batch if event.message.tp.topic == name]
         for event in events:
-            key = (event.message.tp, event.message.key or b"")
+            key = (event.message.partition, event.message.key or b"")
             stamped = Stamped.decode(event.message.value or b"")
             held, _ = newest.get(key) or (self.read(event, key[1]), None)
-            if stamped.replaces(held):
+            if held is None or stamped.next_offset >= held.next_offset:
                 newest[key] = stamped, event
+                self._buried.pop(key, None)
+            else:
+                self._buried[key] = held
         super().apply_changelog_batch(event for _, event in newest.values())
         for tp, offset in {event.message.tp: event.message.offset for event in events}.items():
             self.data.set_persisted_offset(tp, offset)

@@ -1,7 +1,7 @@
 """``chain-simulation``: the whole chain by seeds; the value is the seeds that said anything else.
 
-Ten thousand at ``HYPOTHESIS_PROFILE=nightly``, which goes on where it was interrupted; the seeds
-here are none that the tests use. Each core plays seeds of its own.
+Ten thousand at ``HYPOTHESIS_PROFILE=nightly``, other ones each night, which go on where they were
+interrupted; none are those of the tests. Each core plays seeds of its own.
 """
 
 import logging
@@ -28,6 +28,7 @@ _SHARE = 50
 class Played(msgspec.Struct):
     """What was played so far: seeds, what befell the workers, seeds that were wrong, seconds."""
 
+    first_seed: int = FIRST_SEED
     n: int = 0
     strikes: dict[str, int] = msgspec.field(default_factory=dict)
     wrong: list[str] = msgspec.field(default_factory=list)
@@ -55,16 +56,23 @@ def _share(first_seed: int) -> tuple[Counter[str], list[str], float]:
     return strikes, wrong, time.process_time() - started
 
 
+def _begun(path: Path) -> Played:
+    """Return a night that was interrupted, or a new one behind the seeds of the last."""
+    if not path.exists():
+        return Played()
+    last = msgspec.json.decode(path.read_bytes(), type=Played)
+    return last if last.n < N_SEEDS else Played(last.first_seed + last.n)
+
+
 def measure() -> Result:
     """Play what is left of the seeds."""
     path = kept_path("chain-simulation", chain_sources(), "tests/simulation", "tests/runs.py")
-    is_begun = IS_NIGHTLY and path.exists()
-    played = msgspec.json.decode(path.read_bytes(), type=Played) if is_begun else Played()
+    played = _begun(path) if IS_NIGHTLY else Played()
     with tempfile.TemporaryDirectory() as folder:
         begun = (folder, fit(Path(folder)))
         n_cores = len(os.sched_getaffinity(0))
         with ProcessPoolExecutor(n_cores, initializer=_begin, initargs=begun) as pool:
-            firsts = range(FIRST_SEED + played.n, FIRST_SEED + N_SEEDS, _SHARE)
+            firsts = range(played.first_seed + played.n, played.first_seed + N_SEEDS, _SHARE)
             for strikes, wrong, processor_s in pool.map(_share, firsts):
                 played.add(strikes, wrong, processor_s)
                 if IS_NIGHTLY:
@@ -72,6 +80,7 @@ def measure() -> Result:
                     path.write_bytes(msgspec.json.encode(played))
     parts = {
         "profile": "nightly" if IS_NIGHTLY else "push",
+        "first_seed": played.first_seed,
         "strikes": played.strikes,
         "wrong": played.wrong,
         "s_each": round(played.processor_s / played.n, 2),

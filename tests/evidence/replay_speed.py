@@ -86,7 +86,9 @@ async def replayed_s(source: TopicBacktest, document_of: Run) -> tuple[float, in
 
 async def measured(servers: str, home: Path) -> tuple[list[float], list[float], int]:
     """Take turns; return symbol-bars a second of replays, seconds of reading, and closes."""
-    tape = SyntheticTape(N_SYMBOLS, WARMUP_BARS + _N_BARS, ticks_per_bar=_TICKS, seed=3)
+    tape = SyntheticTape(
+        symbols=N_SYMBOLS, bars=WARMUP_BARS + _N_BARS, ticks_per_bar=_TICKS, seed=3
+    )
     run = await recorded(servers, home, tape)
     rates, raw, n_bars = [], [], 0
     for _ in range(_ROUNDS):

@@ -15,10 +15,8 @@ from typing import NamedTuple
 
 from faust.types import TP
 
-from streams.dead_letters import Headers
 from streams.partitions import partition_of
 from streams.transport import Outgoing, Record
-from tables.stamped import Stamped
 
 N_PARTITIONS = 2
 
@@ -28,16 +26,13 @@ COMPACTED_AFTER_S = 600.0
 # A way that takes no time would let two things happen at once, in an order that no log shows.
 _LEAST_S = 1e-5
 
-Store = tuple[str, int]
-"""A table and a partition of it."""
-
 
 class Written(NamedTuple):
-    """A record of a changelog: its place for good, its key, the state, and when it came."""
+    """A record of a changelog: its place for good, its key and value, and when it came."""
 
     offset: int
     key: bytes
-    stamped: Stamped
+    value: bytes
     at_s: float
 
 
@@ -46,12 +41,10 @@ class Trace:
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self.n = 0
 
     def note(self, *what: object) -> None:
         """Add one thing."""
         self._digest.update(repr(what).encode())
-        self.n += 1
 
     def digest(self) -> str:
         """Return the digest of all that was noted."""
@@ -64,18 +57,13 @@ class Log:
 
     records: dict[TP, list[Record]] = field(default_factory=dict)
     committed: dict[TP, int] = field(default_factory=dict)
-    changelogs: dict[Store, list[Written]] = field(default_factory=dict)
+    changelogs: dict[TP, list[Written]] = field(default_factory=dict)
 
     def copy(self) -> "Log":
         """Return a log that goes on by itself; the records are the same."""
         records = {tp: list(held) for tp, held in self.records.items()}
-        changelogs = {store: list(held) for store, held in self.changelogs.items()}
+        changelogs = {tp: list(held) for tp, held in self.changelogs.items()}
         return Log(records, dict(self.committed), changelogs)
-
-    def values(self, tp: TP, since: int = 0) -> list[bytes]:
-        """Return what a partition was told from an offset on, each once, in order of first time."""
-        told = self.records.get(tp, [])[since:]
-        return list(dict.fromkeys(record.value or b"" for record in told))
 
 
 class Broker:
@@ -100,8 +88,8 @@ class Broker:
         return _LEAST_S + self.draw.random() * longest_s
 
     def leave(self, away_s: float) -> None:
-        """Be away from now on, for so long."""
-        self.back_s = asyncio.get_running_loop().time() + away_s
+        """Be away from now on, for so long at least."""
+        self.back_s = max(self.back_s, asyncio.get_running_loop().time() + away_s)
         self.trace.note("away", self.back_s)
 
     def left_s(self) -> float:
@@ -116,20 +104,16 @@ class Broker:
 
     def append(self, one: Outgoing) -> int:
         """Put a record behind those of its partition."""
-        partition = one.partition
-        if partition is None:
-            partition = partition_of((one.key or b"").decode(), N_PARTITIONS)
-        return self._append(TP(one.topic, partition), one.key, one.value, list(one.headers or []))
-
-    def _append(self, tp: TP, key: bytes | None, value: bytes, headers: Headers) -> int:
+        tp = place_of(one)
         held = self.log.records.setdefault(tp, [])
-        held.append(Record(tp.topic, tp.partition, len(held), key, value, headers))
-        self._tell(tp, value)
+        headers = list(one.headers or [])
+        held.append(Record(tp.topic, tp.partition, len(held), one.key, one.value, headers))
+        self._tell(tp, one.key, one.value, headers)
         return len(held) - 1
 
-    def _tell(self, tp: TP, value: bytes) -> None:
+    def _tell(self, tp: TP, *what: object) -> None:
         self.grown_s = asyncio.get_running_loop().time()
-        self.trace.note(self.grown_s, *tp, zlib.crc32(value))
+        self.trace.note(self.grown_s, *tp, *what)
         self._grown[tp].set()
 
     async def grown(self, tp: TP, position: int) -> None:
@@ -138,22 +122,30 @@ class Broker:
             self._grown[tp].clear()
             await self._grown[tp].wait()
 
-    def write(self, store: Store, key: bytes, stamped: Stamped) -> int:
+    def write(self, tp: TP, key: bytes, value: bytes) -> int:
         """Put a state behind those of a changelog."""
-        held = self.log.changelogs.setdefault(store, [])
+        held = self.log.changelogs.setdefault(tp, [])
         offset = held[-1].offset + 1 if held else 0
-        now_s = asyncio.get_running_loop().time()
-        held.append(Written(offset, key, stamped, now_s))
-        self._tell(TP(*store), stamped.encode())
+        held.append(Written(offset, key, value, asyncio.get_running_loop().time()))
+        self._tell(tp, key, zlib.crc32(value))
         return offset
 
     def compact(self) -> None:
-        """Keep the last record of each key, and all that is young, whatever its stamp says."""
+        """Keep the last old record of each key, whatever its stamp says, and all that are young."""
         old_s = asyncio.get_running_loop().time() - COMPACTED_AFTER_S
-        for held in self.log.changelogs.values():
-            last = {one.key: one.offset for one in held}
-            held[:] = [one for one in held if one.at_s > old_s or last[one.key] == one.offset]
-        self.trace.note("compacted")
+        for tp, held in self.log.changelogs.items():
+            last = {one.key: one.offset for one in held if one.at_s <= old_s}
+            kept = [one for one in held if one.at_s > old_s or last[one.key] == one.offset]
+            self.trace.note("compacted", *tp, len(held) - len(kept))
+            held[:] = kept
+
+
+def place_of(one: Outgoing) -> TP:
+    """Return where a record goes: murmur2 of its key places it, if nobody has."""
+    partition = one.partition
+    if partition is None:
+        partition = partition_of((one.key or b"").decode(), N_PARTITIONS)
+    return TP(one.topic, partition)
 
 
 Put = Callable[[], int]
@@ -185,9 +177,13 @@ class Connection:
             loop.call_later(self._broker.delay_s(), _answer, future, put())
 
     def cut(self) -> None:
-        """Lose what is under way from some record on: the process has died."""
+        """Lose what is under way from some record on: the process has died.
+
+        While the broker is away it was in the memory of the process, all of it.
+        """
         for under_way in self._under_way.values():
-            for _ in range(self._broker.draw.randint(0, len(under_way))):
+            least = len(under_way) if self._broker.left_s() else 0
+            for _ in range(self._broker.draw.randint(least, len(under_way))):
                 under_way.pop()
 
 

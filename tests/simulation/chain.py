@@ -10,7 +10,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -19,21 +19,25 @@ from unittest.mock import patch
 import msgspec
 from faust.types import TP
 
-from agents.risk import RiskFold
-from agents.stage import Output
+from agents.stage import Output, Reader
+from agents.topology import trading_stages
 from models.features.catalogue import WARMUP_BARS
 from streams import topics
+from streams.dead_letters import DeadLetter, Headers
 from streams.epochs import Epoch, Portfolio
+from streams.slices import Slice
 from streams.sources.replay import Clock, Stretch, replay
 from streams.sources.synthetic import SyntheticTape
 from streams.sources.tape import Tape
-from streams.transport import Outgoing
+from streams.transport import Outgoing, Record
 from tables.epochs import Epochs
 from tables.stamped import Stamped
 from tables.stores.artifacts import Artifacts
+from tests.chaos.faults import MADE
 from tests.runs import LIMITS, epoch, fit
 from tests.simulation import virtual
-from tests.simulation.broker import N_PARTITIONS, Log
+from tests.simulation.broker import N_PARTITIONS, Log, place_of
+from tests.simulation.disk import changelog_of
 from tests.simulation.world import DYING_RECORDS, PORTFOLIOS, Death, World
 
 # Orders are made on its last bars, of which every seed plays the same.
@@ -51,17 +55,25 @@ _OFTEN: dict[str, object] = {
     "agents.stage.log.disabled": True,
 }
 
-# What is the book's to say: it depends on where in its log the people's records stand.
+# What is the book's to say.
 _OF_BOOK = (topics.TRADING_DECISIONS.name, topics.EXECUTIONS.name, topics.PORTFOLIO_SNAPSHOTS.name)
+_JUDGED_BY_THEIR_LOG = ("risk", "execution")
+
+# What is fed when all that was done to the workers is over: three bars of two partitions.
+_LAST_RECORDS = 18
 
 
 class Played(NamedTuple):
-    """What a run has left: its log, how it went, and what was done to it."""
+    """What a run has left: its log, how it went, what was done to it, and what people said."""
 
     log: Log
     trace: str
     strikes: Counter[str]
-    has_people: bool
+    by_people: list[Outgoing]
+
+
+Told = tuple[bytes | None, bytes, Headers]
+"""A record without its place, and without the header that says when it was made."""
 
 
 class Simulation:
@@ -83,6 +95,8 @@ class Simulation:
         with _often():
             self.warm, self.input = virtual.run(self._begin())
             self.sound = virtual.run(self._alone())
+        traded = {tp.topic for tp in self.sound.records if self._told(self.sound, tp)}
+        assert traded >= set(_OF_BOOK), "nothing is traded behind the warm state"
 
     def _world(self, log: Log, seed: int) -> World:
         draw = random.Random(seed)  # noqa: S311  a seeded experiment
@@ -129,12 +143,27 @@ class Simulation:
         world = self._world(self.warm.copy(), seed)
         for name in "012"[: world.draw.randint(1, _MOST_BEGIN)]:
             world.want(name)
-        feeding = asyncio.create_task(world.feed(self.input))
+        feeding = asyncio.create_task(world.feed(self.input[:-_LAST_RECORDS]))
         await world.strike(world.draw.randint(2, 10))
         await feeding
         await world.settle()
+        await world.begin_anew()
+        await world.feed(self.input[-_LAST_RECORDS:])
+        await world.settle()
         _raise_any(world)
         return _played(world)
+
+    def stage(self, scenario: Callable[[World], Awaitable[None]]) -> Played:
+        """Play what a test wants to see, from the warm state on."""
+
+        async def play() -> Played:
+            world = self._world(self.warm.copy(), 0)
+            await scenario(world)
+            _raise_any(world)
+            return _played(world)
+
+        with _often():
+            return virtual.run(play())
 
     def dies(self, deaths: Sequence[Death], seed: int) -> str:
         """Let one worker die at one failpoint after the other.
@@ -163,46 +192,97 @@ class Simulation:
     def differs(self, played: Played) -> str:
         """Say what a run said otherwise than the one that nothing happened to; empty if nothing."""
         expected = self._expected(played)
-        for tp, values in expected.items():
-            said = played.log.values(tp, len(self.warm.records.get(tp, ())))
-            if said != values and not self._is_same_shared(tp, said, values, played):
-                return f"{tp.topic}[{tp.partition}] has {len(said)} values, expected {len(values)}"
+        said = {tp: self._told(played.log, tp) for tp in played.log.records}
+        for tp in sorted(expected.keys() | said.keys()):
+            mine, due = said.get(tp, []), expected.get(tp, [])
+            if tp.topic == topics.PORTFOLIO_EVENTS.name:
+                mine, due = self._by_writer(mine), self._by_writer(due)
+            if tp.topic == topics.DEAD_LETTERS.name:
+                mine, due = sorted(mine, key=repr), sorted(due, key=repr)
+            if mine != due:
+                return f"{tp.topic}[{tp.partition}] has {len(mine)} records, expected {len(due)}"
         return ""
 
-    def _expected(self, played: Played) -> dict[TP, list[bytes]]:
-        expected = {
-            tp: self.sound.values(tp, len(self.warm.records.get(tp, ())))
-            for tp in self.sound.records
+    def _told(self, log: Log, tp: TP) -> list[Told]:
+        """Return what a partition was told since the warm state, once each, by its first time."""
+        since = len(self.warm.records.get(tp, ()))
+        told = {
+            (record.key, record.value or b"", _lasting(record.headers)): None
+            for record in log.records.get(tp, [])[since:]
         }
-        if played.has_people:
-            expected = {tp: of for tp, of in expected.items() if tp.topic not in _OF_BOOK}
-            expected |= self._folded(played.log)
-        return expected
+        return [(key, value, list(headers)) for key, value, headers in told]
 
-    def _is_same_shared(
-        self, tp: TP, said: list[bytes], values: list[bytes], played: Played
-    ) -> bool:
-        """Compare the book's log: its writers' turns are the broker's to give, and people write."""
-        if tp.topic != topics.PORTFOLIO_EVENTS.name:
-            return False
-        slices = [value for value in said if not value.startswith(b"{")]
-        return sorted(slices) == sorted(values) and (played.has_people or slices == said)
+    def _by_writer(self, told: list[Told]) -> list[Told]:
+        """Bring the book's log into one order: its writers' turns are the broker's to give."""
 
-    def _folded(self, log: Log) -> dict[TP, list[bytes]]:
-        """Return what the book says of the log it was given, read once from the warm state on."""
-        found: dict[TP, list[bytes]] = {}
-        for partition in range(N_PARTITIONS):
-            tp = TP(topics.PORTFOLIO_EVENTS.name, partition)
-            states = {
-                one.key: one.stamped for one in self.warm.changelogs.get(("risk", partition), ())
-            }
-            fold = RiskFold(self.epochs, cast(Callable[[bytes], Stamped | None], states.get))
-            for record in log.records.get(tp, [])[self.warm.committed.get(tp, 0) :]:
-                for one in fold.apply(record):
-                    if isinstance(one, Output):
-                        where = TP(one.topic, partition if one.partition is None else one.partition)
-                        found.setdefault(where, []).append(one.value)
-        return {tp: list(dict.fromkeys(values)) for tp, values in found.items()}
+        def writer(one: Told) -> tuple[int, bytes]:
+            is_slice = not one[1].startswith(b"{")
+            return (Slice.decode(one[1]).meta.partition, b"") if is_slice else (-1, one[1])
+
+        return sorted(told, key=writer)
+
+    def _expected(self, played: Played) -> dict[TP, list[Told]]:
+        expected = {tp: self._told(self.sound, tp) for tp in self.sound.records}
+        if not played.by_people:
+            return expected
+        # What the book says depends on where in its log the people's records stand.
+        expected = {tp: of for tp, of in expected.items() if tp.topic not in _OF_BOOK}
+        log = Log({tp: list(held) for tp, held in self.warm.records.items()})
+        for one in played.by_people:
+            held = log.records.setdefault(place_of(one), [])
+            held.append(_record(one, len(held)))
+        for name in (topics.PORTFOLIO_EVENTS.name, topics.VENUE_EXECUTIONS.name):
+            for partition in range(N_PARTITIONS):
+                tp = TP(name, partition)
+                expected[tp] = [*expected.get(tp, []), *self._told(log, tp)]
+        for tp, told in self._folded(played.log).items():
+            expected[tp] = [*expected.get(tp, []), *told]
+        return {tp: told for tp, told in expected.items() if told}
+
+    def _folded(self, log: Log) -> dict[TP, list[Told]]:
+        """Return what the book, and what joins it, say of the logs that they were given.
+
+        They are read once, in order, from the warm state on.
+        """
+        made: dict[TP, dict[tuple[bytes | None, bytes, _Lasting], None]] = {}
+        for stage, source, new_fold in trading_stages(self.epochs):
+            if stage not in _JUDGED_BY_THEIR_LOG:
+                continue
+            for partition in range(N_PARTITIONS):
+                tp = TP(source.name, partition)
+                fold = new_fold(partition, self._warm_states(stage, partition))
+                for record in log.records.get(tp, [])[self.warm.committed.get(tp, 0) :]:
+                    for one in fold.apply(record):
+                        sent = _outgoing(one)
+                        told = (sent.key, sent.value, _lasting(sent.headers))
+                        made.setdefault(place_of(sent), {})[told] = None
+        return {tp: [(k, v, list(h)) for k, v, h in told] for tp, told in made.items()}
+
+    def _warm_states(self, stage: str, partition: int) -> Reader:
+        written = self.warm.changelogs.get(TP(changelog_of(stage), partition), ())
+        states = {one.key: Stamped.decode(one.value) for one in written}
+        return states.get
+
+
+_Lasting = tuple[tuple[str, bytes], ...]
+
+
+def _lasting(headers: Headers) -> _Lasting:
+    """Return the headers that are the same whenever a record was made."""
+    return tuple(one for one in headers if one[0] != MADE)
+
+
+def _outgoing(one: Output | DeadLetter) -> Outgoing:
+    """Return a record as a stage sends it."""
+    if isinstance(one, DeadLetter):
+        key = one.origin.id().encode()
+        return Outgoing(topics.DEAD_LETTERS.name, key, one.raw, one.headers(), None)
+    return Outgoing(*one)
+
+
+def _record(one: Outgoing, offset: int) -> Record:
+    tp = place_of(one)
+    return Record(tp.topic, tp.partition, offset, one.key, one.value, list(one.headers))
 
 
 def _document(models: str, tape: Tape) -> Epoch:
@@ -212,7 +292,7 @@ def _document(models: str, tape: Tape) -> Epoch:
 
 def _played(world: World) -> Played:
     broker = world.broker
-    return Played(broker.log, broker.trace.digest(), world.strikes, world.has_people)
+    return Played(broker.log, broker.trace.digest(), world.strikes, world.said)
 
 
 def _raise_any(world: World) -> None:

@@ -1,8 +1,8 @@
 """The workers' group: who is in, who has which partitions, and whose commits still count.
 
-As Kafka's: members keep their places under a name of their own (static membership); a rebalance
-lets all let go and come again before anybody begins; who is not heard for a session is put out and
-learns of it when it asks; a commit of another generation than the present one is refused.
+As Kafka's with static membership: members keep their places under a name of their own, and a stop
+is no leave; in a rebalance all let go and come again before anybody begins; who is not heard for a
+session is put out and learns of it when it asks; a commit of another generation is refused.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.simulation.broker import N_PARTITIONS, Broker
 
-SESSION_S = 6.0
+SESSION_S = 10.0
 HEARTBEAT_S = 1.0
 
 
@@ -67,16 +67,10 @@ class Group:
                 raise ShutOutError(name)
             self._n_ever += 1
             held = self._members[name] = _Member(self._n_ever, now_s)
-        self._unsettle()
+        self.is_settled = False
         joining = held.joining = asyncio.get_running_loop().create_future()
         self._settle()
         return await joining
-
-    def leave(self, name: str) -> None:
-        """Go for good."""
-        if self._members.pop(name, None) is not None:
-            self._unsettle()
-            self._settle()
 
     def hears(self, name: str, deal: Deal) -> bool:
         """Hear of a member; tell whether all is as it was told."""
@@ -92,7 +86,7 @@ class Group:
         return held is not None and held.number != deal.member
 
     def takes(self, name: str, deal: Deal) -> bool:
-        """Tell whether a member's commit counts: it is of the group as it stands or stood last."""
+        """Tell whether a member's commit counts: it is of the present generation."""
         held = self._members.get(name)
         is_known = held is not None and held.number == deal.member
         return is_known and deal.generation == self.generation
@@ -109,10 +103,9 @@ class Group:
             for name in [name for name, one in self._members.items() if one.heard_s < old_s]:
                 if self._members[name].joining is None:
                     self._broker.trace.note("put out", name)
-                    self.leave(name)
-
-    def _unsettle(self) -> None:
-        self.is_settled = False
+                    del self._members[name]
+                    self.is_settled = False
+                    self._settle()
 
     def _settle(self) -> None:
         """Begin a generation if all have come; who is missing is waited for, or put out."""

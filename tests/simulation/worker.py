@@ -1,4 +1,4 @@
-"""A worker of the simulation: the product's stages and folds, with a process around them.
+"""A worker of the simulation: the product's stages, folds and tables, with a process around them.
 
 It joins, recovers its tables, reads, is revoked and joins again, as Faust lets it. It can die at
 any time or at a failpoint, can be stopped politely, and can be frozen for a while. What it has on
@@ -6,8 +6,6 @@ disk outlives it.
 """
 
 import asyncio
-import random
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
@@ -15,30 +13,16 @@ from typing import Any, NamedTuple, cast
 import faust
 from faust.types import TP
 
-from agents.bars import BarFold
-from agents.execution import ExecutionFold
-from agents.risk import RiskFold
-from agents.signals import SignalFold
-from agents.stage import Fold, FoldFactory, Reader, Stage
-from streams import topics
+from agents.stage import Stage
+from agents.topology import trading_stages
 from streams.transport import Batch, Consumer, Outgoing, Producer, RevokeHook
 from tables.epochs import Epochs
-from tables.stamped import Stamped, StampedTable, read_up_to
-from tests.simulation.broker import Broker, Connection, Store
+from tests.simulation.broker import Broker, Connection, place_of
+from tests.simulation.disk import Disk, Recovered, changelog_of, table_of
 from tests.simulation.group import HEARTBEAT_S, Deal, Group, ShutOutError
 
-STAGES = ("bars", "signals", "risk", "execution")
 _MOST_RECORDS = 24
 _COMMIT_S = 0.5
-
-Disk = dict[Store, "OnDisk"]
-
-
-class OnDisk(NamedTuple):
-    """A table's partition as a worker has it: its states, and the last offset that it has read."""
-
-    states: dict[bytes, Stamped]
-    offset: int | None
 
 
 class DiedError(Exception):
@@ -75,19 +59,6 @@ class _Writer(Producer):
         await self._worker.runs()
 
 
-class _Table:
-    """A stage's snapshots: the changelog first, then the disk."""
-
-    def __init__(self, name: str, worker: "Worker") -> None:
-        self._name, self._worker = name, worker
-
-    def read(self, event: Any, key: bytes) -> Stamped | None:  # noqa: ANN401  Faust's event
-        return self._worker.on_disk((self._name, event.message.partition)).states.get(key)
-
-    async def write(self, event: Any, key: bytes, stamped: Stamped) -> None:  # noqa: ANN401  Faust's event
-        await self._worker.write((self._name, event.message.partition), key, stamped)
-
-
 class _Stage(Stage):
     """A stage whose failpoints are those of its worker."""
 
@@ -96,6 +67,13 @@ class _Stage(Stage):
     def reach(self, point: str) -> None:
         """Come to a place."""
         self.worker.reach(self.name, point)
+
+
+class _Event:
+    """A batch on its way to a stage; tables refer to it weakly."""
+
+    def __init__(self, tp: TP, batch: Batch) -> None:
+        self.message, self.value = SimpleNamespace(tp=tp, partition=tp.partition), batch
 
 
 class _Source(NamedTuple):
@@ -107,27 +85,6 @@ class _Source(NamedTuple):
     async def events(self) -> AsyncIterator[Any]:
         while True:
             yield await self.queue.get()
-
-
-def stages(epochs: Epochs) -> Iterator[tuple[str, str, FoldFactory]]:
-    """Yield name, topic and fold of each stage of the chain, as the worker has them."""
-
-    def bars(partition: int, read: Reader) -> Fold:
-        return BarFold(epochs, partition, read)
-
-    def signals(partition: int, read: Reader) -> Fold:
-        return SignalFold(epochs, partition, read)
-
-    def risk(_partition: int, read: Reader) -> Fold:
-        return RiskFold(epochs, read)
-
-    def execution(_partition: int, read: Reader) -> Fold:
-        return ExecutionFold(read)
-
-    yield "bars", topics.MARKET_TICKS.name, bars
-    yield "signals", topics.MARKET_BARS.name, signals
-    yield "risk", topics.PORTFOLIO_EVENTS.name, risk
-    yield "execution", topics.VENUE_EXECUTIONS.name, execution
 
 
 class Worker:
@@ -148,20 +105,20 @@ class Worker:
     def __init__(self, name: str, broker: Broker, group: Group, epochs: Epochs, disk: Disk) -> None:
         self.name, self.disk = name, disk
         self.broker, self.group = broker, group
-        self.is_dead, self.ended = False, asyncio.Event()
+        self.is_dead, self.is_stopping, self.ended = False, False, asyncio.Event()
         self.death: tuple[str, str, int] | None = None
-        self.died = Counter[tuple[str, str]]()
         self.failures: list[BaseException] = []
         self._awake, self._never = asyncio.Event(), asyncio.Event()
         self._awake.set()
         self._called = asyncio.Event()
-        self._is_stopping = False
         self._deal: Deal | None = None
         self._number: int | None = None
         self._connection = Connection(broker)
         self._reader = _Reader()
         self._committed: dict[TP, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._sources: list[_Source] = []
+        self._stages: list[_Stage] = []
         app = SimpleNamespace(
             consumer=self._reader,
             producer=_Writer(self),
@@ -169,13 +126,11 @@ class Worker:
             crash=self._crash,
             monitor=SimpleNamespace(tp_end_offsets={}),
         )
-        self._sources: list[_Source] = []
-        self._stages: list[_Stage] = []
-        for stage_name, topic, new_fold in stages(epochs):
-            table = cast(StampedTable, _Table(stage_name, self))
+        for stage_name, topic, new_fold in trading_stages(epochs):
+            table = table_of(stage_name, disk, self._write)
             stage = _Stage(cast(faust.App, app), stage_name, "", table, new_fold)
             stage.worker = self
-            source = _Source(topic, asyncio.Queue())
+            source = _Source(topic.name, asyncio.Queue())
             self._stages.append(stage)
             self._sources.append(source)
             self._begin(stage.run(cast(Any, source)))
@@ -204,23 +159,17 @@ class Worker:
 
     def send(self, one: Outgoing) -> "asyncio.Future[int]":
         """Hand a record to the broker."""
-        return self._connection.send(TP(one.topic, one.partition or 0), self._put(one))
+        return self._connection.send(place_of(one), self._put(one))
 
     def _put(self, one: Outgoing) -> Callable[[], int]:
         return lambda: self.broker.append(one)
 
-    def on_disk(self, store: Store) -> OnDisk:
-        """Return what this worker has of a table's partition."""
-        return self.disk.setdefault(store, OnDisk({}, None))
-
-    async def write(self, store: Store, key: bytes, stamped: Stamped) -> None:
-        """Write a state into the changelog, and then on disk."""
+    async def _write(self, tp: TP, key: bytes, value: bytes) -> int:
+        """Write into a changelog; whoever waits for the answer goes on if the process does."""
         await self.runs()
-        put = self._connection.send(TP(*store), lambda: self.broker.write(store, key, stamped))
-        offset = await put
+        offset = await self._connection.send(tp, lambda: self.broker.write(tp, key, value))
         await self.runs()
-        held = self.on_disk(store)
-        self.disk[store] = OnDisk(held.states | {key: stamped}, read_up_to(held.offset, offset))
+        return offset
 
     def reach(self, stage: str, point: str) -> None:
         """Come to a failpoint; at that of its death the process ends before anything else."""
@@ -228,14 +177,16 @@ class Worker:
             return
         self.death = (stage, point, self.death[2] - 1)
         if self.death[2] == 0:
-            self.died[stage, point] += 1
             self.die()
             raise DiedError(f"{stage}.{point}")
 
     async def _crash(self, error: BaseException) -> None:
-        if not self.is_dead:
+        if self.is_dead:
+            return
+        # Whoever slept has no time left to let go: it ends, and what it was at is read again.
+        if not isinstance(error, TimeoutError):
             self.failures.append(error)
-            self.die()
+        self.die()
 
     # What happens to it.
 
@@ -252,6 +203,11 @@ class Worker:
             if task is not asyncio.current_task():
                 task.cancel()
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it does nothing, though it lives."""
+        return not self._awake.is_set() and not self.is_dead
+
     def freeze(self) -> None:
         """Do nothing any more, until awoken."""
         self.broker.trace.note("freezes", self.name)
@@ -263,49 +219,47 @@ class Worker:
 
     def stop(self) -> None:
         """Let go of everything in good order, and end."""
-        self._is_stopping = True
+        self.is_stopping = True
         self._called.set()
 
     # Its life in the group.
 
     async def _live(self) -> None:
-        while not self._is_stopping:
-            self._called.clear()
+        while not self.is_stopping:
             await self.runs()
             try:
                 self._deal = await self.group.join(self.name, self._number)
             except ShutOutError:
                 self.die()
                 return
+            self._called.clear()
             await self.runs()
             self._number = self._deal.member
             await self._recover()
-            reading = [self._begin(self._fetch(*one)) for one in self._assigned()]
-            committing = self._begin(self._commit_by_and_by())
-            if self._is_stopping:
-                self._called.set()
-            await self._called.wait()
+            tasks = [self._begin(self._fetch(*one)) for one in self._assigned()]
+            tasks.append(self._begin(self._commit_by_and_by()))
+            if not self.is_stopping:
+                await self._called.wait()
             await self.runs()
-            await self._let_go([*reading, committing])
-        self.group.leave(self.name)
+            await self._let_go(tasks)
         self.die()
 
     async def _recover(self) -> None:
-        """Read the changelogs on from where the disk has them: the highest stamp wins."""
-        await self.broker.answer()
-        await self.runs()
+        """Read the changelogs on from where the disk knows them, a few records at a time."""
         for stage in self._stages:
             for partition in self._partitions():
-                store = (stage.name, partition)
-                held = self.on_disk(store)
-                states, offset = dict(held.states), held.offset
-                for one in self.broker.log.changelogs.get(store, ()):
-                    if offset is not None and one.offset <= offset:
-                        continue
-                    if one.stamped.replaces(states.get(one.key)):
-                        states[one.key] = one.stamped
-                    offset = one.offset
-                self.disk[store] = OnDisk(states, offset)
+                tp = TP(changelog_of(stage.name), partition)
+                known = stage.table.data.persisted_offset(tp)
+                written = self.broker.log.changelogs.get(tp, [])
+                left = [one for one in written if known is None or one.offset > known]
+                while left:
+                    await self.broker.answer()
+                    await self.runs()
+                    n = self.broker.draw.randint(1, _MOST_RECORDS)
+                    stage.table.apply_changelog_batch(
+                        cast(Any, [Recovered(tp, one) for one in left[:n]])
+                    )
+                    del left[:n]
 
     def _partitions(self) -> tuple[int, ...]:
         return self._deal.partitions if self._deal is not None else ()
@@ -325,8 +279,7 @@ class Worker:
             end = position + self.broker.draw.randint(1, _MOST_RECORDS)
             records = self.broker.log.records[tp][position:end]
             position += len(records)
-            message = SimpleNamespace(tp=tp, partition=tp.partition)
-            source.queue.put_nowait(SimpleNamespace(message=message, value=Batch(records)))
+            source.queue.put_nowait(_Event(tp, Batch(records)))
 
     async def _let_go(self, tasks: list["asyncio.Task[None]"]) -> None:
         """Finish what is in flight, commit it, and forget it: Faust's order of a revocation."""
@@ -371,8 +324,3 @@ class Worker:
                 self.die()
             elif not self.group.hears(self.name, self._deal):
                 self._called.set()
-
-
-def draw_disk(disk: Disk, draw: random.Random) -> Disk:
-    """Return what a worker finds where it was: mostly its tables, and now and then nothing."""
-    return {} if draw.random() < 0.2 else disk

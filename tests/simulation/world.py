@@ -9,14 +9,16 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
+from agents.topology import TRADING_STAGES
 from streams import topics
 from streams.failpoints import STEP
 from streams.instructions import OrderIntent, TradingState
 from streams.transport import Outgoing
 from tables.epochs import Epochs
-from tests.simulation.broker import N_PARTITIONS, Broker, Log
+from tests.simulation.broker import COMPACTED_AFTER_S, N_PARTITIONS, Broker, Log
+from tests.simulation.disk import Disk
 from tests.simulation.group import SESSION_S, Group
-from tests.simulation.worker import STAGES, Disk, Worker, draw_disk
+from tests.simulation.worker import Worker
 
 PORTFOLIOS = ("main", "other")
 """One in each partition of the book's log."""
@@ -28,12 +30,16 @@ DYING_RECORDS = 4
 
 # Nothing that goes on takes longer than this to show in some log.
 _STILL_S = 3 * SESSION_S + 60.0
-_QUIET_S = 700.0
+# As long as a changelog is left alone, and more.
+_LONG_S = 1.5 * COMPACTED_AFTER_S
+_LOOK_S = 0.1
+# Workers that come back without their disk.
+_LOST_SHARE = 0.2
 
 Death = tuple[str, str, int]
 """Stage, failpoint, and how often the worker must come there."""
 
-Strike = Callable[[], Coroutine[Any, Any, None]]
+Strike = Callable[[], Coroutine[Any, Any, bool]]
 
 
 class World:
@@ -59,14 +65,12 @@ class World:
         self.broker = Broker(log, draw)
         self.group = Group(self.broker, draw)
         self.workers: dict[str, Worker] = {}
-        self.ended: list[Worker] = []
+        self.ever: list[Worker] = []
         self.strikes = Counter[str]()
-        self.has_people = False
+        self.said: list[Outgoing] = []
         self._epochs, self._symbols = epochs, symbols
-        self._began, self._feeding = asyncio.Event(), asyncio.Event()
-        self._feeding.set()
         self._wanted: dict[str, asyncio.Task[None]] = {}
-        self._others = [asyncio.create_task(self.group.watch())]
+        self._watching = asyncio.create_task(self.group.watch())
 
     def want(self, name: str) -> None:
         """Start a worker, and again whenever it ends."""
@@ -74,35 +78,33 @@ class World:
         self._wanted[name] = asyncio.create_task(self._keep(name))
 
     def _start(self, name: str) -> None:
-        self._began.set()
         disk = self.disks.setdefault(name, {})
-        self.workers[name] = Worker(name, self.broker, self.group, self._epochs, disk)
+        worker = Worker(name, self.broker, self.group, self._epochs, disk)
+        self.workers[name] = worker
+        self.ever.append(worker)
 
     async def _keep(self, name: str) -> None:
         while True:
             worker = self.workers[name]
             await worker.ended.wait()
-            self.ended.append(worker)
             if worker.failures:
                 return  # it would fail again, for ever
-            self._began.clear()
             await asyncio.sleep(self.draw.random() * self.draw.choice((1.0, 2 * SESSION_S)))
-            self.disks[name] = draw_disk(self.disks[name], self.draw)
+            if self.draw.random() < _LOST_SHARE:
+                self.disks[name] = {}
             self._start(name)
 
     def unwant(self, name: str) -> Worker:
         """Let a worker end in good order, and do not start it again."""
         self._wanted.pop(name).cancel()
-        worker = self.workers.pop(name)
-        self.ended.append(worker)
-        worker.stop()
-        return worker
+        self.workers[name].stop()
+        return self.workers[name]
 
     async def feed(self, records: Sequence[Outgoing], most: int = _BURST_RECORDS) -> None:
         """Send the input in bursts of so many records at most."""
         left = list(records)
         while left:
-            await self._feeding.wait()
+            await self.broker.answer()
             n = self.draw.randint(1, most)
             for one in left[:n]:
                 self.broker.append(one)
@@ -116,20 +118,33 @@ class World:
             worker.death = death
             await worker.ended.wait()
             came[death] += 1
-            await self._began.wait()
+            while self.workers["0"] is worker:  # noqa: ASYNC110  its keeper starts it by and by
+                await asyncio.sleep(_LOOK_S)
 
     async def settle(self) -> None:
-        """Wait until nothing happens any more."""
+        """Wait until nothing happens any more, and nobody sleeps."""
         loop = asyncio.get_running_loop()
-        while (left_s := self.broker.grown_s + _STILL_S - loop.time()) > 0:  # noqa: ASYNC110  it is time that is asked for
-            await asyncio.sleep(left_s)
+        while True:
+            left_s = self.broker.grown_s + _STILL_S - loop.time()
+            if left_s <= 0 and not any(worker.is_frozen for worker in self.workers.values()):
+                return
+            await asyncio.sleep(max(left_s, _LOOK_S))
+
+    async def begin_anew(self) -> None:
+        """Compact the changelogs and end every worker, so that all is read that was left behind."""
+        self.broker.compact()
+        for name in sorted(self._wanted):
+            worker = self.workers[name]
+            if self.draw.random() < 0.5:
+                worker.stop()
+            else:
+                worker.die()
 
     def failures(self) -> list[BaseException]:
         """Return the errors that no death explains."""
-        ever = (*self.ended, *self.workers.values())
-        return [error for worker in ever for error in worker.failures]
+        return [error for worker in self.ever for error in worker.failures]
 
-    # What can happen to it.
+    # What can happen to it; True if it has.
 
     async def strike(self, n: int) -> None:
         """Let so many things happen, the next often before the last is over."""
@@ -139,15 +154,14 @@ class World:
             await asyncio.sleep(self.draw.random() * self.draw.choice((0.1, 4.0, 15.0)))
             (name,) = self.draw.choices(names, weights)
             self.broker.trace.note("strike", name)
-            self.strikes[name] += 1
-            await actions[name][1]()
+            self.strikes[name] += await actions[name][1]()
 
     def _actions(self) -> dict[str, tuple[int, Strike]]:
         return {
             "kill": (5, self._kill),
             "failpoint": (5, self._arm),
             "stop": (3, self._stop),
-            "freeze": (4, self._freeze),
+            "freeze": (5, self._freeze),
             "join": (3, self._join),
             "leave": (2, self._leave),
             "outage": (2, self._outage),
@@ -158,44 +172,64 @@ class World:
     def _any(self) -> Worker:
         return self.workers[self.draw.choice(sorted(self._wanted))]
 
-    async def _kill(self) -> None:
-        self._any().die()
-
-    async def _arm(self) -> None:
-        self._any().death = (self.draw.choice(STAGES), self.draw.choice(STEP), 1)
-
-    async def _stop(self) -> None:
-        self._any().stop()
-
-    async def _freeze(self) -> None:
+    async def _kill(self) -> bool:
         worker = self._any()
+        was_dead = worker.is_dead
+        worker.die()
+        return not was_dead
+
+    async def _arm(self) -> bool:
+        """Arm a failpoint; it is counted, though nobody may come there any more."""
+        worker = self._any()
+        worker.death = (self.draw.choice(TRADING_STAGES), self.draw.choice(STEP), 1)
+        return not worker.is_dead
+
+    async def _stop(self) -> bool:
+        worker = self._any()
+        worker.stop()
+        return not worker.is_dead
+
+    async def _freeze(self) -> bool:
+        worker = self._any()
+        longest_s = self.draw.choice((1.0, 3 * SESSION_S, 3 * SESSION_S, _LONG_S))
+        awake_s = self.draw.random() * longest_s
+        if worker.is_dead or worker.is_frozen:
+            return False
         worker.freeze()
-        awake_s = self.draw.random() * self.draw.choice((1.0, 3 * SESSION_S))
         asyncio.get_running_loop().call_later(awake_s, worker.awake)
+        return True
 
-    async def _join(self) -> None:
-        if len(self._wanted) < _MOST_WORKERS:
-            self.want(next(name for name in "0123" if name not in self._wanted))
+    async def _join(self) -> bool:
+        alive = {name for name, worker in self.workers.items() if not worker.is_dead}
+        free = [name for name in "0123" if name not in alive and name not in self._wanted]
+        if len(self._wanted) == _MOST_WORKERS or not free:
+            return False
+        self.want(free[0])
+        return True
 
-    async def _leave(self) -> None:
-        if len(self._wanted) > 1:
-            self.unwant(self.draw.choice(sorted(self._wanted)))
+    async def _leave(self) -> bool:
+        if len(self._wanted) == 1:
+            return False
+        self.unwant(self.draw.choice(sorted(self._wanted)))
+        return True
 
-    async def _outage(self) -> None:
+    async def _outage(self) -> bool:
         self.broker.leave(self.draw.random() * self.draw.choice((2.0, 20.0)))
+        return True
 
-    async def _quiet(self) -> None:
-        """Let so much time pass that changelogs are compacted."""
-        self._feeding.clear()
-        await asyncio.sleep(_QUIET_S)
+    async def _quiet(self) -> bool:
+        """Let so much time pass that what was written before is compacted."""
+        await asyncio.sleep(_LONG_S)
         self.broker.compact()
-        self._feeding.set()
+        return True
 
-    async def _people(self) -> None:
-        self.has_people = True
+    async def _people(self) -> bool:
+        await self.broker.answer()
         n = self.strikes["people"]
         for one in said_by_people(self.broker.log, self._symbols, self.draw, n):
+            self.said.append(one)
             self.broker.append(one)
+        return True
 
 
 def said_by_people(

@@ -44,6 +44,10 @@ class Changelog:
         self.failure = failure
         self.sent: list[tuple[bytes, bytes, int]] = []
 
+    def get_topic_name(self) -> str:
+        """Return the topic's name."""
+        return CHANGELOG
+
     async def send(self, *, key: bytes, value: bytes, partition: int, force: bool) -> Any:  # noqa: ANN401  an awaitable of metadata
         """Take a record and return the promise of its confirmation."""
         assert force
@@ -108,6 +112,31 @@ async def test_write_when_another_wrote_before_then_is_read_from_there(
     assert table.data.persisted_offset(TP(CHANGELOG, 0)) == 38
     table.apply_changelog_batch([event(9, b"nine", 39), event(6, b"six", 40)])
     assert held(table) == Stamped(9, b"nine")
+
+
+async def test_recovery_when_a_state_is_buried_then_is_known_until_it_is_written(
+    table: StampedTable,
+) -> None:
+    """Compaction would keep the sleeper's state alone: the owner's is to be written again."""
+    table.apply_changelog_batch([event(9, b"nine", 0), event(6, b"six", 1), event(7, b"k2", 2, 1)])
+    assert table.buried(0) == {b"k": Stamped(9, b"nine")}
+    assert table.buried(1) == {}
+    table.changelog_topic = cast(Any, Changelog())
+    await table.write(event(0, b""), b"k", Stamped(9, b"nine"))
+    assert table.buried(0) == {}
+    table.apply_changelog_batch([event(6, b"six", 41), event(10, b"ten", 42)])
+    assert table.buried(0) == {}
+
+
+def test_recovery_when_another_table_s_event_comes_then_it_changes_nothing(
+    table: StampedTable,
+) -> None:
+    """Faust hands on what came late from a partition that went, to the table before it."""
+    foreign = event(5, b"foreign", 7)
+    foreign.message.tp = TP("t-others-changelog", 0)
+    table.apply_changelog_batch([foreign])
+    assert held(table) is None
+    assert table.data.persisted_offset(TP(CHANGELOG, 0)) is None
 
 
 async def test_write_when_the_changelog_fails_then_nothing_is_kept(table: StampedTable) -> None:

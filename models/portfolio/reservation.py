@@ -100,6 +100,10 @@ class Reservations:
         """Return the net open lots of a symbol."""
         return self.buying(symbol) - self.selling(symbol)
 
+    def is_idle(self, symbol: str) -> bool:
+        """Tell whether no order of a symbol is open."""
+        return not (self._buying.get(symbol) or self._selling.get(symbol))
+
     def buying(self, symbol: str) -> int:
         """Return the lots that open buys may still add: the worst case upwards."""
         return self._buying.get(symbol, 0)

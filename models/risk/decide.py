@@ -116,6 +116,9 @@ def decide(
         if not math.isfinite(row.target_fraction):
             verdicts.append(Verdict(row, 0, True, 0, (), "WARMING_UP"))  # noqa: FBT003  a record's field
             continue
+        if lots == 0:
+            verdicts.append(_hold(row))
+            continue
         order_id = f"{row.symbol}@{close_ns}" if order_id_of is None else order_id_of(row.symbol)
         order = Order(row.symbol, lots, 0, MODEL_STRATEGY)
         verdicts.append(judge(account, row, order, close_ns, order_id))
@@ -135,7 +138,7 @@ def judge(
     ``placed_ns`` is the close that an order came with, or the time at which it was sent behind it.
     """
     if order.lots == 0:
-        return Verdict(row, 0, True, 0, (), "")  # noqa: FBT003  a record's field
+        return _hold(row)
     breaches, allowed = check(account, order)
     lots, note = order.lots, ""
     approved = not breaches
@@ -148,6 +151,10 @@ def judge(
         )
         account.reserve(opened)
     return Verdict(row, lots, approved, allowed, tuple(breaches), note)
+
+
+def _hold(row: Row) -> Verdict:
+    return Verdict(row, 0, True, 0, (), "")  # noqa: FBT003  a record's field
 
 
 def judge_target(

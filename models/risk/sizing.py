@@ -13,10 +13,10 @@ def lots_for(account: Account, symbol: str, fraction: float) -> int:
 
     A target that is not finite, an account without equity or a symbol without a price give 0.
     """
-    unit = account.book.notional(symbol, 1)
-    if unit <= 0 or account.equity <= 0 or not math.isfinite(fraction):
+    unit, equity = account.book.notional(symbol, 1), account.equity
+    if unit <= 0 or equity <= 0 or not math.isfinite(fraction):
         return 0
-    lots = abs(scaled(fraction)) * account.equity // (FRACTION_SCALE * unit)
+    lots = abs(scaled(fraction)) * equity // (FRACTION_SCALE * unit)
     return lots if fraction >= 0 else -lots
 
 
@@ -68,8 +68,11 @@ def lots_wanted(account: Account, symbol: str, target_fraction: float) -> int:
     """
     if not math.isfinite(target_fraction):
         return 0
+    book, reservations = account.book, account.reservations
+    if target_fraction == 0.0 and not book.position(symbol).lots and reservations.is_idle(symbol):
+        return 0  # as most symbols are: nothing is wanted, held or under way
     desired = lots_for(account, symbol, tilted(account, symbol, target_fraction))
-    held = account.book.position(symbol).lots + account.reservations.lots(symbol)
+    held = book.position(symbol).lots + reservations.lots(symbol)
     may_be_short = account.limits.allow_short and symbol in account.rules.shortable
     if may_be_short:
         change = desired - held

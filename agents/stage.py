@@ -6,7 +6,6 @@ partitions do not wait for each other. An error in a task crashes the worker: re
 
 import asyncio
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -199,11 +198,8 @@ class _PartitionTask:
         self.steps_due = 0
         self.dirty_since_s = 0.0
         self.next_offset: int | None = None
-        # What this task has written, and when; what a sleeper has buried is due at once.
-        self.written: dict[bytes, tuple[Stamped, float]] = {
-            key: (stamped, -math.inf)
-            for key, stamped in stage.table.buried(self.tp.partition).items()
-        }
+        # What this task has written, and when.
+        self.written: dict[bytes, tuple[Stamped, float]] = {}
         self.fold = stage.new_fold(self.tp.partition, self._read)
         self.task = asyncio.create_task(self._run(), name=f"{stage.name}-{self.tp.partition}")
         self.task.add_done_callback(self._on_done)

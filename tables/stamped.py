@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from faust.streams import _current_event
 from faust.tables import Table
-from faust.types import EventT
+from faust.types import TP, EventT
 from faust.types.tuples import RecordMetadata
 
 from streams.away import until_back
@@ -60,15 +60,23 @@ class StampedTable(Table[bytes, bytes]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  signature of the base
         super().__init__(*args, **kwargs)
-        self._buried: dict[tuple[int, bytes], Stamped] = {}
+        # States behind which the changelog has an older one, with the record of that.
+        self._buried: dict[tuple[int, bytes], tuple[Stamped, EventT[Any]]] = {}
 
-    def buried(self, partition: int) -> dict[bytes, Stamped]:
-        """Return the states of a partition behind which the changelog has an older one.
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Write again what a sleeper has buried, before anything is folded.
 
-        A sleeper wrote those. Compaction would leave nothing else, so whoever has the partition
-        writes its states again.
+        Compaction would leave the older state alone, and a partition in which nothing happens has
+        nobody else to write.
         """
-        return {key: held for (of, key), held in self._buried.items() if of == partition}
+        await super().on_recovery_completed(active_tps, standby_tps)
+        here = {tp.partition for tp in active_tps}
+        try:
+            for (partition, key), (stamped, event) in list(self._buried.items()):
+                if partition in here:
+                    await self.write(event, key, stamped)
+        except Exception as error:  # noqa: BLE001  Faust waits for this, and looks at nothing
+            await self.app.crash(error)
 
     def read(self, event: EventT[Any], key: bytes) -> Stamped | None:
         """Return the snapshot of ``key`` in the event's partition."""
@@ -119,7 +127,7 @@ class StampedTable(Table[bytes, bytes]):
                 newest[key] = stamped, event
                 self._buried.pop(key, None)
             else:
-                self._buried[key] = held
+                self._buried[key] = held, event
         super().apply_changelog_batch(event for _, event in newest.values())
         for tp, offset in {event.message.tp: event.message.offset for event in events}.items():
             self.data.set_persisted_offset(tp, offset)

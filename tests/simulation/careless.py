@@ -21,6 +21,10 @@ def _takes_the_last(table: StampedTable, batch: Iterable[Any]) -> None:
     Table.apply_changelog_batch(table, batch)
 
 
+async def _writes_nothing_again(*_: object) -> None:
+    """Do nothing when a recovery is over."""
+
+
 def _never_repeated(*_: object) -> bool:
     return False
 
@@ -61,6 +65,12 @@ ALL = (
         "tables.stamped.StampedTable.apply_changelog_batch",
         _takes_the_last,
         seed=9,
+    ),
+    Careless(
+        "what a sleeper has buried is left to compaction",
+        "tables.stamped.StampedTable.on_recovery_completed",
+        _writes_nothing_again,
+        seed=500_000_000,
     ),
     Careless(
         "a slice that comes again is folded again",

@@ -46,6 +46,9 @@ class Store:
         """Say which it is."""
         self._offsets[tp.partition] = offset
 
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Do nothing: nothing is kept by partition beside its values."""
+
     def apply_changelog_batch(self, batch: Iterable[Any], **_codecs: object) -> None:
         """Take records of a changelog, as they are, and count on."""
         for event in batch:

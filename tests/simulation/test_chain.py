@@ -35,6 +35,7 @@ ALL_STRIKES = {
 # What seeds have found, each with what it was.
 FOUND = {
     13: "a sleeper's write hid the newer state of the worker in between (tables/stamped.py)",
+    500_000_000: "in a quiet partition it left the older state alone behind compaction",
     3: "what was due by one sum was not by another, and a task turned round (agents/stage.py)",
 }
 
@@ -83,7 +84,7 @@ def test_chain_when_somebody_is_careless_then_a_seed_says_so(
 def test_worker_when_a_sleeper_has_buried_its_state_then_writes_it_again(
     simulation: Simulation,
 ) -> None:
-    """At the first event: compaction would leave the older state, and progress is behind it."""
+    """When it has recovered: compaction would leave the older state, and progress is behind."""
     changelog = TP(changelog_of("bars"), 0)
     newest = simulation.warm.changelogs[changelog][-1]
     stamped = Stamped.decode(newest.value)

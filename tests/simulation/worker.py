@@ -247,8 +247,8 @@ class Worker:
     async def _recover(self) -> None:
         """Read the changelogs on from where the disk knows them, a few records at a time."""
         for stage in self._stages:
-            for partition in self._partitions():
-                tp = TP(changelog_of(stage.name), partition)
+            here = [TP(changelog_of(stage.name), partition) for partition in self._partitions()]
+            for tp in here:
                 known = stage.table.data.persisted_offset(tp)
                 written = self.broker.log.changelogs.get(tp, [])
                 left = [one for one in written if known is None or one.offset > known]
@@ -260,6 +260,7 @@ class Worker:
                         cast(Any, [Recovered(tp, one) for one in left[:n]])
                     )
                     del left[:n]
+            await stage.table.on_recovery_completed(set(here), set())
 
     def _partitions(self) -> tuple[int, ...]:
         return self._deal.partitions if self._deal is not None else ()

@@ -65,7 +65,6 @@ class FakeTable:
     def __init__(self, log: list[Entry]) -> None:
         self.log = log
         self.states: dict[tuple[int, bytes], Stamped] = {}
-        self.buried = lambda _partition: {}
 
     def read(self, event: Any, key: bytes) -> Stamped | None:  # noqa: ANN401  Faust's event
         """Return the state of a key in the event's partition."""

@@ -114,18 +114,36 @@ async def test_write_when_another_wrote_before_then_is_read_from_there(
     assert held(table) == Stamped(9, b"nine")
 
 
-async def test_recovery_when_a_state_is_buried_then_is_known_until_it_is_written(
+async def test_recovery_when_a_state_is_buried_then_is_written_again(
     table: StampedTable,
 ) -> None:
-    """Compaction would keep the sleeper's state alone: the owner's is to be written again."""
-    table.apply_changelog_batch([event(9, b"nine", 0), event(6, b"six", 1), event(7, b"k2", 2, 1)])
-    assert table.buried(0) == {b"k": Stamped(9, b"nine")}
-    assert table.buried(1) == {}
-    table.changelog_topic = cast(Any, Changelog())
-    await table.write(event(0, b""), b"k", Stamped(9, b"nine"))
-    assert table.buried(0) == {}
-    table.apply_changelog_batch([event(6, b"six", 41), event(10, b"ten", 42)])
-    assert table.buried(0) == {}
+    """Compaction would keep the sleeper's state alone; only where the partition is this one's."""
+    table.changelog_topic = log = cast(Any, Changelog())
+    table.apply_changelog_batch([event(9, b"nine", 0), event(6, b"six", 1)])
+    table.apply_changelog_batch([event(9, b"nine", 0, 1), event(6, b"six", 1, 1)])
+    await table.on_recovery_completed({TP(CHANGELOG, 0)}, set())
+    assert log.sent == [(b"k", Stamped(9, b"nine").encode(), 0)]
+    await table.on_recovery_completed({TP(CHANGELOG, 0)}, set())
+    assert len(log.sent) == 1
+    table.apply_changelog_batch([event(10, b"ten", 2, 1)])
+    await table.on_recovery_completed({TP(CHANGELOG, 1)}, set())
+    assert len(log.sent) == 1
+
+
+async def test_recovery_when_it_cannot_be_written_then_the_worker_ends(
+    table: StampedTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faust would not look at the error."""
+    crashed: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        crashed.append(error)
+
+    monkeypatch.setattr(table.app, "crash", crash)
+    table.changelog_topic = cast(Any, Changelog(ConnectionError("refused")))
+    table.apply_changelog_batch([event(9, b"nine", 0), event(6, b"six", 1)])
+    await table.on_recovery_completed({TP(CHANGELOG, 0)}, set())
+    assert [str(error) for error in crashed] == ["refused"]
 
 
 def test_recovery_when_another_table_s_event_comes_then_it_changes_nothing(

@@ -34,7 +34,7 @@ ALL_STRIKES = {
 
 # What seeds have found, each with what it was.
 FOUND = {
-    13: "a sleeper's write hid the newer state of the worker in between (tables/stamped.py)",
+    1_017: "a sleeper's write hid the newer state of the worker in between (tables/stamped.py)",
     500_000_000: "in a quiet partition it left the older state alone behind compaction",
     3: "what was due by one sum was not by another, and a task turned round (agents/stage.py)",
 }

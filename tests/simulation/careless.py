@@ -53,7 +53,7 @@ class Careless(NamedTuple):
 
 
 ALL = (
-    # A bug that these seeds have found, in the stamped table.
+    # A bug that the simulation has found, in the stamped table.
     Careless(
         "a sleeper's write passes over the newer state of another worker",
         "tables.stamped.read_up_to",

@@ -32,7 +32,7 @@ ALL_STRIKES = {
     "stop",
 }
 
-# What seeds have found, each with what it was.
+# What was found, each with a seed that meets it in this version of the simulation.
 FOUND = {
     1_017: "a sleeper's write hid the newer state of the worker in between (tables/stamped.py)",
     500_000_000: "in a quiet partition it left the older state alone behind compaction",

@@ -106,6 +106,7 @@ class Worker:
         self.name, self.disk = name, disk
         self.broker, self.group = broker, group
         self.is_dead, self.is_stopping, self.ended = False, False, asyncio.Event()
+        self.has_slept = False
         self.death: tuple[str, str, int] | None = None
         self.failures: list[BaseException] = []
         self._awake, self._never = asyncio.Event(), asyncio.Event()
@@ -183,8 +184,9 @@ class Worker:
     async def _crash(self, error: BaseException) -> None:
         if self.is_dead:
             return
-        # Whoever slept has no time left to let go: it ends, and what it was at is read again.
-        if not isinstance(error, TimeoutError):
+        # Whoever slept has no time left to let go: it ends, and what it was at is read again. Of
+        # anybody else a step that does not end is a finding.
+        if not (self.has_slept and isinstance(error, TimeoutError)):
             self.failures.append(error)
         self.die()
 
@@ -211,6 +213,7 @@ class Worker:
     def freeze(self) -> None:
         """Do nothing any more, until awoken."""
         self.broker.trace.note("freezes", self.name)
+        self.has_slept = True
         self._awake.clear()
 
     def awake(self) -> None:

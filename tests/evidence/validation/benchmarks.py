@@ -67,6 +67,9 @@ _LIMITS = """\
   one go; a partition's ticks are one record; results are written column by column.
 - A vectorised engine that computes positions from arrays is faster by orders of magnitude, and
   has neither reservations nor controls that see the order before.
+- Rows are of several runs. That of memory is of an earlier version than the others, and the end of
+  `scaling` had other programs on the second processor.
+- `rule-speed` warms up here before its rounds, with 30 bars; NautilusTrader begins each round anew.
 - Prices are random walks; the share of rows with an order stands beside each case, because orders
   cost most."""
 

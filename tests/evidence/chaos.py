@@ -40,7 +40,7 @@ READY_S_P95 = 10.0
 LONG = SyntheticTape(symbols=8, bars=WARMUP_BARS + 747, ticks_per_bar=4, seed=5)
 
 # Of the simulation: orders are made on it, and it is long enough for every pair to be reached once.
-SHORT = SyntheticTape(symbols=8, bars=WARMUP_BARS + 47, ticks_per_bar=2, seed=5)
+SHORT = SyntheticTape(symbols=8, bars=WARMUP_BARS + 97, ticks_per_bar=2, seed=5)
 
 # Of a run of the long tape: snapshots are rare, steps are not.
 _TABLE_DEATHS, _STEP_DEATHS = 9, 12

@@ -2,15 +2,16 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import cast
 
 import faust
 import faust.transport.drivers.aiokafka as driver
 from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IllegalStateError
-from faust.types import TP
+from faust.types import TP, AppT
 
 from streams.clock import monotonic_s
 from streams.closed_connections import ask_again_when_closed
@@ -24,6 +25,28 @@ class App(faust.App):
     fetch_max_wait_ms = FETCH_MAX_WAIT_MS
 
 
+def crash_without_metadata(app: AppT, client: AIOKafkaClient) -> None:
+    """End the worker when a client's round of metadata fails: it would find no other broker.
+
+    Nobody else would hear of it: who asks for metadata waits then.
+    """
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if (error := _error_of(task)) is not None:
+            client._sync_task = None  # noqa: SLF001  to be closed without raising it once more
+            _crash(app, error)
+
+    client._sync_task.add_done_callback(ended)  # noqa: SLF001  no public name
+
+
+def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
+    return None if task.cancelled() else task.exception()
+
+
+def _crash(app: AppT, error: BaseException) -> None:
+    asyncio.run_coroutine_threadsafe(app.crash(error), app.loop)
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
@@ -34,7 +57,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         wait_ms = getattr(self.app, "fetch_max_wait_ms", FETCH_MAX_WAIT_MS)
         consumer._fetch_max_wait_ms = wait_ms  # noqa: SLF001  the driver hard-codes it
-        ask_again_when_closed(consumer._client)  # noqa: SLF001  no public name
+        ask_again_when_closed()
         return consumer
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
@@ -81,8 +104,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = cast(AIOKafkaConsumer, self._consumer)
         coordinator = consumer._coordinator  # noqa: SLF001  no public name
-        coordinator._coordination_task.add_done_callback(self._on_membership_end)  # noqa: SLF001  no public name
-        ask = coordinator._do_heartbeat  # noqa: SLF001  no public name
+        coordinator._coordination_task.add_done_callback(self._on_end)  # noqa: SLF001  no public name
+        crash_without_metadata(self.app, consumer._client)  # noqa: SLF001  no public name
+        ask, push = coordinator._do_heartbeat, coordinator._push_error_to_user  # noqa: SLF001  no public name
 
         async def heartbeat() -> bool:
             asked_s = monotonic_s()
@@ -91,9 +115,15 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 self.member_at_s = asked_s
             return is_known
 
-        coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
+        def pushed(error: Exception) -> Awaitable[object]:
+            # The group's task waits from here on until somebody polls, which Faust never does.
+            _crash(self.app, error)
+            waiting: Awaitable[object] = push(error)
+            return waiting
 
-    def _on_membership_end(self, task: "asyncio.Task[None]") -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
+        coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
+        coordinator._push_error_to_user = pushed  # noqa: SLF001  no public name
+
+    def _on_end(self, task: "asyncio.Task[None]") -> None:
+        if (error := _error_of(task)) is not None:
+            _crash(self.app, error)

@@ -20,7 +20,8 @@ changes"):
 8. *A closed connection is a broker that is away*, also where uvloop says it its own way.
 9. *A group that rebalances again* while it commits or seeks is not an error of the worker, and
    loses nothing that was fetched: where nothing was committed aiokafka's seek does nothing.
-10. *A lost membership is a crash.* When aiokafka's group task fails, Faust waits on without a word.
+10. *A lost membership is a crash.* When aiokafka's group task or one of its helpers fails, or waits
+    for somebody to take its error, Faust goes on without a word.
 11. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
     read, aiokafka goes on at the oldest one with a line at INFO, and every fold would be wrong.
 """
@@ -41,7 +42,7 @@ from faust.types.tuples import Message
 
 from streams.away import noticed, until_back
 from streams.closed_connections import ask_again_when_closed
-from streams.consumer_thread import ConsumerThread
+from streams.consumer_thread import ConsumerThread, crash_without_metadata
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
 from streams.topic_metadata import told_of
@@ -233,8 +234,13 @@ class Producer(driver.Producer):
         # A batch that expires leaves a hole in its partition's sequence, and none behind it is
         # taken any more; while the broker is away it has to wait.
         producer._message_accumulator._batch_ttl = math.inf  # noqa: SLF001  no public name
-        ask_again_when_closed(producer.client)
+        ask_again_when_closed()
         return producer
+
+    async def on_start(self) -> None:
+        """Start, and end the worker should its round of metadata fail."""
+        await super().on_start()
+        crash_without_metadata(self.app, self._ensure_producer().client)
 
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  base
         """Send one record, to a topic that the broker has told of."""

@@ -78,6 +78,12 @@ class Outcome(NamedTuple):
         return "; ".join(found)
 
 
+def _told(log: Path) -> str:
+    """Return the end of a worker's log without the requests that it answered."""
+    lines = (line for line in log.read_bytes().splitlines() if b" tradewind.http " not in line)
+    return b"\n".join(lines)[-_LOG_TAIL_BYTES:].decode(errors="replace")
+
+
 @dataclass
 class Trial:
     """One run on topics of its own, its workers and what was seen of it."""
@@ -135,10 +141,7 @@ class Trial:
     def log_tail(self) -> str:
         """Return the ends of the workers' logs."""
         tails = (
-            f"--- worker {name}:\n"
-            + self.children.log_of(f"worker-{name}")
-            .read_bytes()[-_LOG_TAIL_BYTES:]
-            .decode(errors="replace")
+            f"--- worker {name}:\n{_told(self.children.log_of(f'worker-{name}'))}"
             for name in self.started
         )
         return "\n".join(tails)

@@ -1,8 +1,12 @@
 """``GET /api/v1/health``: live, ready, and every part that answers depend on, with the reason."""
 
+import logging
+
 from streams.questions import Health, PartHealth
 from tables.views.desk import Desk
 from tables.views.routes import Bound, Call, Nothing, Reply, Route
+
+log = logging.getLogger("tradewind.health")
 
 HEALTH = Route(
     "GET",
@@ -18,11 +22,21 @@ HEALTH = Route(
 
 
 def health_endpoints(desk: Desk) -> tuple[Bound, ...]:
-    """Return the endpoint about health; nobody has to say who he is."""
+    """Return the endpoint about health; nobody has to say who he is.
+
+    What makes it ready or not is logged when it changes, for who reads the log afterwards.
+    """
+    missing: list[str] | None = None
 
     async def health(_call: Call) -> Reply:
+        nonlocal missing
         parts = desk.parts()
-        ready = all(part.is_well for part in parts if part.is_needed)
+        wrong = [part for part in parts if part.is_needed and not part.is_well]
+        ready = not wrong
+        if (names := [part.name for part in wrong]) != missing:
+            missing = names
+            reasons = "; ".join(f"{part.name}: {part.detail}" for part in wrong)
+            log.info("ready: %s", f"no, {reasons}" if reasons else "yes")
         said = [
             PartHealth(
                 name=part.name, is_well=part.is_well, is_needed=part.is_needed, detail=part.detail

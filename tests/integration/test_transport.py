@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -17,7 +17,7 @@ from faust.types import TP
 
 from streams.brokers.embedded import open_embedded
 from streams.clock import monotonic_s
-from streams.consumer_thread import FETCH_MAX_WAIT_MS
+from streams.consumer_thread import FETCH_MAX_WAIT_MS, ConsumerThread
 from streams.partitions import partition_of
 from streams.transport import (
     MAX_BATCH_RECORDS,
@@ -330,3 +330,29 @@ async def test_membership_when_its_task_fails_then_the_worker_ends(
                 await worker.wait()
     assert worker.returncode == 1
     assert b"an assignment of a stranger" in printed
+
+
+@pytest.mark.parametrize("helper", ["heartbeat", "metadata"])
+async def test_membership_when_a_helper_fails_then_is_a_crash(
+    broker: str, tmp_path: Path, helper: str
+) -> None:
+    """Without either nobody finds a new coordinator, and aiokafka waits for who asks it."""
+
+    async def fail(*_args: object) -> None:
+        # Once: the group is to be left in order, by the same client.
+        vars(coordinator).pop("_send_req", None)
+        raise RuntimeError(f"no {helper}")
+
+    await created(broker, f"tr-{helper}")
+    async with taking(broker, f"tr-{helper}", tmp_path) as taken:
+        thread = cast(ConsumerThread, consumer_of(taken.app)._thread)
+        await until(lambda: thread.member_at_s > 0)
+        consumer = thread._consumer
+        coordinator = consumer._coordinator
+        if helper == "heartbeat":
+            coordinator._send_req = fail
+        else:
+            consumer._client._metadata_update = fail
+            thread.thread_loop.call_soon_threadsafe(consumer._client.force_metadata_update)
+        await until(lambda: bool(taken.app.crash_reason))
+        assert f"no {helper}" in repr(taken.app.crash_reason)

@@ -48,7 +48,7 @@ class BarFold:
     next_offset: int = field(init=False)
     n_since: int = 0
     n_beats: int = 0
-    places: dict[str, Placement] = field(default_factory=dict)
+    terms: tuple[str, BarRules, Placement] | None = None
     shown: ShownBars = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,15 +59,17 @@ class BarFold:
 
     def apply(self, record: Record) -> Iterable[Output | DeadLetter]:
         """Fold one record of ticks or of the clock."""
-        key, headers = str(self.partition).encode(), _origin(record)
-        outputs = [
-            Output(MARKET_BARS.name, key, said.encode(), headers, self.partition)
-            if isinstance(said, Slice)
-            else said
-            for said in self.fold(record)
-        ]
+        said = self.fold(record)
         self._show(record)
-        return outputs
+        if not said:
+            return ()
+        key, headers = str(self.partition).encode(), _origin(record)
+        return [
+            Output(MARKET_BARS.name, key, one.encode(), headers, self.partition)
+            if isinstance(one, Slice)
+            else one
+            for one in said
+        ]
 
     def _show(self, record: Record) -> None:
         if record.header("clock") is None:
@@ -78,7 +80,7 @@ class BarFold:
 
     def fold(
         self, record: Record, ticks: Sequence[Tick] | None = None
-    ) -> Iterable[Slice | DeadLetter]:
+    ) -> Sequence[Slice | DeadLetter]:
         """Fold one record and return its slices before they are bytes.
 
         ``ticks`` are those of the record where somebody has read them already.
@@ -90,7 +92,7 @@ class BarFold:
             return self._clock(record)
         return list(self._ticks(record, ticks))
 
-    def _clock(self, record: Record) -> Iterable[Slice | DeadLetter]:
+    def _clock(self, record: Record) -> Sequence[Slice | DeadLetter]:
         try:
             said = read_json(_CLOCK_RECORD, record.value or b"")
             if isinstance(said, EpochNotice):
@@ -175,10 +177,10 @@ class BarFold:
         except RecordError as error:
             yield self._dead(record, 0, error)
             return
-        rules, place = _rules(epoch), self._placement(epoch)
+        rules, place = self._terms(epoch)
+        n_before = self.n_since
         for item in read_ticks(record.value, place) if ticks is None else checked(ticks, place):
             self.n_since += 1
-            self.kept.count("n_in")
             if isinstance(item, BadTick):
                 yield self._refused(record, item.place, item.error, item.raw)
                 continue
@@ -195,6 +197,7 @@ class BarFold:
                 continue
             fault = RecordError(refused.code, refused.detail)
             yield self._refused(record, index, fault, tick_bytes(record.value or b"", index))
+        self.kept.count("n_in", self.n_since - n_before)
 
     def _refused(self, record: Record, index: int, error: RecordError, raw: bytes) -> DeadLetter:
         self._count(error.reason)
@@ -207,15 +210,15 @@ class BarFold:
     def _dead(self, record: Record, index: int, error: RecordError) -> DeadLetter:
         return DeadLetter.of(error, _place(record, index), "bars", record.value or b"")
 
-    def _placement(self, epoch: Epoch) -> Placement:
+    def _terms(self, epoch: Epoch) -> tuple[BarRules, Placement]:
+        """Return what a tick must fit in the current epoch."""
         digest = self.kept.epochs[0].digest
-        place = self.places.get(digest)
-        if place is None:
+        if self.terms is None or self.terms[0] != digest:
             local = frozenset(s for chunk in epoch.chunks(self.partition) for s in chunk)
             universe = frozenset(epoch.symbols())
             place = Placement(self.partition, epoch.n_partitions, universe, local)
-            self.places = {digest: place}
-        return place
+            self.terms = (digest, _rules(epoch), place)
+        return self.terms[1:]
 
     def due(self) -> bool:
         """Tell whether enough ticks were folded for a snapshot."""

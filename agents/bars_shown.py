@@ -4,6 +4,8 @@ A feed is silent for as long as bars pass without a tick while its market is ope
 woken at night. All of it is told by the log; only the alert on the clock looks at the wall.
 """
 
+from prometheus_client import Gauge
+
 from models.bars import BarState
 from streams import metrics
 from streams.epochs import AROUND_THE_CLOCK
@@ -26,14 +28,20 @@ class ShownBars:
         self._partition = partition
         self._silent_ns = 0
         self._closed_ns = -1
+        # Made by the first tick: before it there is nothing to show.
+        self._ticked: Gauge | None = None
         # Of the epoch with this digest: the calendars of the partition's instruments.
         self._calendars: tuple[str, frozenset[str]] = ("", frozenset())
 
     def ticked(self, sent_ms: int) -> None:
         """Note a record of ticks by the time at which it was sent."""
-        self._silent_ns = 0
-        metrics.TICK_SECONDS.labels(self._partition).set(sent_ms / 1e3)
-        metrics.SILENT_SECONDS.labels(self._partition).set(0.0)
+        if self._ticked is None:
+            self._ticked = metrics.TICK_SECONDS.labels(self._partition)
+            metrics.SILENT_SECONDS.labels(self._partition).set(0.0)
+        self._ticked.set(sent_ms / 1e3)
+        if self._silent_ns:
+            self._silent_ns = 0
+            metrics.SILENT_SECONDS.labels(self._partition).set(0.0)
 
     def beaten(self, loaded: LoadedEpoch, state: BarState) -> None:
         """Note where a record of the clock has left the bars."""

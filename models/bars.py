@@ -114,27 +114,29 @@ class Refused(NamedTuple):
 
 def add_trade(state: BarState, rules: BarRules, trade: Trade) -> Refused | None:
     """Put one trade into its bar, or say why not: LATE, TOO_FAR_AHEAD, DUPLICATE or NO_CLOCK."""
-    close_ns = (trade.ts_ns // rules.timeframe_ns + 1) * rules.timeframe_ns
-    refused = _refuse(state, rules, (trade.symbol, trade.ts_ns, trade.identity), close_ns)
+    symbol, ts, price, size, identity = trade
+    close_ns = ts - ts % rules.timeframe_ns + rules.timeframe_ns
+    refused = _refuse(state, rules, symbol, ts, identity, close_ns)
     if refused is not None:
         return refused
-    fill_from = close_ns - rules.timeframe_ns + rules.lateness_ns + rules.venue_latency_ns
     bars = state.bars.setdefault(close_ns, {})
-    bar = bars.get(trade.symbol)
-    price, size, ts = trade.price, trade.size, trade.ts_ns
+    bar = bars.get(symbol)
     if bar is None:
         bar = OpenBar(ts, price, price, price, ts, price, 0.0, 0.0, 0.0, 0, -1, price)
-        bars[trade.symbol] = bar
+        bars[symbol] = bar
     elif ts < bar.open_ts:
         bar.open_ts, bar.open = ts, price
     elif ts >= bar.close_ts:
         bar.close_ts, bar.close = ts, price
-    bar.high = max(bar.high, price)
-    bar.low = min(bar.low, price)
+    if price > bar.high:
+        bar.high = price
+    elif price < bar.low:
+        bar.low = price
     bar.volume += size
     bar.notional += price * size
     bar.price_sum += price
     bar.n_ticks += 1
+    fill_from = close_ns - rules.timeframe_ns + rules.lateness_ns + rules.venue_latency_ns
     if ts >= fill_from and (bar.fill_ts < 0 or ts < bar.fill_ts):
         bar.fill_ts, bar.fill_price = ts, price
     return None
@@ -159,7 +161,7 @@ def add_bar(state: BarState, rules: BarRules, bar: WholeBar) -> Refused | None:
             "MISALIGNED_BAR",
             f"bar closes at {bar.close_ns} ns; expected a multiple of {rules.timeframe_ns} ns",
         )
-    refused = _refuse(state, rules, (bar.symbol, bar.close_ns, bar.identity), bar.close_ns)
+    refused = _refuse(state, rules, bar.symbol, bar.close_ns, bar.identity, bar.close_ns)
     if refused is not None:
         return refused
     bars = state.bars.setdefault(bar.close_ns, {})
@@ -185,9 +187,8 @@ def add_bar(state: BarState, rules: BarRules, bar: WholeBar) -> Refused | None:
 
 
 def _refuse(
-    state: BarState, rules: BarRules, tick: tuple[str, int, str], close_ns: int
+    state: BarState, rules: BarRules, symbol: str, ts_ns: int, identity: str, close_ns: int
 ) -> Refused | None:
-    symbol, ts_ns, identity = tick
     if state.heartbeat_ns < 0:
         return Refused("NO_CLOCK", "no heartbeat has come yet; expected the clock to run first")
     if close_ns <= state.closed_ns:
@@ -205,8 +206,10 @@ def _refuse(
 
 
 def _is_repeated(state: BarState, symbol: str, identity: str) -> bool:
-    seen = state.seen.setdefault(symbol, {})
-    if identity in seen:
+    seen = state.seen.get(symbol)
+    if seen is None:
+        seen = state.seen[symbol] = {}
+    elif identity in seen:
         return True
     seen[identity] = 1
     if len(seen) > REMEMBERED_IDS:

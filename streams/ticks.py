@@ -4,7 +4,7 @@ A record holds one tick or a list of ticks that live in the same partition. A ba
 does not spoil its neighbours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,15 +39,13 @@ class Placement(NamedTuple):
     local: frozenset[str]
 
 
-def read_ticks(value: bytes | None, placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:
-    """Yield each tick with its place in the record, checked, or the reason why it is bad."""
+def read_ticks(value: bytes | None, placement: Placement) -> Iterable[tuple[int, Tick] | BadTick]:
+    """Return each tick with its place in the record, checked, or the reason why it is bad."""
     if not value:
-        yield BadTick(0, value or b"", RecordError("EMPTY", "the record has no value"))
-        return
+        return (BadTick(0, value or b"", RecordError("EMPTY", "the record has no value")),)
     if _is_list(value):
-        yield from _read_list(value, placement)
-        return
-    yield _read_one(0, value, placement)
+        return _read_list(value, placement)
+    return (_read_one(0, value, placement),)
 
 
 def checked(ticks: Sequence[Tick], placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:

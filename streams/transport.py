@@ -66,7 +66,10 @@ class Record(NamedTuple):
 
     def header(self, name: str) -> bytes | None:
         """Return the last header of that name."""
-        return next((value for key, value in reversed(self.headers) if key == name), None)
+        for key, value in reversed(self.headers):
+            if key == name:
+                return value
+        return None
 
 
 class Batch(tuple[Record, ...]):

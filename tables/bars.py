@@ -36,9 +36,9 @@ class BarsKept(msgspec.Struct):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     first_offset: int = 0
 
-    def count(self, name: str) -> None:
-        """Count one tick under ``name``, a field of :class:`~streams.slices.Counts`."""
-        self.counts[name] = self.counts.get(name, 0) + 1
+    def count(self, name: str, n: int = 1) -> None:
+        """Count ticks under ``name``, a field of :class:`~streams.slices.Counts`."""
+        self.counts[name] = self.counts.get(name, 0) + n
 
     def take_counts(self) -> Counts:
         """Return the counts since the last slice and start anew."""

@@ -8,7 +8,10 @@ from tests.evidence.api_fuzz import API_FUZZ, AUTH_CASES
 from tests.evidence.audit_tamper import AUDIT_TAMPER
 from tests.evidence.backtest_speed import BACKTEST_SPEED
 from tests.evidence.cache_hits import CACHE_HITS
+from tests.evidence.chain_cpu import CHAIN_CPU
 from tests.evidence.chain_latency import CHAIN_FIRST, CHAIN_LATENCY
+from tests.evidence.chain_loaded import CHAIN_LATENCY_LOADED
+from tests.evidence.chain_scaling import CHAIN_SCALING
 from tests.evidence.chain_simulation import CHAIN_SIMULATION
 from tests.evidence.chaos import (
     CHAOS_BROKER,
@@ -70,7 +73,10 @@ CATALOGUE = {
     measurement.name: measurement
     for measurement in (
         CHAIN_LATENCY,
+        CHAIN_LATENCY_LOADED,
         CHAIN_FIRST,
+        CHAIN_CPU,
+        CHAIN_SCALING,
         TICK_RATE,
         DEMO_START,
         DEMO_MEMORY,

@@ -23,12 +23,13 @@ from streams.clock import run_stamp, wall_ns
 from streams.partitions import partition_of
 from streams.sources.synthetic import SyntheticTape
 from tests.evidence import bench, peers
+from tests.evidence.feed import Feed, sending
 from tests.evidence.measurement import Measurement, Result, quantile
 
 _NS = 1_000_000_000
-_WARM_UP_BARS = 260
+WARM_UP_BARS = 260
 _ROUNDS = 3
-_CLOSES = 25
+CLOSES = 25
 _STOCK_CLOSES = 8
 SYMBOLS = 200
 _OTHER_SYMBOLS = (20, 2_000)
@@ -54,11 +55,15 @@ class Took(NamedTuple):
 
 
 class How(NamedTuple):
-    """What is otherwise in a round: what runs beside, how the worker starts, how many closes."""
+    """What is otherwise in a round: what runs beside, how the worker starts, how many closes.
+
+    ``ticks_per_s`` come besides those of the bars while closes are timed.
+    """
 
     beside: bench.Beside | None = None
     start: bench.Start = start_worker
-    n_closes: int = _CLOSES
+    n_closes: int = CLOSES
+    ticks_per_s: int = 0
 
 
 PLAIN = How()
@@ -134,10 +139,10 @@ async def measure_chain(
     now_s = wall_ns() // _NS
     tape = SyntheticTape(
         symbols=symbols,
-        bars=_WARM_UP_BARS + how.n_closes + 30,
+        bars=WARM_UP_BARS + how.n_closes + 30,
         ticks_per_bar=_TICKS_PER_BAR,
         seed=5,
-        start_ns=(now_s - _WARM_UP_BARS - 30) * _NS,
+        start_ns=(now_s - WARM_UP_BARS - 30) * _NS,
     )
     of = bench.epoch(tape.symbols, bench.models(home))
     async with bench.chain(servers, home, of, how.beside, how.start) as running:
@@ -145,21 +150,23 @@ async def measure_chain(
         burst = Burst(servers, decisions, symbols)
         follow = asyncio.create_task(burst.follow())
         try:
-            closes = tape.closes_ns()[:_WARM_UP_BARS]
+            closes = tape.closes_ns()[:WARM_UP_BARS]
             await running.clock.beat(closes[0] - _NS)
             for row, interval in enumerate(tape.intervals(closes[0], closes[-1])):
                 await _ticks(running, interval.ticks)
                 await running.clock.beat(interval.close_ns)
                 await burst.reached(row - 8, 60)
-            await burst.reached(_WARM_UP_BARS, 60)
-            meant = await _live(running, tape, how.n_closes)
-            await burst.reached(_WARM_UP_BARS + len(meant), 60)
+            await burst.reached(WARM_UP_BARS, 60)
+            feed = Feed(running.producer, running.clock.topic, tape.symbols)
+            async with sending(feed, how.ticks_per_s):
+                meant = await _live(running, tape, how.n_closes)
+            await burst.reached(WARM_UP_BARS + len(meant), 60)
         finally:
             follow.cancel()
         if capture is not None:
             await _capture(servers, running.run.prefix, symbols, capture)
         first_ms, last_ms = (
-            [(at - due) / 1e6 for at, due in zip(seen[_WARM_UP_BARS:], meant, strict=True)]
+            [(at - due) / 1e6 for at, due in zip(seen[WARM_UP_BARS:], meant, strict=True)]
             for seen in (burst.begun_ns, burst.done_ns)
         )
         times = first_ms[_SKIPPED:], last_ms[_SKIPPED:]
@@ -171,7 +178,7 @@ async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int) -> lis
     first = wall_ns() // _NS + 2
     shift = (first - 1) * _NS
     meant = []
-    closes = tape.closes_ns()[_WARM_UP_BARS : _WARM_UP_BARS + n_closes]
+    closes = tape.closes_ns()[WARM_UP_BARS : WARM_UP_BARS + n_closes]
     moved_ns = shift + _NS - closes[0]
     for interval in tape.intervals(closes[0], closes[-1]):
         close_ns = interval.close_ns + moved_ns
@@ -291,7 +298,7 @@ def measure() -> Result:
         size = 0
         for _ in range(_ROUNDS):
             mine = asyncio.run(measure_chain(servers, home, SYMBOLS, capture))
-            loop = asyncio.run(measure_peer(servers, home, "bare", SYMBOLS, capture, _CLOSES))
+            loop = asyncio.run(measure_peer(servers, home, "bare", SYMBOLS, capture, CLOSES))
             ratios.append(quantile(sorted(mine.last_ms), 0.95) / quantile(sorted(loop), 0.95))
             ours += mine.last_ms
             size = mine.decision_bytes

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from agents.run.drive import Run, declare, producing
@@ -27,9 +28,11 @@ from tests.evidence.measurement import Measurement, Result
 N_SYMBOLS, _N_BARS, _TICKS, _ROUNDS = 200, 200, 4, 3
 
 
-async def recorded(servers: str, home: Path, tape: SyntheticTape) -> Run:
+async def recorded(
+    servers: str, home: Path, tape: SyntheticTape, n_partitions: int = N_PARTITIONS
+) -> Run:
     """Send a tape to topics of a run that nobody decides."""
-    document = epoch(tape.symbols, models(home))
+    document = msgspec.structs.replace(epoch(tape.symbols, models(home)), n_partitions=n_partitions)
     digest = Epochs(Artifacts(home / "artifacts")).put(document)
     run = Run(f"recorded-{run_stamp()}", servers, home, document)
     await declare(run, replication=1)
@@ -38,7 +41,7 @@ async def recorded(servers: str, home: Path, tape: SyntheticTape) -> Run:
         return
 
     async with producing(servers) as producer:
-        clock = Clock(producer, ticks_topic(run.prefix), N_PARTITIONS, document.clock_id)
+        clock = Clock(producer, ticks_topic(run.prefix), n_partitions, document.clock_id)
         await clock.announce(1, digest, 0)
         closes = tape.closes_ns()
         stretch = Stretch(closes[0], closes[-1])
@@ -64,7 +67,9 @@ async def raw_s(servers: str, topic: str) -> float:
         await consumer.stop()
 
 
-async def replayed_s(source: TopicBacktest, document_of: Run) -> tuple[float, int]:
+async def replayed_s(
+    source: TopicBacktest, document_of: Run, n_workers: int = 1
+) -> tuple[float, int]:
     """Return how long a replay takes from its first warm close to its last, and bars between.
 
     A close is sent when those before it are decided, but for as many as may be on their way.
@@ -75,7 +80,7 @@ async def replayed_s(source: TopicBacktest, document_of: Run) -> tuple[float, in
     async def before(_close_ns: int) -> None:
         moments.append(monotonic_s())
 
-    playing = TopicReplay(source, run, before=before)
+    playing = TopicReplay(source, run, n_workers=n_workers, before=before)
     try:
         await playing.play(1)
     finally:

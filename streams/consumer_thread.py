@@ -117,7 +117,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         def pushed(error: Exception) -> Awaitable[object]:
             # The group's task waits from here on until somebody polls, which Faust never does.
-            _crash(self.app, error)
+            if not coordinator._closing.done():  # noqa: SLF001  no public name
+                _crash(self.app, error)
             waiting: Awaitable[object] = push(error)
             return waiting
 

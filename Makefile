@@ -31,7 +31,7 @@ $(STAMP): requirements/setup.lock requirements/$(LOCK).lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/setup.lock
-	@# A worker imports 1,100 files: without bytecode it is ready 3 s later, after each restart.
+	@# A worker imports 1,100 files. Where Python writes no bytecode, each start would compile them.
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes \
 		-r requirements/$(LOCK).lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .

@@ -197,7 +197,8 @@ class BarFold:
                 continue
             fault = RecordError(refused.code, refused.detail)
             yield self._refused(record, index, fault, tick_bytes(record.value or b"", index))
-        self.kept.count("n_in", self.n_since - n_before)
+        if self.n_since > n_before:
+            self.kept.count("n_in", self.n_since - n_before)
 
     def _refused(self, record: Record, index: int, error: RecordError, raw: bytes) -> DeadLetter:
         self._count(error.reason)

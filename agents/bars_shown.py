@@ -4,8 +4,6 @@ A feed is silent for as long as bars pass without a tick while its market is ope
 woken at night. All of it is told by the log; only the alert on the clock looks at the wall.
 """
 
-from prometheus_client import Gauge
-
 from models.bars import BarState
 from streams import metrics
 from streams.epochs import AROUND_THE_CLOCK
@@ -28,19 +26,15 @@ class ShownBars:
         self._partition = partition
         self._silent_ns = 0
         self._closed_ns = -1
-        # Made by the first tick: before it there is nothing to show.
-        self._ticked: Gauge | None = None
+        self._has_ticked = False
         # Of the epoch with this digest: the calendars of the partition's instruments.
         self._calendars: tuple[str, frozenset[str]] = ("", frozenset())
 
     def ticked(self, sent_ms: int) -> None:
         """Note a record of ticks by the time at which it was sent."""
-        if self._ticked is None:
-            self._ticked = metrics.TICK_SECONDS.labels(self._partition)
-            metrics.SILENT_SECONDS.labels(self._partition).set(0.0)
-        self._ticked.set(sent_ms / 1e3)
-        if self._silent_ns:
-            self._silent_ns = 0
+        metrics.TICK_SECONDS.labels(self._partition).set(sent_ms / 1e3)
+        if self._silent_ns or not self._has_ticked:
+            self._silent_ns, self._has_ticked = 0, True
             metrics.SILENT_SECONDS.labels(self._partition).set(0.0)
 
     def beaten(self, loaded: LoadedEpoch, state: BarState) -> None:

@@ -12,13 +12,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from streams.late_end import FAILED
+
 log = logging.getLogger("tradewind.watchdog")
 
 # A minute: the longest that anything of ours keeps the loop is a few seconds.
 LOOKS = 60
 EVERY_S = 1.0
-
-_FAILED = 1
 
 
 @contextmanager
@@ -53,11 +53,4 @@ def _end(still_s: float) -> None:
         log.critical("the loop has not turned for %g s, this process ends", still_s)
         faulthandler.dump_traceback()
     finally:
-        os._exit(_FAILED)
-
-
-def end_late(after_s: float) -> None:
-    """End this process after a while, however far its end in order has come by then."""
-    timer = threading.Timer(after_s, os._exit, (_FAILED,))
-    timer.daemon = True
-    timer.start()
+        os._exit(FAILED)

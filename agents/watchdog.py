@@ -13,9 +13,10 @@ import faust
 from faust.types import TP
 from mode import Service
 
-from agents.loop_watch import end_late, loop_watched
+from agents.loop_watch import loop_watched
 from agents.stage import Stage
 from streams.away import n_waiting
+from streams.late_end import end_late
 from streams.transport import Consumer, consumer_of
 
 log = logging.getLogger("tradewind.watchdog")

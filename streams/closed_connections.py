@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 
 def _retriable(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,8 +19,10 @@ def _retriable(write: Callable[..., Any]) -> Callable[..., Any]:
     def written(self: AIOKafkaConnection, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as aiokafka's
         try:
             return write(self, *args, **kwargs)
+        except KafkaError:  # is a RuntimeError, and says what it has to say
+            raise
         except RuntimeError as error:
-            if "closed" not in str(error):
+            if "handler is closed" not in str(error):
                 raise
             self.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"the connection was closed: {error}") from error

@@ -1,6 +1,7 @@
 """The thread in which Faust's consumer talks to the broker, while its group rebalances and ends."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
@@ -10,13 +11,19 @@ import faust
 import faust.transport.drivers.aiokafka as driver
 from aiokafka import AIOKafkaConsumer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP, AppT
 
 from streams.clock import monotonic_s
 from streams.closed_connections import ask_again_when_closed
+from streams.late_end import end_late
+
+log = logging.getLogger("tradewind.broker")
 
 FETCH_MAX_WAIT_MS = 10
+
+# What the end in order may take when the client has failed: a restart takes less.
+_END_S = 15.0
 
 
 class App(faust.App):
@@ -34,7 +41,7 @@ def crash_without_metadata(app: AppT, client: AIOKafkaClient) -> None:
     def ended(task: "asyncio.Task[None]") -> None:
         if (error := _error_of(task)) is not None:
             client._sync_task = None  # noqa: SLF001  to be closed without raising it once more
-            _crash(app, error)
+            crash(app, error)
 
     client._sync_task.add_done_callback(ended)  # noqa: SLF001  no public name
 
@@ -43,7 +50,10 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
     return None if task.cancelled() else task.exception()
 
 
-def _crash(app: AppT, error: BaseException) -> None:
+def crash(app: AppT, error: BaseException) -> None:
+    """End the worker, by its own means or without: whatever waits for the client may never end."""
+    log.critical("the client of the broker failed, this process ends: %r", error)
+    end_late(_END_S)
     asyncio.run_coroutine_threadsafe(app.crash(error), app.loop)
 
 
@@ -104,8 +114,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = cast(AIOKafkaConsumer, self._consumer)
         coordinator = consumer._coordinator  # noqa: SLF001  no public name
-        coordinator._coordination_task.add_done_callback(self._on_end)  # noqa: SLF001  no public name
         crash_without_metadata(self.app, consumer._client)  # noqa: SLF001  no public name
+
+        def is_ending() -> bool:
+            return bool(coordinator._closing.done() or self.app.should_stop)  # noqa: SLF001  no public name
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            # Also one that was cancelled, by a helper of its own.
+            if not is_ending():
+                crash(self.app, _error_of(task) or KafkaError("the group's task has ended"))
+
         ask, push = coordinator._do_heartbeat, coordinator._push_error_to_user  # noqa: SLF001  no public name
 
         async def heartbeat() -> bool:
@@ -116,15 +134,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return is_known
 
         def pushed(error: Exception) -> Awaitable[object]:
-            # The group's task waits from here on until somebody polls, which Faust never does.
-            if not coordinator._closing.done():  # noqa: SLF001  no public name
-                _crash(self.app, error)
+            # The group's task waits from here on until somebody asks for the error: Faust does so
+            # by chance, where a partition has no position.
+            if not is_ending():
+                crash(self.app, error)
             waiting: Awaitable[object] = push(error)
             return waiting
 
+        coordinator._coordination_task.add_done_callback(ended)  # noqa: SLF001  no public name
         coordinator._do_heartbeat = heartbeat  # noqa: SLF001  no public name
         coordinator._push_error_to_user = pushed  # noqa: SLF001  no public name
-
-    def _on_end(self, task: "asyncio.Task[None]") -> None:
-        if (error := _error_of(task)) is not None:
-            _crash(self.app, error)

@@ -17,6 +17,7 @@ from agents.log_lines import log_lines
 from agents.loop_watch import loop_watched
 from agents.run.workers import GIVES_WAY_NICE
 from streams.brokers.given import await_broker
+from streams.closed_connections import ask_again_when_closed
 from streams.kafka_access import kafka
 from streams.settings import Settings
 
@@ -60,6 +61,7 @@ def run_role(
         Port of /metrics; 0 for none.
     """
     os.nice(GIVES_WAY_NICE)
+    ask_again_when_closed()
     settings = Settings.read()
     log_lines(settings)
     with (

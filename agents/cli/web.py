@@ -30,6 +30,7 @@ from agents.taken_back import TakenBackWatch
 from agents.topology import prefix_of
 from streams.brokers import stack_id
 from streams.clock import wall_ns
+from streams.closed_connections import ask_again_when_closed
 from streams.settings import Settings
 from streams.tls import PLAIN, Tls, tls_of
 from tables.archive import run_key
@@ -115,6 +116,7 @@ def web(  # noqa: PLR0913, PLR0917  one argument per option of the command
         )
         whose = Stack(auth, stack, behind._replace(tls=tls.client))
     _configure_logging(settings)
+    ask_again_when_closed()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if metrics_port:

@@ -30,6 +30,8 @@ from tables.stores.artifacts import Artifacts
 _FIT_BARS = 1_500
 _FIT_SYMBOLS = 20
 N_PARTITIONS = 2
+# With aiokafka's 16 kB a feed of lists waits for its own round trips.
+MOST_BATCH_BYTES = 1_000_000
 
 
 @contextmanager
@@ -100,7 +102,9 @@ async def chain(
         run.data / "logs",
         {"TRADEWIND_PARTITIONS": str(of.n_partitions), "TRADEWIND_HOME": str(home.parent)},
     )
-    producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers, enable_idempotence=True, max_batch_size=MOST_BATCH_BYTES
+    )
     await producer.start()
     try:
         start(run, children, free_port("127.0.0.1"))

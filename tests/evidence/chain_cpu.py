@@ -1,8 +1,9 @@
-"""``chain-cpu``: processor time of a close in the worker, and in each of its stages.
+"""``chain-cpu``: processor time of a close in the worker, and the time of each stage's fold.
 
 The worker's clock counts all that it does in the second of a close: ticks, idle fetches, snapshots.
-A stage's is that of its fold alone, which waits for nothing, over the whole run. The peer passes
-the same bytes through the same number of hops as the mission's chain has, and computes nothing.
+A stage's time is that of its folds on the wall, over the whole run: a fold waits for nothing but
+the interpreter's lock and the processor. The peer passes the same bytes through as many hops as the
+mission's chain has, and computes nothing.
 """
 
 import asyncio
@@ -79,11 +80,12 @@ def _child(word: str) -> psutil.Process | None:
 
 
 class Round(NamedTuple):
-    """Milliseconds of processor a close, of the worker, of each stage's folds, and of the peer."""
+    """Milliseconds of a close: of the worker, of each stage's folds, and of the peer."""
 
     worker: float
     stages: dict[str, float]
     bare: float
+    n_closes: int
 
 
 def measure_round(servers: str, home: Path) -> Round:
@@ -116,7 +118,7 @@ def measure_round(servers: str, home: Path) -> Round:
     bare_ms = peer.used_ms(ended_ns - (seconds + 1) * _NS, ended_ns - _NS) / seconds
     n_bars = WARM_UP_BARS + CLOSES
     stages = {stage: 1e3 * folded.get(stage, 0.0) / n_bars for stage in STAGES}
-    return Round(worker_ms, stages, bare_ms)
+    return Round(worker_ms, stages, bare_ms, len(took.meant_ns) - 1)
 
 
 def measure() -> Result:
@@ -131,11 +133,11 @@ def measure() -> Result:
     return Result(
         round(statistics.median(each.worker for each in rounds), 1),
         holds=True,
-        n=_ROUNDS * CLOSES,
+        n=sum(each.n_closes for each in rounds),
         parts={
             "worker_ms_by_round": [round(each.worker, 1) for each in rounds],
             "bare_ms_by_round": [round(each.bare, 1) for each in rounds],
-            "ms_per_slice_and_stage": {stage: round(ms, 2) for stage, ms in stages.items()},
+            "fold_ms_per_slice_and_stage": {stage: round(ms, 2) for stage, ms in stages.items()},
             "slices_per_close": bench.N_PARTITIONS,
             "symbols": SYMBOLS,
         },

@@ -23,7 +23,7 @@ from streams.clock import run_stamp, wall_ns
 from streams.partitions import partition_of
 from streams.sources.synthetic import SyntheticTape
 from tests.evidence import bench, peers
-from tests.evidence.feed import Feed, sending
+from tests.evidence.feed import Feed, feeding
 from tests.evidence.measurement import Measurement, Result, quantile
 
 _NS = 1_000_000_000
@@ -45,13 +45,14 @@ TARGET_RATIO = 1.5
 class Took(NamedTuple):
     """Milliseconds from each close to its first and its last decision, and a decision's bytes.
 
-    ``meant_ns`` are the times of the closes.
+    ``meant_ns`` are the times of the closes; ``fed_per_s`` what a feed beside them has sent.
     """
 
     first_ms: list[float]
     last_ms: list[float]
     decision_bytes: int
     meant_ns: list[int]
+    fed_per_s: float = 0.0
 
 
 class How(NamedTuple):
@@ -157,9 +158,9 @@ async def measure_chain(
                 await running.clock.beat(interval.close_ns)
                 await burst.reached(row - 8, 60)
             await burst.reached(WARM_UP_BARS, 60)
-            feed = Feed(running.producer, running.clock.topic, tape.symbols)
-            async with sending(feed, how.ticks_per_s):
-                meant = await _live(running, tape, how.n_closes)
+            async with feeding(servers, running.clock.topic, tape.symbols, how.ticks_per_s) as feed:
+                meant = await _live(running, tape, how.n_closes, feed)
+                fed_per_s = feed.n_ticks / len(meant)
             await burst.reached(WARM_UP_BARS + len(meant), 60)
         finally:
             follow.cancel()
@@ -170,11 +171,11 @@ async def measure_chain(
             for seen in (burst.begun_ns, burst.done_ns)
         )
         times = first_ms[_SKIPPED:], last_ms[_SKIPPED:]
-        return Took(*times, burst.sizes[-1], meant[_SKIPPED:])
+        return Took(*times, burst.sizes[-1], meant[_SKIPPED:], fed_per_s)
 
 
-async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int) -> list[int]:
-    """Close bars at whole seconds; each bar's ticks arrive during its second."""
+async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int, feed: Feed) -> list[int]:
+    """Close bars at whole seconds; each bar's ticks arrive during its second, the feed's always."""
     first = wall_ns() // _NS + 2
     shift = (first - 1) * _NS
     meant = []
@@ -187,8 +188,11 @@ async def _live(running: bench.Chain, tape: SyntheticTape, n_closes: int) -> lis
             symbol: [msgspec.structs.replace(t, ts_event=int(t.ts_event) + moved_ns) for t in all_]
             for symbol, all_ in interval.ticks.items()
         }
+        feed.prices = {symbol: float(all_[-1].price or 0) for symbol, all_ in ticks.items()}
         if not meant:
             await running.clock.beat(close_ns - _NS)
+            # Before, its ticks would be too far ahead of the clock.
+            feed.begun.set()
         await _ticks(running, ticks)
         await _until(close_ns)
         await running.clock.beat(close_ns, meant_ns=close_ns)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agents.run.topic_backtest import TopicBacktest
-from models.features.catalogue import WARMUP_BARS
 from streams.sources.synthetic import SyntheticTape
 from streams.topics import MARKET_TICKS
 from tests.evidence.bench import N_PARTITIONS, stack
 from tests.evidence.measurement import Measurement, Result
-from tests.evidence.replay_speed import recorded, replayed_s
+from tests.evidence.replay_speed import COLD_BARS, recorded, replayed_s
 
 
 class Case(NamedTuple):
@@ -27,14 +26,14 @@ class Case(NamedTuple):
     n_partitions: int = N_PARTITIONS
 
 
-BY_SYMBOLS = (Case(20, 400), Case(200, 120), Case(1_000, 30), Case(5_000, 10))
+BY_SYMBOLS = (Case(20, 400), Case(200, 120), Case(1_000, 30), Case(5_000, 20))
 BY_WORKERS = tuple(Case(200, 120, n, 4) for n in (1, 2, 4))
 _MOST_RISE = 1.1
 
 
 async def decided_per_s(servers: str, home: Path, case: Case) -> float:
     """Record a tape and replay it; return the decisions of a second."""
-    n_bars = WARMUP_BARS + case.n_bars
+    n_bars = COLD_BARS + case.n_bars
     tape = SyntheticTape(symbols=case.n_symbols, bars=n_bars, ticks_per_bar=1, seed=3)
     run = await recorded(servers, home, tape, case.n_partitions)
     source = TopicBacktest(home, servers, run.name, MARKET_TICKS.name, (None, None))

@@ -13,7 +13,7 @@ from streams.clock import monotonic_s, wall_ns
 from streams.partitions import partition_of
 from streams.records import Tick
 from streams.timestamps import TIMEFRAMES_NS
-from tests.evidence.bench import N_PARTITIONS
+from tests.evidence.bench import MOST_BATCH_BYTES, N_PARTITIONS
 
 PER_S = 50
 """How often a feed sends, in batches built per partition."""
@@ -31,6 +31,13 @@ class Feed:
         Where they go.
     symbols
         Of the epoch.
+
+    Attributes
+    ----------
+    prices
+        What a symbol trades at, or a little more; 100 where nothing is known.
+    begun
+        Set when a feed at a pace may begin.
     """
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, symbols: tuple[str, ...]) -> None:
@@ -39,6 +46,8 @@ class Feed:
         self._symbols: list[list[str]] = [[] for _ in range(N_PARTITIONS)]
         for symbol in symbols:
             self._symbols[partition_of(symbol, N_PARTITIONS)].append(symbol)
+        self.prices: dict[str, float] = {}
+        self.begun = asyncio.Event()
         self.n_records = 0
         self.n_ticks = 0
 
@@ -64,7 +73,8 @@ class Feed:
         symbols = self._symbols[partition]
         for n in range(self.n_ticks, self.n_ticks + n_ticks):
             symbol = symbols[n % len(symbols)]
-            yield Tick(symbol, ts_ns, price=100.0 + n % 97 / 100, size=100, seq=n)
+            price = self.prices.get(symbol, 100.0) * (1.0 + n % 97 / 1e5)
+            yield Tick(symbol, ts_ns, price=price, size=100, seq=n)
         self.n_ticks += n_ticks
 
     async def _hand_over(self, batch: object, partition: int) -> "asyncio.Future[object]":
@@ -74,7 +84,8 @@ class Feed:
         return acknowledged
 
     async def keep_sending(self, per_s: int) -> None:
-        """Send at a pace, open loop, until cancelled."""
+        """Send at a pace once it has begun, open loop but for what the broker takes."""
+        await self.begun.wait()
         began_s = monotonic_s()
         for beat in range(10**9):
             await asyncio.sleep(max(0.0, began_s + beat / PER_S - monotonic_s()))
@@ -112,14 +123,22 @@ class ListFeed(Feed):
 
 
 @asynccontextmanager
-async def sending(feed: Feed, per_s: int) -> AsyncIterator[None]:
-    """Send beside what is inside; with a pace of 0 nothing."""
+async def feeding(
+    servers: str, topic: str, symbols: tuple[str, ...], per_s: int
+) -> AsyncIterator[Feed]:
+    """Yield a feed with a producer of its own that sends beside what is inside; at 0 nothing."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=servers, enable_idempotence=True, max_batch_size=MOST_BATCH_BYTES
+    )
+    await producer.start()
+    feed = Feed(producer, topic, symbols)
     task = asyncio.create_task(feed.keep_sending(per_s)) if per_s else None
     try:
-        yield
+        yield feed
     finally:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-            if not task.cancelled():
-                await task
+        await producer.stop()
+    if task is not None and not task.cancelled():
+        await task

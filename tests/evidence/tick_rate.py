@@ -25,6 +25,7 @@ MAX_GROWTH_MB = 100.0
 
 _SECONDS = 60
 _SYMBOLS = 200
+_PATIENCE_S = 120
 _TAKEN = re.compile(rb'tradewind_stage_records_total\{outcome="taken",stage="bars"\} ([0-9.e+]+)')
 _HOST = "127.0.0.1"
 
@@ -51,6 +52,7 @@ class Taken(NamedTuple):
     most_behind: int
     growth_mb: float
     cores: float
+    sent_per_s: float
 
     def holds(self, promised_per_s: int) -> bool:
         """Tell whether it did."""
@@ -74,7 +76,7 @@ async def _taken(port: int) -> int:
 
 
 async def _until_taken(port: int, n: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(_PATIENCE_S):
         while await _taken(port) < n:  # noqa: ASYNC110  another process counts, there is no event
             await asyncio.sleep(0.02)
 
@@ -126,6 +128,7 @@ async def _drive(running: bench.Chain, feed: Feed, port: int, per_s: int) -> Tak
         max(behind),
         worker.memory_info().rss / 2**20 - first_mb,
         (sum(worker.cpu_times()[:2]) - cpu_s) / (done - started),
+        n_ticks / (ended - started),
     )
 
 
@@ -140,6 +143,7 @@ def measure() -> Result:
         parts={
             "single" if offered is SINGLE else f"lists_of_{TICKS_PER_LIST}": {
                 "offered_per_s": offered.per_s,
+                "sent_per_s": round(said.sent_per_s),
                 "ticks_per_s": round(said.per_s),
                 "lag_at_end_s": round(said.lag_s, 2),
                 "records_behind_max": said.most_behind,

@@ -15,6 +15,7 @@ from confluent_kafka import TopicPartition as NewPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
 
+from streams import consumer_thread
 from streams.brokers.embedded import open_embedded
 from streams.clock import monotonic_s
 from streams.consumer_thread import FETCH_MAX_WAIT_MS, ConsumerThread
@@ -334,9 +335,14 @@ async def test_membership_when_its_task_fails_then_the_worker_ends(
 
 @pytest.mark.parametrize("helper", ["heartbeat", "metadata"])
 async def test_membership_when_a_helper_fails_then_is_a_crash(
-    broker: str, tmp_path: Path, helper: str
+    broker: str, tmp_path: Path, helper: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without either nobody finds a new coordinator, and aiokafka waits for who asks it."""
+    """Without either nobody finds a new coordinator, and aiokafka waits for who asks it.
+
+    What waits for it never ends, so the end in order has its time and no more.
+    """
+    late: list[float] = []
+    monkeypatch.setattr(consumer_thread, "end_late", late.append)
 
     async def fail(*_args: object) -> None:
         # Once: the group is to be left in order, by the same client.
@@ -356,3 +362,4 @@ async def test_membership_when_a_helper_fails_then_is_a_crash(
             thread.thread_loop.call_soon_threadsafe(consumer._client.force_metadata_update)
         await until(lambda: bool(taken.app.crash_reason))
         assert f"no {helper}" in repr(taken.app.crash_reason)
+        assert late == [15.0]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from agents import loop_watch
-from agents.loop_watch import end_late, loop_watched
+from agents.loop_watch import loop_watched
 
 
 @pytest.fixture
@@ -41,12 +41,3 @@ async def test_loop_when_it_turns_then_nothing_ends_during_the_block_or_after(
         await asyncio.sleep(0.3)
     time.sleep(0.3)  # noqa: ASYNC251  nobody looks any more
     assert ended == []
-
-
-def test_end_when_it_takes_too_long_then_is_ended_all_the_same(ended: list[int]) -> None:
-    """Whatever hangs in the end in order."""
-    end_late(0.0)
-    deadline_s = time.monotonic() + 10.0
-    while not ended and time.monotonic() < deadline_s:
-        time.sleep(0.001)
-    assert ended == [1]

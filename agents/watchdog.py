@@ -1,15 +1,17 @@
-"""The watchdog of a worker: a stage that has work and makes no progress ends the process.
+"""The watchdog of a worker: what has work and makes no progress ends the process.
 
 Restart is the recovery, so the rest is done by whoever started it. An await that never ends is seen
-by offsets that stand still; a step that never gives the loop back by the thread of `loop_watched`.
+by offsets that stand still, a group that never agrees by a rebalance that stays the same one; a
+step that never gives the loop back by the thread of `loop_watched`.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import faust
+from faust.tables import TableManager
 from faust.types import TP
 from mode import Service
 
@@ -17,7 +19,7 @@ from agents.loop_watch import loop_watched
 from agents.stage import Stage
 from streams.away import n_waiting
 from streams.late_end import end_late
-from streams.transport import Consumer, consumer_of
+from streams.transport import Consumer, consumer_of, producer_of
 
 log = logging.getLogger("tradewind.watchdog")
 
@@ -38,6 +40,14 @@ class StageStuck(Exception):  # noqa: N818  says what is the case
 
     Operator action: none at first, the process starts again; if it comes back, the log names the
     stage, the record and where it waits: see docker/runbooks/StageLag.md.
+    """
+
+
+class GroupStuck(Exception):  # noqa: N818  says what is the case
+    """The broker answers, and a rebalance of this worker's group, or its recovery, does not end.
+
+    Operator action: none at first, the process starts again; if it comes back, the log says where
+    every task of the process waits: see docker/runbooks/StageLag.md.
     """
 
 
@@ -65,8 +75,15 @@ class Standing(NamedTuple):
         return self.folded < self.handed_on or self.end - self.folded > _MARKERS_MOST
 
 
+class Regrouping(NamedTuple):
+    """Which rebalance since the start this is, and how many records its recovery has to read."""
+
+    number: int
+    to_recover: int
+
+
 class Watchdog(Service):
-    """Looks at every partition of a worker's stages.
+    """Looks at every partition of a worker's stages, and at its group.
 
     Parameters
     ----------
@@ -91,6 +108,7 @@ class Watchdog(Service):
         self._looks = looks
         self._every_s = every_s
         self._stood: dict[TP, tuple[Standing, int]] = {}
+        self._regrouping: tuple[Regrouping | None, int] = None, 0
 
     async def on_start(self) -> None:
         """Begin to look."""
@@ -103,7 +121,14 @@ class Watchdog(Service):
                 await self.look()
 
     async def look(self) -> None:
-        """Look once, and end the worker if a partition has stood still for too long."""
+        """Look once, and end the worker if its group or a partition stood still for too long."""
+        regrouping = await self._regroups()
+        before, n = self._regrouping
+        n = n + 1 if regrouping is not None and regrouping == before else 0
+        self._regrouping = regrouping, n
+        if regrouping is not None and n >= self._looks:
+            await self._end_group(regrouping)
+            return
         standings = await self._standings()
         self._stood = {tp: self._counted(tp, found) for tp, found in standings.items()}
         for tp, (standing, n) in self._stood.items():
@@ -118,6 +143,31 @@ class Watchdog(Service):
             found.fetched,
         )
         return found, n + 1 if stands else 0
+
+    async def _regroups(self) -> Regrouping | None:
+        """Return the rebalance under way; None if there is none, or the broker is the reason."""
+        app = self._app
+        if not (app.rebalancing or app.in_recovery) or n_waiting():
+            return None
+        try:
+            async with asyncio.timeout(_ASK_S):
+                if not await producer_of(app).answers():
+                    return None
+        except TimeoutError:
+            return None
+        recovery = cast(TableManager, app.tables).recovery
+        return Regrouping(app.rebalancing_count, recovery.active_remaining_total())
+
+    async def _end_group(self, regrouping: Regrouping) -> None:
+        text = (
+            f"rebalance {regrouping.number} since the start, with {regrouping.to_recover} records "
+            f"to recover, does not end, {self._looks} looks of {self._every_s:g} s long"
+        )
+        loops = (self._app.loop, consumer_of(self._app).thread_loop())
+        where = "\n".join(line for loop in loops for line in _everywhere(loop))
+        log.critical("the group is stuck, this process ends: %s\n%s", text, where)
+        end_late(_END_S)
+        await self._app.crash(GroupStuck(text))
 
     async def _standings(self) -> dict[TP, Standing]:
         """Return where partitions stand; none while the broker or the group is the reason."""
@@ -167,10 +217,19 @@ async def _positions(consumer: Consumer, places: Iterable[TP]) -> dict[TP, int]:
 
 def _where(name: str) -> str:
     """Return where a task waits, from its begin to the innermost await; empty if there is none."""
-    lines = []
-    for task in asyncio.all_tasks():
-        at: Any = task.get_coro() if task.get_name() == name else None
-        while (frame := getattr(at, "cr_frame", None)) is not None:
-            lines.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
-            at = at.cr_await
-    return "\n".join(lines)
+    tasks = (task for task in asyncio.all_tasks() if task.get_name() == name)
+    return "\n".join(line for task in tasks for line in _awaits(task))
+
+
+def _everywhere(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
+    """Say where each task of a loop waits, be it another thread's."""
+    for task in asyncio.all_tasks(loop):
+        yield task.get_name()
+        yield from _awaits(task)
+
+
+def _awaits(task: "asyncio.Task[Any]") -> Iterator[str]:
+    at: Any = task.get_coro()
+    while (frame := getattr(at, "cr_frame", None)) is not None:
+        yield f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        at = at.cr_await

@@ -112,6 +112,11 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def thread_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the thread that talks to the broker."""
+        loop: asyncio.AbstractEventLoop = self._thread.thread_loop
+        return loop
+
     def member_at_s(self) -> float:
         """Return when the group was last asked and still knew this worker, monotonic seconds."""
         return float(cast(ConsumerThread, self._thread).member_at_s)
@@ -244,6 +249,10 @@ class Producer(driver.Producer):
         """Start, and end the worker should its round of metadata fail."""
         await super().on_start()
         crash_without_metadata(self.app, self._ensure_producer().client)
+
+    async def answers(self) -> bool:
+        """Ask a broker something, and say whether one has answered."""
+        return bool(await self._ensure_producer().client.force_metadata_update())
 
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  base
         """Send one record, to a topic that the broker has told of."""

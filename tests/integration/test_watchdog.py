@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from agents import watchdog
 from agents.stage import Output, Snapshot, Stage
-from agents.watchdog import StageStuck, Watchdog, Watched
+from agents.watchdog import GroupStuck, StageStuck, Watchdog, Watched
 from streams.dead_letters import DeadLetter
-from streams.transport import Outgoing, Record, producer_of
+from streams.transport import Outgoing, Record, consumer_of, producer_of
 from tables.stamped import Stamped, StampedTable
 from tests.integration.small_app import batches, created, running, small_app, until
 
@@ -84,3 +85,47 @@ async def test_stage_when_its_table_never_answers_then_the_app_ends_and_says_so(
     assert isinstance(error, StageStuck)
     assert f"{topic}:0 stands at offset 2" in str(error)
     assert "hang" in caplog.text
+
+
+async def test_group_when_its_join_is_never_answered_then_the_app_ends_and_says_where(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The members go on without it, and offsets say nothing: it has none meanwhile."""
+    monkeypatch.setattr(watchdog, "end_late", lambda _: None)
+    topic, name = "regrouped-in", "regrouped"
+    await created(broker, topic)
+    app = small_app(broker, name, tmp_path)
+    table = app.Table("unused", key_type=bytes, value_type=bytes, partitions=2)
+    stage = Stage(app, "counting", "", cast(StampedTable, table), lambda *_: Counting())
+    app.agent(batches(app, topic), name="counting")(stage.run)
+    crashes: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        crashes.append(error)
+
+    dog = Watchdog(app, [Watched(stage, topic)], looks=2)
+    async with running(app):
+        monkeypatch.setattr(app, "crash", crash)
+        coordinator = cast(Any, consumer_of(app))._thread._consumer._coordinator
+        loop = consumer_of(app).thread_loop()
+        answered = asyncio.Event()
+        join = coordinator._do_rejoin_group
+
+        async def joins_never(subscription: object) -> bool:
+            await answered.wait()
+            return bool(await join(subscription))
+
+        coordinator._do_rejoin_group = joins_never
+        for _ in range(4):
+            await dog.look()
+        assert crashes == []
+        loop.call_soon_threadsafe(coordinator.request_rejoin)
+        async with asyncio.timeout(20.0):
+            while not crashes:
+                await dog.look()
+                await asyncio.sleep(0.1)
+        loop.call_soon_threadsafe(answered.set)
+        await until(lambda: not app.rebalancing)
+    (error,) = crashes
+    assert isinstance(error, GroupStuck)
+    assert "joins_never" in caplog.text

@@ -11,8 +11,8 @@ from faust.types import TP
 
 from agents import watchdog
 from agents.stage import Stage
-from agents.watchdog import StageStuck, Standing, Watchdog, Watched
-from streams.transport import Consumer
+from agents.watchdog import GroupStuck, StageStuck, Standing, Watchdog, Watched
+from streams.transport import Consumer, Producer
 
 TOPIC = "r1.market-ticks"
 PLACE = TP(TOPIC, 0)
@@ -30,6 +30,10 @@ class FakeConsumer(Consumer):
         """Return a partition of the stage, and one of somebody else's."""
         return {PLACE, TP("changelog", 0)}
 
+    def thread_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the test's own."""
+        return asyncio.get_running_loop()
+
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         """Return the ends of what was asked for."""
         return {tp: self.ends[tp] for tp in partitions}
@@ -37,6 +41,17 @@ class FakeConsumer(Consumer):
     async def position(self, tp: TP) -> int | None:
         """Return how far was fetched."""
         return self.fetched[tp]
+
+
+class FakeProducer(Producer):
+    """A producer whose broker answers, or does not."""
+
+    def __init__(self) -> None:
+        self.is_there = True
+
+    async def answers(self) -> bool:
+        """Return what the test wants."""
+        return self.is_there
 
 
 class World:
@@ -47,10 +62,17 @@ class World:
         self.crashes: list[BaseException] = []
         self.fold: Any = SimpleNamespace(next_offset=10)
         self.handed_on = self.consumer.goes_on
+        self.producer, self.to_recover = FakeProducer(), 7
         self.app = SimpleNamespace(
             rebalancing=False,
+            rebalancing_count=1,
             in_recovery=False,
+            tables=SimpleNamespace(
+                recovery=SimpleNamespace(active_remaining_total=lambda: self.to_recover)
+            ),
+            loop=None,
             consumer=self.consumer,
+            producer=self.producer,
             crash=self.crash,
         )
         stage = cast(Stage, SimpleNamespace(name="bars", fold_of=lambda _: self.fold))
@@ -146,7 +168,54 @@ async def test_look_when_the_stage_is_not_to_blame_then_nothing_is_counted(
         world.consumer.fetched[PLACE] = None
     else:
         setattr(world.app, state, True)
-    assert await world.look(5) == 0
+    assert await world.look(3) == 0
+
+
+@pytest.mark.parametrize("state", ["rebalancing", "in_recovery"])
+async def test_look_when_a_rebalance_does_not_end_then_the_worker_says_where_all_wait(
+    world: World, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """Nobody takes the group's part of it for progress: the broker answers all the time."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    waits = asyncio.create_task(never(), name="who-joins")
+    setattr(world.app, state, True)
+    world.app.loop = asyncio.get_running_loop()
+    assert await world.look(3) == 0
+    assert await world.look(1) == 1
+    waits.cancel()
+    (error,) = world.crashes
+    assert isinstance(error, GroupStuck)
+    assert "rebalance 1 since the start, with 7 records to recover, does not end" in str(error)
+    (line,) = caplog.messages
+    assert "never" in line.partition("who-joins")[2]
+
+
+@pytest.mark.parametrize("what", ["again", "recovers", "ends", "away", "silent"])
+async def test_look_when_a_rebalance_goes_on_or_the_broker_is_away_then_the_looks_begin_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Each rebalance has a number, a recovery less and less to read."""
+    world.app.rebalancing, world.app.loop = True, asyncio.get_running_loop()
+    for _ in range(4):
+        assert await world.look(3) == 0
+        if what == "again":
+            world.app.rebalancing_count += 1
+        elif what == "recovers":
+            world.to_recover -= 1
+        elif what == "ends":
+            world.app.rebalancing = False
+            await world.look(1)
+            world.app.rebalancing = True
+        else:
+            with monkeypatch.context() as patched:
+                patched.setattr(watchdog, "n_waiting", lambda: int(what == "away"))
+                world.producer.is_there = what == "away"
+                await world.look(1)
+            world.producer.is_there = True
+    assert await world.look(4) == 1
 
 
 async def test_look_when_nothing_came_since_the_start_then_there_is_no_work(world: World) -> None:

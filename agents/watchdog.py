@@ -7,14 +7,15 @@ step that never gives the loop back by the thread of `loop_watched`.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
 
 import faust
 from faust.tables import TableManager
 from faust.types import TP
 from mode import Service
 
+from agents import waits
 from agents.loop_watch import loop_watched
 from agents.stage import Stage
 from streams.away import n_waiting
@@ -163,8 +164,7 @@ class Watchdog(Service):
             f"rebalance {regrouping.number} since the start, with {regrouping.to_recover} records "
             f"to recover, does not end, {self._looks} looks of {self._every_s:g} s long"
         )
-        loops = (self._app.loop, consumer_of(self._app).thread_loop())
-        where = "\n".join(line for loop in loops for line in _everywhere(loop))
+        where = waits.of_worker(self._app)
         log.critical("the group is stuck, this process ends: %s\n%s", text, where)
         end_late(_END_S)
         await self._app.crash(GroupStuck(text))
@@ -196,7 +196,7 @@ class Watchdog(Service):
             f"{standing.fetched} of {standing.end}, {self._looks} looks of {self._every_s:g} s long"
         )
         name = next(each.stage.name for each in self._watched if each.topic == tp.topic)
-        where = _where(f"{name}-{tp.partition}")
+        where = waits.of_task(f"{name}-{tp.partition}")
         log.critical("stage %s is stuck, this process ends: %s\n%s", name, text, where)
         end_late(_END_S)
         await self._app.crash(StageStuck(f"stage {name}: {text}"))
@@ -213,23 +213,3 @@ def _standing(stage: Stage, tp: TP, consumer: Consumer, fetched: int, end: int) 
 async def _positions(consumer: Consumer, places: Iterable[TP]) -> dict[TP, int]:
     found = {tp: await consumer.position(tp) for tp in places}
     return {tp: position for tp, position in found.items() if position is not None}
-
-
-def _where(name: str) -> str:
-    """Return where a task waits, from its begin to the innermost await; empty if there is none."""
-    tasks = (task for task in asyncio.all_tasks() if task.get_name() == name)
-    return "\n".join(line for task in tasks for line in _awaits(task))
-
-
-def _everywhere(loop: asyncio.AbstractEventLoop) -> Iterator[str]:
-    """Say where each task of a loop waits, be it another thread's."""
-    for task in asyncio.all_tasks(loop):
-        yield task.get_name()
-        yield from _awaits(task)
-
-
-def _awaits(task: "asyncio.Task[Any]") -> Iterator[str]:
-    at: Any = task.get_coro()
-    while (frame := getattr(at, "cr_frame", None)) is not None:
-        yield f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
-        at = at.cr_await

@@ -146,6 +146,11 @@ class Trial:
         )
         return "\n".join(tails)
 
+    def stands(self) -> str:
+        """Return the ends of the workers' logs, and where the tasks of those that run wait."""
+        alive = [f"worker-{name}" for name, process in self.started.items() if process.alive()]
+        return "\n".join([self.log_tail(), *map(self.children.where, alive)])
+
     async def until(
         self,
         holds: Callable[[], bool | Awaitable[bool]],
@@ -162,14 +167,14 @@ class Trial:
                         return
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            raise AssertionError(f"not within {timeout_s:g} s: {what}\n{self.log_tail()}") from None
+            raise AssertionError(f"not within {timeout_s:g} s: {what}\n{self.stands()}") from None
 
     async def decided(self, close_ns: int) -> None:
         """Wait until a bar is decided."""
         try:
             await self.watch.decided(close_ns, patience_s=PATIENCE_S)
         except TimeoutError:
-            raise AssertionError(f"{close_ns} was not decided\n{self.log_tail()}") from None
+            raise AssertionError(f"{close_ns} was not decided\n{self.stands()}") from None
 
     def undecided(self) -> int:
         """Return how many bars were sent whole and are not decided, as far as is seen."""

@@ -14,6 +14,7 @@ import typer
 import uvloop
 from aiokafka.record._crecords import default_records  # noqa: F401  assert: compiled, or stop here
 
+from agents import waits
 from agents.cli.role_process import run_role
 from agents.cli.spoken import spoken_errors
 from agents.log_lines import log_lines
@@ -29,6 +30,8 @@ from tables.stores.disk import Disk
 
 # Faust and its parts emit debug records even at `warn`; each level is set by name.
 _NOISY = ("faust", "mode", "aiokafka", "aiohttp.access", "asyncio", "kafka")
+
+log = logging.getLogger("tradewind.worker")
 
 SWITCH_INTERVAL_S = 0.0005
 
@@ -146,6 +149,10 @@ def _serving(port: int, auth: Path | None, **place: Any) -> ServingPlace | None:
 
 class _Worker(faust.Worker):
     """Faust's program, which ends when all of it has ended."""
+
+    async def _cry(self) -> None:
+        """Answer SIGUSR1: say where all tasks wait; mode leaves a thread out and prints values."""
+        log.warning("asked where all tasks wait:\n%s", waits.of_worker(self.app))
 
     async def _sentinel_task(self) -> None:
         """Do without the second that mode sleeps here, after everything was awaited."""

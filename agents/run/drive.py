@@ -201,9 +201,10 @@ async def decided(
         await waiting
     except TimeoutError as error:
         workers = [name for name in children.running if name.startswith(_WORKER)]
+        asked = [await asyncio.to_thread(children.where, name) for name in workers]
         raise WorkerFailedError(
             f"No decision came for {patience_s:g} s, and every process of the run is there. "
-            + "\n".join(map(children.end_of, workers))
+            + "\n".join([*map(children.end_of, workers), *asked])
         ) from error
     finally:
         waiting.cancel()

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ GIVES_WAY_NICE = 10
 """Priority of whoever keeps or explains what was decided: trading has the processor first."""
 
 _LOG_TAIL_BYTES = 4_000
+# A loop that does not answer sooner says so by its silence.
+_ANSWER_S = 1.0
 
 
 @dataclass(slots=True)
@@ -69,6 +72,14 @@ class Children:
         """Return where a child's log is and how it ends, for a message."""
         tail = self.log_of(name).read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
         return f"The log of {name} is {self.log_of(name)} and ends with:\n{tail}"
+
+    def where(self, name: str) -> str:
+        """Ask a worker where its tasks wait, and return what its log says then."""
+        log = self.log_of(name)
+        n_before = log.stat().st_size
+        os.kill(self.running[name].pid, signal.SIGUSR1)
+        time.sleep(_ANSWER_S)
+        return f"Asked {name}:\n{log.read_bytes()[n_before:].decode(errors='replace')}"
 
     def finish(self, name: str, *, timeout_s: float) -> None:
         """Wait for a child that ends by itself.

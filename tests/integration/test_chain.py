@@ -1,5 +1,6 @@
 """Bad input on every topic of a running chain: a dead letter each, and decisions as without it."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,21 @@ async def spoil(run: Trial) -> dict[str, tuple[str, bytes]]:
         sent = await run.producer.send_and_wait(topic, value, key=b"main", partition=partition)
         expected[f"{topic}:{partition}:{sent.offset}:0"] = (reason, value)
     return expected
+
+
+async def test_worker_when_asked_where_it_waits_then_says_so_and_goes_on(
+    broker: str, home: Path, fitted: str
+) -> None:
+    """Both loops, a line for each place, and no value of any variable."""
+    async with trial(broker, home, fitted, "asked") as run:
+        worker = run.start()
+        await run.feed()
+        told = await asyncio.to_thread(run.children.where, "worker-0")
+        assert worker.alive()
+    of_main, of_consumer = told.partition("the consumer's:")[::2]
+    assert "_PartitionTask._run > " in of_main
+    assert "GroupCoordinator._heartbeat_routine" in of_consumer
+    assert broker not in told
 
 
 async def test_chain_when_bad_records_come_then_each_is_one_dead_letter_and_decisions_stay(

@@ -14,6 +14,9 @@ from faust.types import AppT
 
 from streams.transport import consumer_of
 
+# Frame and what it waits for, of a coroutine and of a generator that is one.
+_INNER = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"))
+
 
 def of_worker(app: AppT) -> str:
     """Return where all tasks wait, those of the thread that talks to the broker apart."""
@@ -44,7 +47,13 @@ def _line(frame: FrameType) -> str:
 
 
 def _awaits(task: "asyncio.Task[Any]") -> Iterator[FrameType]:
+    """Yield the frames of a task; what an asynchronous generator awaits can be seen by nobody."""
     at: Any = task.get_coro()
-    while (frame := getattr(at, "cr_frame", None)) is not None:
-        yield frame
-        at = at.cr_await
+    while at is not None:
+        for frame, inner in _INNER:
+            if getattr(at, frame, None) is not None:
+                yield getattr(at, frame)
+                at = getattr(at, inner)
+                break
+        else:
+            return

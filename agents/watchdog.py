@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.tables import TableManager
 from faust.types import TP
 from mode import Service
@@ -152,9 +153,11 @@ class Watchdog(Service):
             return None
         try:
             async with asyncio.timeout(_ASK_S):
-                if not await producer_of(app).answers():
-                    return None
-        except TimeoutError:
+                is_there = await producer_of(app).answers()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.info("the broker does not answer while the group agrees: %r", error)
+            return None
+        if not is_there:
             return None
         recovery = cast(TableManager, app.tables).recovery
         return Regrouping(app.rebalancing_count, recovery.active_remaining_total())

@@ -1,9 +1,11 @@
 """``tradewind worker``: one process of a role; restart is its recovery."""
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -70,6 +72,8 @@ def worker(  # noqa: PLR0913, PLR0917  one argument per option of the command
     ] = False,
 ) -> None:
     """Run one worker until it is told to stop; exit 1 if a stage failed."""
+    # Until the app says more: the signal would end a process that still starts.
+    faulthandler.register(signal.SIGUSR1)
     if role not in {*ROLES, ROLLOUT}:
         expected = ", ".join((*ROLES, ROLLOUT))
         raise typer.BadParameter(f"role was {role!r}; expected one of {expected}")

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,7 @@ GIVES_WAY_NICE = 10
 """Priority of whoever keeps or explains what was decided: trading has the processor first."""
 
 _LOG_TAIL_BYTES = 4_000
-# A loop that does not answer sooner says so by its silence.
-_ANSWER_S = 1.0
+_ANSWER_S = 5.0
 
 
 @dataclass(slots=True)
@@ -77,8 +76,10 @@ class Children:
         """Ask a worker where its tasks wait, and return what its log says then."""
         log = self.log_of(name)
         n_before = log.stat().st_size
-        os.kill(self.running[name].pid, signal.SIGUSR1)
-        time.sleep(_ANSWER_S)
+        with suppress(KeyError, ProcessLookupError):  # it has ended meanwhile
+            os.kill(self.running[name].pid, signal.SIGUSR1)
+            # A loop that does not answer says so by its silence.
+            wait_for(lambda: log.stat().st_size > n_before, timeout_s=_ANSWER_S)
         return f"Asked {name}:\n{log.read_bytes()[n_before:].decode(errors='replace')}"
 
     def finish(self, name: str, *, timeout_s: float) -> None:

@@ -1,9 +1,9 @@
 """``chain-cpu``: processor time of a close in the worker, and the time of each stage's fold.
 
 The worker's clock counts all that it does in the second of a close: ticks, idle fetches, snapshots.
-A stage's time is that of its folds on the wall, over the whole run: a fold waits for nothing but
-the interpreter's lock and the processor. The peer passes the same bytes through as many hops as the
-mission's chain has, and computes nothing.
+A stage's time is that of its folds on the wall, of the closes that are timed and their ticks: a
+fold waits for nothing but the interpreter's lock and the processor. The peer passes the same bytes
+through as many hops as the mission's chain has, and computes nothing.
 """
 
 import asyncio
@@ -25,7 +25,6 @@ from tests.evidence import bench
 from tests.evidence.chain_latency import (
     CLOSES,
     SYMBOLS,
-    WARM_UP_BARS,
     How,
     measure_chain,
     measure_peer,
@@ -79,6 +78,13 @@ def _child(word: str) -> psutil.Process | None:
     return next((child for child in children if word in child.cmdline()), None)
 
 
+def _folded_s(port: int) -> dict[str, float]:
+    """Return the seconds of each stage's folds since the worker's start."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        found = _FOLDED.findall(answer.read().decode())
+    return {stage: float(seconds) for stage, seconds in found}
+
+
 class Round(NamedTuple):
     """Milliseconds of a close: of the worker, of each stage's folds, and of the peer."""
 
@@ -99,14 +105,14 @@ def measure_round(servers: str, home: Path) -> Round:
 
     @asynccontextmanager
     async def reading(_run: Run, _children: Children) -> AsyncIterator[None]:
+        before = await asyncio.to_thread(_folded_s, pages[0])
         yield
-        with await asyncio.to_thread(urlopen, f"http://127.0.0.1:{pages[0]}/metrics") as answer:
-            text = answer.read().decode()
-        folded.update((stage, float(seconds)) for stage, seconds in _FOLDED.findall(text))
+        after = await asyncio.to_thread(_folded_s, pages[0])
+        folded.update((stage, after[stage] - before.get(stage, 0.0)) for stage in after)
 
     capture = home / "payloads.msgpack"
     with watched("worker") as clock:
-        how = How(beside=reading, start=start)
+        how = How(start=start, timed=reading)
         took = asyncio.run(measure_chain(servers, home, SYMBOLS, capture, how))
     begins_ns, ends_ns = took.meant_ns[0], took.meant_ns[-1]
     worker_ms = clock.used_ms(begins_ns, ends_ns) / (len(took.meant_ns) - 1)
@@ -116,8 +122,7 @@ def measure_round(servers: str, home: Path) -> Round:
     # Its closes are a second apart too; it ends right behind the last one.
     seconds = CLOSES - 5
     bare_ms = peer.used_ms(ended_ns - (seconds + 1) * _NS, ended_ns - _NS) / seconds
-    n_bars = WARM_UP_BARS + CLOSES
-    stages = {stage: 1e3 * folded.get(stage, 0.0) / n_bars for stage in STAGES}
+    stages = {stage: 1e3 * folded.get(stage, 0.0) / CLOSES for stage in STAGES}
     return Round(worker_ms, stages, bare_ms, len(took.meant_ns) - 1)
 
 
@@ -137,7 +142,9 @@ def measure() -> Result:
         parts={
             "worker_ms_by_round": [round(each.worker, 1) for each in rounds],
             "bare_ms_by_round": [round(each.bare, 1) for each in rounds],
-            "fold_ms_per_slice_and_stage": {stage: round(ms, 2) for stage, ms in stages.items()},
+            "fold_wall_ms_per_slice_and_stage": {
+                stage: round(ms, 2) for stage, ms in stages.items()
+            },
             "slices_per_close": bench.N_PARTITIONS,
             "symbols": SYMBOLS,
         },

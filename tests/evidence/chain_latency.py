@@ -9,6 +9,7 @@ import asyncio
 import statistics
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from streams.partitions import partition_of
 from streams.sources.synthetic import SyntheticTape
 from tests.evidence import bench, peers
 from tests.evidence.feed import Feed, feeding
-from tests.evidence.measurement import Measurement, Result, quantile
+from tests.evidence.measurement import Measurement, Result, p95_at_most, quantile
 
 _NS = 1_000_000_000
 WARM_UP_BARS = 260
@@ -58,13 +59,15 @@ class Took(NamedTuple):
 class How(NamedTuple):
     """What is otherwise in a round: what runs beside, how the worker starts, how many closes.
 
-    ``ticks_per_s`` come besides those of the bars while closes are timed.
+    ``ticks_per_s`` come besides those of the bars while closes are timed, and ``timed`` is entered
+    and left around them.
     """
 
     beside: bench.Beside | None = None
     start: bench.Start = start_worker
     n_closes: int = CLOSES
     ticks_per_s: int = 0
+    timed: bench.Beside | None = None
 
 
 PLAIN = How()
@@ -158,10 +161,14 @@ async def measure_chain(
                 await running.clock.beat(interval.close_ns)
                 await burst.reached(row - 8, 60)
             await burst.reached(WARM_UP_BARS, 60)
-            async with feeding(servers, running.clock.topic, tape.symbols, how.ticks_per_s) as feed:
+            async with (
+                feeding(servers, running.clock.topic, tape.symbols, how.ticks_per_s) as feed,
+                nullcontext() if how.timed is None else how.timed(running.run, running.children),
+            ):
                 meant = await _live(running, tape, how.n_closes, feed)
-                fed_per_s = feed.n_ticks / len(meant)
-            await burst.reached(WARM_UP_BARS + len(meant), 60)
+                # Also the last one is decided while the feed goes on.
+                await burst.reached(WARM_UP_BARS + len(meant), 60)
+                fed_per_s = feed.per_s()
         finally:
             follow.cancel()
         if capture is not None:
@@ -314,17 +321,18 @@ def measure() -> Result:
             symbols: sorted(asyncio.run(measure_chain(servers, home, symbols, None)).last_ms)
             for symbols in _OTHER_SYMBOLS
         }
-    p95 = quantile(sorted(ours), 0.95)
+    p95, at_most = quantile(sorted(ours), 0.95), p95_at_most(ours)
     # The worst round counts: pooled, a fast one of the peer hides a slow one of ours.
     ratio = max(ratios)
     return Result(
         value=round(p95, 1),
-        holds=p95 <= TARGET_MS and ratio <= TARGET_RATIO,
+        holds=at_most <= TARGET_MS and ratio <= TARGET_RATIO,
         n=len(ours),
         peer="bare aiokafka loop of six hops",
         ratio=round(ratio, 2),
         parts={
             "p50_ms": round(statistics.median(ours), 1),
+            "p95_ms_at_most": round(at_most, 1),
             "bare_p50_ms": round(statistics.median(bare), 1),
             "bare_p95_ms": round(quantile(sorted(bare), 0.95), 1),
             "stock_faust_p50_ms": round(statistics.median(stock), 1),
@@ -350,12 +358,13 @@ def measure_first() -> Result:
         rounds = [asyncio.run(measure_chain(servers, home, SYMBOLS, None)) for _ in range(_ROUNDS)]
     first = sorted(each for took in rounds for each in took.first_ms)
     last = sorted(each for took in rounds for each in took.last_ms)
-    p95 = quantile(first, 0.95)
+    p95, at_most = quantile(first, 0.95), p95_at_most(first)
     return Result(
         round(p95, 1),
-        p95 <= TARGET_MS,
+        at_most <= TARGET_MS,
         len(first),
         {
+            "p95_ms_at_most": round(at_most, 1),
             "p50_ms": round(statistics.median(first), 1),
             "last_p50_ms": round(statistics.median(last), 1),
             "last_p95_ms": round(quantile(last, 0.95), 1),

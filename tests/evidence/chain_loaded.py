@@ -9,11 +9,14 @@ import statistics
 
 from tests.evidence import bench
 from tests.evidence.chain_latency import PLAIN, SYMBOLS, How, measure_chain
-from tests.evidence.measurement import Measurement, Result, quantile
+from tests.evidence.measurement import Measurement, Result, p95_at_most, quantile
 
 _TICKS_PER_S = 10_000
 _ROUNDS = 3
 TARGET_MS = 100.0
+
+# A feed that falls behind makes closes faster.
+LEAST_FED = 0.99
 
 
 def measure() -> Result:
@@ -27,13 +30,14 @@ def measure() -> Result:
                 took = asyncio.run(measure_chain(servers, home, SYMBOLS, None, how))
                 found.extend(took.last_ms)
                 fed.extend([took.fed_per_s] if how.ticks_per_s else [])
-    p95 = quantile(sorted(loaded), 0.95)
+    p95, at_most = quantile(sorted(loaded), 0.95), p95_at_most(loaded)
     plain_p95 = quantile(sorted(plain), 0.95)
     return Result(
         round(p95, 1),
-        p95 <= TARGET_MS,
+        at_most <= TARGET_MS and min(fed) >= LEAST_FED * _TICKS_PER_S,
         len(loaded),
         {
+            "p95_ms_at_most": round(at_most, 1),
             "p50_ms": round(statistics.median(loaded), 1),
             "without_p50_ms": round(statistics.median(plain), 1),
             "without_p95_ms": round(plain_p95, 1),

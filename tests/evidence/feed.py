@@ -48,6 +48,7 @@ class Feed:
             self._symbols[partition_of(symbol, N_PARTITIONS)].append(symbol)
         self.prices: dict[str, float] = {}
         self.begun = asyncio.Event()
+        self.began_s = 0.0
         self.n_records = 0
         self.n_ticks = 0
 
@@ -86,10 +87,14 @@ class Feed:
     async def keep_sending(self, per_s: int) -> None:
         """Send at a pace once it has begun, open loop but for what the broker takes."""
         await self.begun.wait()
-        began_s = monotonic_s()
+        self.began_s = monotonic_s()
         for beat in range(10**9):
-            await asyncio.sleep(max(0.0, began_s + beat / PER_S - monotonic_s()))
+            await asyncio.sleep(max(0.0, self.began_s + beat / PER_S - monotonic_s()))
             await self.send(per_s // PER_S)
+
+    def per_s(self) -> float:
+        """Return how many ticks of a second were sent since it began to keep sending."""
+        return self.n_ticks / (monotonic_s() - self.began_s)
 
 
 class ListFeed(Feed):

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import faust
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 N_HOPS = 6
+
+Queue = asyncio.Queue[list[ConsumerRecord]]
 
 
 class Payloads(msgspec.Struct):
@@ -43,7 +47,10 @@ def target(hop: int, partition: int) -> int:
 
 
 async def bare(servers: str, prefix: str, payloads: Payloads) -> None:
-    """Run the bare loop: one consumer and one producer, as the chain has, acks=all, idempotent."""
+    """Run the bare loop: one consumer and one producer, as the chain has, acks=all, idempotent.
+
+    It has what the chain found useful: uvloop, a task per partition, outputs in built batches.
+    """
     consumer = AIOKafkaConsumer(
         *(topic(prefix, hop) for hop in range(N_HOPS)),
         bootstrap_servers=servers,
@@ -58,25 +65,39 @@ async def bare(servers: str, prefix: str, payloads: Payloads) -> None:
     await consumer.start()
     await producer.start()
     hops = {topic(prefix, hop): hop for hop in range(N_HOPS)}
-    while True:
-        fetched = await consumer.getmany(timeout_ms=1000)
-        for partition, records in fetched.items():
-            hop = hops[partition.topic]
-            pending = []
-            for record in records:
-                source = int(dict(record.headers)["source"])
-                pending.extend(
-                    [
-                        await producer.send(
-                            topic(prefix, hop + 1),
-                            value,
-                            partition=target(hop, source),
-                            headers=list(record.headers),
-                        )
-                        for value in payloads.of(hop, source)
-                    ]
-                )
-            await asyncio.gather(*pending)
+    queues: dict[TopicPartition, Queue] = {}
+
+    async def pass_on(hop: int, queue: Queue) -> None:
+        while True:
+            outputs = _outputs(producer, payloads, hop, await queue.get())
+            sent = [
+                await producer.send_batch(batch, topic(prefix, hop + 1), partition=partition)
+                for partition, batch in outputs.items()
+            ]
+            await asyncio.gather(*sent)
+
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            for place, records in (await consumer.getmany(timeout_ms=1000)).items():
+                if place not in queues:
+                    queues[place] = asyncio.Queue()
+                    tasks.create_task(pass_on(hops[place.topic], queues[place]))
+                queues[place].put_nowait(records)
+
+
+def _outputs(
+    producer: AIOKafkaProducer, payloads: Payloads, hop: int, records: list[ConsumerRecord]
+) -> dict[int, BatchBuilder]:
+    """Return what a hop sends for records, a batch for each partition."""
+    batches: dict[int, BatchBuilder] = {}
+    for record in records:
+        source = int(dict(record.headers)["source"])
+        batch = batches.setdefault(target(hop, source), producer.create_batch())
+        for value in payloads.of(hop, source):
+            headers = list(record.headers)
+            if not batch.append(timestamp=None, key=None, value=value, headers=headers):
+                raise OverflowError(f"hop {hop} says more than a batch of a request holds")
+    return batches
 
 
 def stock(servers: str, prefix: str, payloads: Payloads) -> None:
@@ -116,7 +137,7 @@ def main(kind: str, servers: str, prefix: str, path: str) -> None:
     """Run one peer."""
     payloads = load(Path(path))
     if kind == "bare":
-        asyncio.run(bare(servers, prefix, payloads))
+        uvloop.run(bare(servers, prefix, payloads))
     else:
         stock(servers, prefix, payloads)
 

@@ -24,7 +24,7 @@ from streams.clock import wall_ns
 
 INTERVAL_S = 0.002
 BUCKET_NS = 2_000_000
-_SWITCH_INTERVAL_S = 0.00005
+SWITCH_S = 0.00005
 
 # What a thread has used is left for the next look below this.
 _LEAST_NS = 10_000
@@ -238,7 +238,7 @@ def _clock_of(thread: int) -> int:
 
 def main(out: str, broker_pid: str, *arguments: str) -> None:
     """Be the worker, and write at its end what was used."""
-    worker.SWITCH_INTERVAL_S = _SWITCH_INTERVAL_S
+    worker.SWITCH_INTERVAL_S = SWITCH_S
     sampler = Sampler(int(broker_pid))
     sampler.start()
     sys.argv = ["tradewind", *arguments]

@@ -17,13 +17,23 @@ from typing import NamedTuple
 
 import msgspec
 
+from agents.cli.worker import SWITCH_INTERVAL_S
 from agents.run.drive import Run, worker_arguments
 from agents.run.workers import Children
 from streams.brokers.embedded import find_embedded
 from tests.evidence import bench
 from tests.evidence.chain_latency import SYMBOLS, How, Took, measure_chain
 from tests.evidence.measurement import machine, quantile
-from tests.evidence.sampler import BROKER, BUCKET_NS, CHANGELOG, INTERVAL_S, REST, SAMPLER, Used
+from tests.evidence.sampler import (
+    BROKER,
+    BUCKET_NS,
+    CHANGELOG,
+    INTERVAL_S,
+    REST,
+    SAMPLER,
+    SWITCH_S,
+    Used,
+)
 from tests.evidence.validation.document import reflowed, table
 
 FILE = Path(__file__).parents[3] / "docs" / "architecture.md"
@@ -110,7 +120,9 @@ Mean of n = {len(all_)} closes of {SYMBOLS} symbols, one worker, {here["system"]
 {here["cores"]} cores, Python {here["python"]}, load of the machine {here["load_1min"]} at the end.
 The last decision came after P50
 {statistics.median(ordered):.1f} ms, P95 {quantile(ordered, 0.95):.1f} ms with the sampler on. It
-looks every {INTERVAL_S * 1e3:g} ms and takes {own_ms:.1f} ms itself until then, not counted above.
+looks every {INTERVAL_S * 1e3:g} ms and takes {own_ms:.1f} ms itself until then, not counted above;
+for it threads take turns every {SWITCH_S * 1e3:g} ms, in place of
+{SWITCH_INTERVAL_S * 1e3:g} ms in a worker alone.
 Times add up over threads and processes, so they are no latency: the broker works beside the
 worker. *After it* ends {_AFTER_NS / 1e6:g} ms behind the close, before the next bar's ticks
 come."""

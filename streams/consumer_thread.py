@@ -5,11 +5,11 @@ import logging
 import math
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import faust
 import faust.transport.drivers.aiokafka as driver
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP, AppT
@@ -20,7 +20,13 @@ from streams.late_end import end_late
 
 log = logging.getLogger("tradewind.broker")
 
+# What was fetched, by partition.
+Records = Mapping[TP, list[ConsumerRecord]]
+
 FETCH_MAX_WAIT_MS = 10
+
+# How long a fetch is put off while the group rebalances.
+_REGROUPING_S = 0.02
 
 # What the end in order may take when the client has failed: a restart takes less.
 _END_S = 15.0
@@ -69,6 +75,40 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = wait_ms  # noqa: SLF001  the driver hard-codes it
         ask_again_when_closed()
         return consumer
+
+    async def getmany(
+        self,
+        active_partitions: set[TP] | None,
+        timeout: float,  # noqa: ASYNC109  base
+    ) -> Records:
+        """Take what was fetched of these partitions, or of all where there is no set."""
+        # Faust changes its set in place while this thread reads it, and aiokafka takes an empty one
+        # for all partitions.
+        asked = None if active_partitions is None else set(active_partitions)
+        taken: Records = await super().getmany(asked, timeout)
+        return taken
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        *args: Any,  # noqa: ANN401  of the base
+        **kwargs: Any,  # noqa: ANN401  of the base
+    ) -> Records:
+        # In a group that rebalances it would wait for the end of that, in one of two places that
+        # this thread has for whatever the app asks of it.
+        if consumer._subscription.reassignment_in_progress:  # noqa: SLF001  no public name
+            await asyncio.sleep(_REGROUPING_S)
+            return {}
+        taken: Records = await super()._fetch_records(consumer, *args, **kwargs)
+        if self.consumer.flow_active:
+            return taken
+        # Whoever asked drops what comes while the flow is suspended, and does not look where it
+        # comes from: a recovery that has sought already would wait for it for ever.
+        assigned = self.assignment()
+        for tp, records in taken.items():
+            if tp in assigned:
+                consumer.seek(tp, records[0].offset)
+        return {}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Between two assignments there is nobody to commit for, and Faust takes that for a crash.

@@ -22,11 +22,15 @@ changes"):
    loses nothing that was fetched: where nothing was committed aiokafka's seek does nothing.
 10. *A lost membership is a crash.* When aiokafka's group task or one of its helpers fails, or waits
     for somebody to take its error, Faust goes on without a word.
-11. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
+11. *A fetch that outlives its flow takes nothing away.* Faust lets it go on through a rebalance and
+    drops what it brings, also behind a recovery's seek. It is undone; and where records do not go
+    on at the offset where the last ones ended, they are read once more.
+12. *A log that has lost its middle is a crash.* Where retention has deleted records that nobody
     read, aiokafka goes on at the oldest one with a line at INFO, and every fold would be wrong.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -49,6 +53,10 @@ from streams.topic_metadata import told_of
 
 # The most that one group commit takes together; a batch larger than this is cut.
 MAX_BATCH_RECORDS = 512
+
+_NONE_ACTIVE_S = 0.02
+
+log = logging.getLogger("tradewind.broker")
 
 RevokeHook = Callable[[set[TP]], Awaitable[None]]
 
@@ -108,6 +116,8 @@ class Consumer(driver.Consumer):
         self._revoke_hooks: list[RevokeHook] = []
         # Where each partition goes on, as far as it was committed or handed on.
         self.goes_on: dict[TP, int] = {}
+        # From where a partition is read again, because records did not go on there.
+        self._read_again: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -127,11 +137,24 @@ class Consumer(driver.Consumer):
         self.goes_on = dict(sought)
         return sought
 
-    async def _check_joined(self, tp: TP, offset: int) -> None:
-        """Refuse to go on behind a gap; markers of transactions leave holes that are none."""
+    async def _joins(self, tp: TP, offset: int) -> bool:
+        """Tell whether records go on where the last ones ended; if not, ask for them once more.
+
+        Markers of transactions and compaction leave holes in a log, which are there when it is
+        read again. Behind what was deleted nothing goes on.
+        """
         expected = self.goes_on.get(tp, offset)
+        asked = self._read_again.pop(tp, None)
         if offset <= expected:
-            return
+            if asked is not None:
+                log.warning(
+                    "%s:%d: records from offset %d on had been fetched and lost on their way; they "
+                    "were read again",
+                    *(*tp, expected),
+                )
+            return True
+        if asked == expected:
+            return True
         begins = (await self._thread.earliest_offsets(tp)).get(tp, 0)
         if begins > expected:
             raise LogGap(
@@ -140,6 +163,9 @@ class Consumer(driver.Consumer):
                 "Restore the run from its archive; or accept the loss by setting the offset of "
                 f"group {self.app.conf.id} there to {begins}"
             )
+        self._read_again[tp] = expected
+        await self.seek_wait({tp: expected})
+        return False
 
     def advance(self, tp: TP, next_offset: int) -> None:
         """Say that everything before ``next_offset`` is durable; it is committed by and by."""
@@ -184,11 +210,29 @@ class Consumer(driver.Consumer):
                 return
             if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
-                if not self._is_changelog_tp(tp):
-                    await self._check_joined(tp, fetched[0].offset)
-                    self.goes_on[tp] = fetched[-1].offset + 1
-                for message in self._messages(tp, fetched):
-                    yield tp, message
+                if await self._goes_on(tp, fetched):
+                    for message in self._messages(tp, fetched):
+                        yield tp, message
+
+    async def _wait_next_records(
+        self,
+        timeout: float,  # noqa: ASYNC109  base
+    ) -> tuple[Any, Any]:
+        # Where no partition is active Faust sleeps a second, which is in the midst of a recovery.
+        if self.flow_active and not self.app.client_only and not self._active_partitions:
+            await asyncio.sleep(_NONE_ACTIVE_S)
+            return {}, set()
+        found: tuple[Any, Any] = await super()._wait_next_records(timeout)
+        return found
+
+    async def _goes_on(self, tp: TP, fetched: list[Any]) -> bool:
+        """Note where a partition goes on behind these records; say no if that is not known."""
+        if self._is_changelog_tp(tp):
+            return True
+        if not await self._joins(tp, fetched[0].offset):
+            return False
+        self.goes_on[tp] = fetched[-1].offset + 1
+        return True
 
     def _messages(self, tp: TP, fetched: list[Any]) -> Iterable[Message]:
         if self._is_changelog_tp(tp):

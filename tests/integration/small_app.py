@@ -9,7 +9,7 @@ from typing import Any
 import faust
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from streams.transport import BatchSchema
+from streams.transport import Batch, BatchSchema, Outgoing, Record
 
 PARTITIONS = 2
 
@@ -78,3 +78,44 @@ async def until(holds: Callable[[], bool], timeout_s: float = 30.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110  another thread changes it, without an event
             await asyncio.sleep(0.02)
+
+
+class Taken:
+    """An agent that keeps what it was given, and says only what it is told to as progress."""
+
+    def __init__(self, app: faust.App, topic: str) -> None:
+        self.app = app
+        self.events: list[Any] = []
+        app.agent(batches(app, topic), name="taker")(self.run)
+
+    async def run(self, stream: faust.StreamT[Any]) -> None:
+        """Keep every batch."""
+        async for event in stream.events():
+            assert isinstance(event.value, Batch)
+            self.events.append(event)
+
+    def records(self, partition: int) -> list[Record]:
+        """Return the records of one partition as they came."""
+        return [
+            record
+            for event in self.events
+            if event.message.partition == partition
+            for record in event.value
+        ]
+
+
+@asynccontextmanager
+async def taking(servers: str, topic: str, data: Path) -> AsyncIterator[Taken]:
+    """Run an app that takes one topic."""
+    app = small_app(servers, f"{topic}-app", data)
+    taken = Taken(app, topic)
+    async with running(app):
+        yield taken
+
+
+def outgoing(topic: str, n: int, size: int = 0) -> list[Outgoing]:
+    """Return numbered records that alternate between the partitions."""
+    return [
+        Outgoing(topic, b"k", b"%07d" % i + bytes(size), [("n", b"%d" % i)], i % 2)
+        for i in range(n)
+    ]

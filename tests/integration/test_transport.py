@@ -2,10 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import faust
 import pytest
@@ -22,14 +20,17 @@ from streams.consumer_thread import FETCH_MAX_WAIT_MS, ConsumerThread
 from streams.partitions import partition_of
 from streams.transport import (
     MAX_BATCH_RECORDS,
-    Batch,
     LogGap,
     Outgoing,
-    Record,
     consumer_of,
     producer_of,
 )
-from tests.integration.small_app import batches, created, running, small_app, until
+from tests.integration.small_app import (
+    created,
+    outgoing,
+    taking,
+    until,
+)
 from tests.runs import trial
 
 pytestmark = pytest.mark.broker
@@ -48,39 +49,6 @@ main()
 _END_S = 60.0
 
 
-class Taken:
-    """An agent that keeps what it was given, and says only what it is told to as progress."""
-
-    def __init__(self, app: faust.App, topic: str) -> None:
-        self.app = app
-        self.events: list[Any] = []
-        app.agent(batches(app, topic), name="taker")(self.run)
-
-    async def run(self, stream: faust.StreamT[Any]) -> None:
-        """Keep every batch."""
-        async for event in stream.events():
-            assert isinstance(event.value, Batch)
-            self.events.append(event)
-
-    def records(self, partition: int) -> list[Record]:
-        """Return the records of one partition as they came."""
-        return [
-            record
-            for event in self.events
-            if event.message.partition == partition
-            for record in event.value
-        ]
-
-
-@asynccontextmanager
-async def taking(servers: str, topic: str, data: Path) -> AsyncIterator[Taken]:
-    """Run an app that takes one topic."""
-    app = small_app(servers, f"{topic}-app", data)
-    taken = Taken(app, topic)
-    async with running(app):
-        yield taken
-
-
 async def committed(servers: str, app: faust.App, topic: str) -> list[int | None]:
     """Return the group's offsets as any tool sees them."""
     reader = AIOKafkaConsumer(
@@ -91,14 +59,6 @@ async def committed(servers: str, app: faust.App, topic: str) -> list[int | None
         return [await reader.committed(TopicPartition(topic, p)) for p in range(2)]
     finally:
         await reader.stop()
-
-
-def outgoing(topic: str, n: int, size: int = 0) -> list[Outgoing]:
-    """Return numbered records that alternate between the partitions."""
-    return [
-        Outgoing(topic, b"k", b"%07d" % i + bytes(size), [("n", b"%d" % i)], i % 2)
-        for i in range(n)
-    ]
 
 
 async def test_consumer_when_running_then_its_settings_are_on_the_real_consumer_and_producer(

@@ -95,6 +95,7 @@ def test_names_when_we_use_them_then_faust_and_aiokafka_have_them() -> None:
         "_is_changelog_tp": ["self", "tp"],
         "perform_seek": ["self"],
         "highwater": ["self", "tp"],
+        "seek_wait": ["self", "partitions"],
     }
     for name, expected in parameters.items():
         assert list(inspect.signature(getattr(driver.Consumer, name)).parameters) == expected

@@ -234,11 +234,7 @@ def limits(known: dict[str, float]) -> list[tuple[str, str, str, str]]:
         (known["ticks_per_s"], "ticks, one a second each", "more workers"),
         (known["explained_per_s"] * 60 / share, "explanations within a bar", "more of that role"),
         (known["audited_per_s"] * 60, "the audit trail within a bar", "more of that role"),
-        (
-            book * most,
-            f"{most} partitions, each with one book",
-            "a second stack",
-        ),
+        (book * most, f"{most} partitions, each with one book", "a second stack"),
     ]
     return [
         (f"{math.floor(at):,}", what, remedy, str(number))

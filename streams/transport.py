@@ -55,7 +55,6 @@ from streams.topic_metadata import told_of
 MAX_BATCH_RECORDS = 512
 
 _NONE_ACTIVE_S = 0.02
-
 log = logging.getLogger("tradewind.broker")
 
 RevokeHook = Callable[[set[TP]], Awaitable[None]]
@@ -135,6 +134,7 @@ class Consumer(driver.Consumer):
         """Seek to where the group goes on, and expect the log to go on there."""
         sought: Mapping[TP, int] = await super().seek_to_committed()
         self.goes_on = dict(sought)
+        self._read_again.clear()
         return sought
 
     async def _joins(self, tp: TP, offset: int) -> bool:

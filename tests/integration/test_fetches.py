@@ -8,13 +8,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faust.types import TP
 
 from streams.clock import monotonic_s
-from streams.transport import consumer_of, producer_of
-from tests.integration.small_app import created, outgoing, taking, until
+from streams.transport import Consumer, consumer_of, producer_of
+from tests.integration.small_app import Taken, created, outgoing, taking, until
 
 pytestmark = pytest.mark.broker
 
 # A fetch of the app waits for so long at most; behind it none is under way while the flow stands.
 _FETCH_S = 1.0
+
+
+async def paused(taken: Taken) -> Consumer:
+    """Return an app's consumer that takes nothing, behind its own fetches."""
+    consumer = consumer_of(taken.app)
+    consumer.pause_partitions(consumer.assignment())
+    await asyncio.sleep(1.5 * _FETCH_S)
+    return consumer
 
 
 async def test_fetch_when_it_outlives_its_flow_then_takes_nothing_away(
@@ -24,17 +32,14 @@ async def test_fetch_when_it_outlives_its_flow_then_takes_nothing_away(
     await created(broker, "tr-outlived")
     place = TP("tr-outlived", 0)
     async with taking(broker, "tr-outlived", tmp_path) as taken:
-        consumer = consumer_of(taken.app)
-        assigned = consumer.assignment()
-        consumer.pause_partitions(assigned)
-        await asyncio.sleep(1.5 * _FETCH_S)
+        consumer = await paused(taken)
         fetch = asyncio.create_task(consumer._thread.getmany({place}, 20.0))
         await asyncio.sleep(0.2)
         consumer.stop_flow()
         await producer_of(taken.app).send_all(outgoing("tr-outlived", 10))
         assert await fetch == {}
         assert taken.events == []
-        consumer.resume_partitions(assigned)
+        consumer.resume_partitions(consumer.assignment())
         consumer.resume_flow()
         await until(lambda: sum(len(event.value) for event in taken.events) == 10)
         assert [record.offset for record in taken.records(0)] == [*range(5)]
@@ -47,9 +52,7 @@ async def test_fetch_when_its_set_is_emptied_meanwhile_then_brings_only_what_was
     await created(broker, "tr-emptied")
     place = TP("tr-emptied", 0)
     async with taking(broker, "tr-emptied", tmp_path) as taken:
-        consumer = consumer_of(taken.app)
-        consumer.pause_partitions(consumer.assignment())
-        await asyncio.sleep(1.5 * _FETCH_S)
+        consumer = await paused(taken)
         asked = {place}
         fetch = asyncio.create_task(consumer._thread.getmany(asked, 20.0))
         await asyncio.sleep(0.2)
@@ -108,9 +111,7 @@ async def test_getmany_when_no_partition_is_active_then_does_not_sleep(
     """A recovery has such moments, and what it goes on with must not wait for a second."""
     await created(broker, "tr-inactive")
     async with taking(broker, "tr-inactive", tmp_path) as taken:
-        consumer = consumer_of(taken.app)
-        consumer.pause_partitions(consumer.assignment())
-        await asyncio.sleep(1.5 * _FETCH_S)
+        consumer = await paused(taken)
         began_s = monotonic_s()
         for _ in range(10):
             assert [each async for each in consumer.getmany(1.0)] == []

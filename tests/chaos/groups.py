@@ -23,20 +23,20 @@ _STILL_S = 3.5
 async def generation(trial: Trial) -> int:
     """Return the newest generation of the run's group of workers; 0 before the first."""
     group = app_id(trial.run.name)
-    n_partitions = await _n_partitions(trial.run.bootstrap_servers)
-    if n_partitions == 0:
+    # The group is in one of them: in which, is the broker's own arithmetic.
+    places = await _places(trial.run.bootstrap_servers)
+    if not places:
         return 0
-    where = TopicPartition(_OFFSETS, _hash(group) % n_partitions)
     consumer = AIOKafkaConsumer(bootstrap_servers=trial.run.bootstrap_servers)
     await consumer.start()
     found = 0
     try:
-        consumer.assign([where])
-        await consumer.seek_to_beginning(where)
-        end = (await consumer.end_offsets([where]))[where]
-        while await consumer.position(where) < end:
-            for records in (await consumer.getmany(timeout_ms=100)).values():
-                for record in records:
+        consumer.assign(places)
+        await consumer.seek_to_beginning(*places)
+        ends = await consumer.end_offsets(places)
+        for place in places:
+            while await consumer.position(place) < ends[place]:
+                for record in (await consumer.getmany(place, timeout_ms=100)).get(place, []):
                     if record.value and _group_of(record.key) == group:
                         found = _generation_of(record.value)
     finally:
@@ -55,29 +55,15 @@ async def settled(trial: Trial, n_members: int) -> None:
             return
 
 
-async def _n_partitions(servers: str) -> int:
-    """Return how many partitions hold groups; 0 if the broker has never had one."""
+async def _places(servers: str) -> list[TopicPartition]:
+    """Return the partitions that hold groups; none if the broker has never had one."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     await admin.start()
     try:
         (answer,) = await admin.describe_topics([_OFFSETS])
-        return len(answer["partitions"])
+        return [TopicPartition(_OFFSETS, part["partition"]) for part in answer["partitions"]]
     finally:
         await admin.close()
-
-
-def _hash(text: str) -> int:
-    """Return Java's hash of a string, without its sign, as the broker places groups.
-
-    Examples
-    --------
-    >>> _hash("ab")  # 97 * 31 + 98
-    3105
-    """
-    value = 0
-    for letter in text:
-        value = (31 * value + ord(letter)) & 0xFFFFFFFF
-    return value & 0x7FFFFFFF
 
 
 def _group_of(key: bytes) -> str:

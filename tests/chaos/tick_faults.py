@@ -5,22 +5,43 @@ from collections.abc import Iterator
 
 import msgspec
 
+from models.features.catalogue import WARMUP_BARS
+from streams.epochs import Portfolio
 from streams.records import Tick
+from streams.sources.synthetic import SyntheticTape
 from streams.sources.tape import Interval, Tape
 from tests.chaos.faults import Fault, How, Struck
-from tests.runs import TAPE
+from tests.runs import LIMITS, TAPE
 
 # Of 1,000 ticks of a bar.
 _LATE, _TWICE, _MISSING = 10, 50, 20
 
+# Of 24 parts of a tape. Bars without a good tick warm nothing up, so what lies between the two
+# stretches must be longer than the warm-up: then there are orders before the second one and in it.
+_STRETCHES = ((1, 5), (19, 23))
+_OF_PARTS = 24
+
+# 14 of its 24 parts lie between the stretches, 27 bars more than the warm-up.
+ROUGH = SyntheticTape(symbols=8, bars=WARMUP_BARS + 227, ticks_per_bar=18, seed=5)
+
+# The first one opens no more risk once too much of its input is bad, the other whatever comes.
+_BOOKS = (
+    Portfolio(id="main", limits=LIMITS),
+    Portfolio(id="patient", limits=msgspec.structs.replace(LIMITS, max_bad_input_fraction=1.0)),
+)
+
 
 class DamagedTape:
-    """A tape with bars on which a share of the ticks cannot be used, for one of several reasons."""
+    """A tape on a third of whose bars, near both ends, a share of the ticks cannot be used."""
 
     def __init__(self, of: Tape, share: float, seed: int) -> None:
         self._of, self._share, self._seed = of, share, seed
         closes = of.closes_ns()
-        self._since_ns, self._until_ns = closes[len(closes) // 3], closes[2 * len(closes) // 3]
+        self._struck = frozenset(
+            close
+            for since, until in _STRETCHES
+            for close in closes[since * len(closes) // _OF_PARTS : until * len(closes) // _OF_PARTS]
+        )
         self.name, self.identity = of.name, of.identity
         self.timeframe, self.symbols = of.timeframe, of.symbols
         self.closes_ns = of.closes_ns
@@ -29,8 +50,7 @@ class DamagedTape:
         """Yield the bars with their damage, the same at every call."""
         draw = random.Random(self._seed)  # noqa: S311  a seeded experiment
         for interval in self._of.intervals(first_close_ns, last_close_ns):
-            is_struck = self._since_ns <= interval.close_ns < self._until_ns
-            share = self._share if is_struck else 0.0
+            share = self._share if interval.close_ns in self._struck else 0.0
             ticks = {
                 symbol: [_damaged(tick, draw) if draw.random() < share else tick for tick in of]
                 for symbol, of in interval.ticks.items()
@@ -94,9 +114,10 @@ async def _nothing(_: Struck) -> None:
     """Do nothing: the fault is in the tape."""
 
 
-def damaged(percent: int, seed: int, of: Tape = TAPE) -> Fault:
+def damaged(percent: int, seed: int, of: Tape = ROUGH) -> Fault:
     """Return a run on a tape on a third of which so many of 100 ticks cannot be used."""
-    how = How(equal=False, clean=False, tape=DamagedTape(of, percent / 100, seed))
+    tape = DamagedTape(of, percent / 100, seed)
+    how = How(equal=False, clean=False, portfolios=_BOOKS, tape=tape)
     promise = "every tick in a bar or a dead letter; every slot decided"
     return Fault(f"damaged-{percent}", promise, _nothing, 1, how)
 

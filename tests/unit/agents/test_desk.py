@@ -51,16 +51,43 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield World(tmp_path, spill)
 
 
+def desk_of(world: World, log: Log, monkeypatch: pytest.MonkeyPatch) -> WorkerDesk:
+    """Make the desk of a worker that appends to a log."""
+    monkeypatch.setattr(desks, "producer_of", lambda _app: log)
+    app = cast("Any", SimpleNamespace(conf=SimpleNamespace(topic_partitions=1)))
+    other = cast("Stage", SimpleNamespace(listeners=[]))
+    stages = Stages(cast("Stage", log), other)
+    return WorkerDesk(app, stages, world.log.epochs, FeatureCache(""), world.aside)
+
+
+async def test_decide_when_facts_were_made_aside_then_the_wish_stands_behind_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500 lots were answered: a second wish for as many sees them, and wants nothing more."""
+    log = Log(world)
+    desk = desk_of(world, log, monkeypatch)
+    await world.decide(1)
+    settling = asyncio.create_task(world.aside.settle(desk.live))
+    asking = asyncio.create_task(desk.decide(world.wish(2), {}))
+    async with asyncio.timeout(5):
+        while not world.broker.sent:  # noqa: ASYNC110  a list has no event
+            await asyncio.sleep(0.01)
+        assert (log.appended, asking.done()) == ([], False)
+        for fact in world.broker.sent:
+            await log.append(fact)
+        said = json.loads(await asking)
+    settling.cancel()
+    names = [json.loads(record.value or b"")["record"] for record in log.appended]
+    assert names == ["decided_intent", "target_intent"]
+    assert (said["action"], said["quantity"]) == ("HOLD", 0)
+
+
 async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both wait until what was decided aside is in the log; both have the same bytes then."""
     log = Log(world)
-    monkeypatch.setattr(desks, "producer_of", lambda _app: log)
-    app = cast("Any", SimpleNamespace(conf=SimpleNamespace(topic_partitions=1)))
-    other = cast("Stage", SimpleNamespace(listeners=[]))
-    stages = Stages(cast("Stage", log), other)
-    desk = WorkerDesk(app, stages, world.log.epochs, FeatureCache(""), world.aside)
+    desk = desk_of(world, log, monkeypatch)
     let_go = asyncio.Event()
     monkeypatch.setattr(Aside, "settled", lambda _self, _portfolio: let_go.wait())
     asking = [asyncio.create_task(desk.decide(world.wish(1), {})) for _ in range(2)]

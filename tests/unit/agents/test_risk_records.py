@@ -188,6 +188,29 @@ def test_venue_when_external_then_orders_wait_for_its_word(external: Book) -> No
     assert snapshot["cash"] == "998999"
 
 
+def test_record_when_it_is_read_again_after_a_restart_then_acts_no_second_time(
+    external: Book,
+) -> None:
+    """Refused behind an open order, a new opening stays refused once the order is filled.
+
+    Ten lots at 100 with a fee of 0.5: 1,000,000 - 1,000 - 0.5 is 998,999.5.
+    """
+    begins = external.offset
+    log = [
+        *external.bar(1, all_at(100.0, target=math.nan)),
+        external.intent(1),
+        external.say("book_open", change_id="c1", cash="1000", positions=[], **CHANGE),
+        external.fill(1, intent_decision_id("main", "k1", MIDNIGHT // DAY_NS)),
+    ]
+    assert reasons(external.give(*log)) == ["ORDERS_OPEN"]
+    external.run.persist()
+    external.run.restart()
+    assert external.run.resume_at == begins
+    assert external.give(*log) == []
+    (snapshot,) = read(external.take(2, all_at(100.0, target=math.nan)), "portfolio-snapshots")
+    assert snapshot["cash"] == "998999.5"
+
+
 def executed(sent: list[Sent]) -> list[dict[str, Any]]:
     """Read the executions."""
     return read(sent, "executions")

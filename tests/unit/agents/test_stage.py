@@ -45,6 +45,8 @@ class FakeProducer(Producer):
         self.log = log
         self.failure: Exception | None = None
         self.gate: asyncio.Event | None = None
+        # Gates of single sends, by their first value.
+        self.gates: dict[bytes, asyncio.Event] = {}
 
     async def send_all(
         self, records: Iterable[Outgoing], handed_over: Callable[[], None] = lambda: None
@@ -52,8 +54,9 @@ class FakeProducer(Producer):
         """Wait for the gate, then answer as the broker would."""
         sent = list(records)
         handed_over()
-        if self.gate is not None:
-            await self.gate.wait()
+        gate = self.gates.get(sent[0].value, self.gate)
+        if gate is not None:
+            await gate.wait()
         if self.failure is not None:
             raise self.failure
         self.log.append(("sent", [one.value for one in sent], sent))
@@ -213,15 +216,6 @@ async def test_run_when_a_stage_lingers_then_takes_what_comes_meanwhile(world: W
     world.feed(1, b"b")
     await asyncio.sleep(0.6)
     assert world.sent() == [[b"a", b"b"]]
-
-
-async def test_run_when_one_partition_waits_then_the_others_go_on(world: World) -> None:
-    """Partitions have tasks of their own; a busy stage does not hold up its stream."""
-    world.feed(0, b"a")
-    world.feed(0, b"b", partition=1)
-    await world.settle()
-    assert sorted(world.sent()) == [[b"a"], [b"b"]]
-    assert len(world.stage._tasks) == 2
 
 
 def lag() -> list[tuple[dict[str, str], float]]:

@@ -5,7 +5,7 @@ signature that we override or call, or by an extension that was not compiled.
 """
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -186,3 +186,29 @@ async def test_progress_when_nothing_is_durable_then_nothing_is_committed(
     assert consumer._filter_committable_offsets([ticks, bars]) == {ticks: 5, bars: 8}
     assert list(consumer._filter_tps_with_pending_acks({"bars"})) == [bars]
     assert list(consumer._filter_tps_with_pending_acks({ticks})) == [ticks]
+
+
+async def test_joins_when_sought_anew_then_what_is_missing_is_read_again_once_more(
+    consumer: transport.Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebalance in between took what was read again: records are missing, and it is no hole."""
+    place = TP("ticks", 1)
+    sought: list[Mapping[TP, int]] = []
+
+    async def committed() -> Mapping[TP, int]:
+        return {place: 5}
+
+    async def earliest(*_places: TP) -> Mapping[TP, int]:
+        return {place: 0}
+
+    async def seek(places: Mapping[TP, int]) -> None:
+        sought.append(places)
+
+    monkeypatch.setattr(consumer._thread, "seek_to_committed", committed)
+    monkeypatch.setattr(consumer._thread, "earliest_offsets", earliest)
+    monkeypatch.setattr(consumer, "seek_wait", seek)
+    for n in (1, 2):
+        await consumer.seek_to_committed()
+        assert not await consumer._joins(place, 8)
+        assert sought == [{place: 5}] * n
+    assert await consumer._joins(place, 8)  # read again, and there is nothing in between

@@ -67,6 +67,26 @@ def test_read_when_a_segment_is_full_then_goes_on_in_the_next(tmp_path: Path) ->
     assert waiting(tmp_path) == records_of
 
 
+def test_append_when_a_segment_is_new_then_its_name_is_durable_when_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut a file is there whose folder was written since; without it all is lost."""
+    durable: set[str] = set()
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        real(file)
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            durable.update(os.listdir(file))
+
+    monkeypatch.setattr(module.os, "fsync", fsync)
+    with Segments(tmp_path, segment_bytes=200) as segments:
+        for n in range(11):
+            segments.append([b"%03d" % n])
+            assert {path.name for path in tmp_path.glob(PATTERN)} <= durable
+    assert len(list(tmp_path.glob(PATTERN))) == 3
+
+
 def test_forget_when_parts_were_sent_then_only_the_rest_comes_again(tmp_path: Path) -> None:
     """The mark is durable, and what stands wholly before it makes room."""
     with Segments(tmp_path, segment_bytes=200) as segments:

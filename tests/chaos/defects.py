@@ -31,6 +31,7 @@ from tests.chaos.planting import (
     swapped,
     with_fields,
 )
+from tests.chaos.report_defects import REPORT_DEFECTS
 
 DECISIONS, EXECUTIONS, SNAPSHOTS = "trading-decisions", "executions", "portfolio-snapshots"
 TICKS, BARS, LOG, LETTERS = "market-ticks", "market-bars", "portfolio-events", "dead-letters"
@@ -164,6 +165,7 @@ def _letter_about_nothing(kept: Kept, rng: Random) -> None:
 
 DEFECTS = (
     *INTENT_DEFECTS,
+    *REPORT_DEFECTS,
     Defect("decision lost", "I1", lost(DECISIONS, _is_slot)),
     Defect("last decision lost", "I1", _last_lost),
     Defect("all of a bar lost", "I1", _whole_bar_lost),

@@ -17,7 +17,7 @@ Test = Callable[[Record], bool]
 Change = Callable[[bytes], bytes]
 
 # Topics whose offsets mean something to others: there a lost record leaves its place empty.
-_NUMBERED = ("market-ticks", "portfolio-events")
+_NUMBERED = ("market-ticks", "portfolio-events", "venue-executions")
 _DIGITS = 80
 
 

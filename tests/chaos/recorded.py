@@ -1,7 +1,8 @@
 """A short real run with a bit of everything in it, recorded for the judge.
 
-Bad ticks of every kind, orders and changes by people, a venue that fills in parts and corrects
-itself, orders that expire, and a worker that is killed in the middle, so that records come again.
+Bad ticks of every kind, orders and changes by people, a venue that fills in parts, corrects itself
+and reports nonsense, orders that expire, and a worker that is killed in the middle, so that records
+come again.
 """
 
 import asyncio
@@ -150,6 +151,11 @@ def execution(bar: int, name: str, kind: str, quantity: int, **said: Any) -> Mom
     return act
 
 
+async def _unreadable_report(run: Trial) -> None:
+    """Report what is no JSON."""
+    await _send(run, "venue-executions", "venue", b"no JSON")
+
+
 async def _fill_open(run: Trial) -> None:
     """Fill the open orders of the external portfolio: the first in parts, the others whole."""
     approved = [
@@ -266,6 +272,8 @@ PLAN: dict[int, tuple[Moment, ...]] = {
         execution(284, "x1", "partial_fill", 7),
         execution(284, "x1", "partial_fill", 7),
         execution(284, "x2", "correction", 5, corrects="x1"),
+        execution(284, "x3", "cancel", -1),
+        _unreadable_report,
     ),
 }
 

@@ -30,6 +30,7 @@ _HANDFUL = (
     "order approved over MAX_NET_EXPOSURE",
     "tick of a list lost",
     "good tick told as one that came twice",
+    "good report told as refused, and not copied",
     "decision made aside lost",
     "good order told as refused",
     "cash of a row off by 1e-16",

@@ -11,7 +11,8 @@ I2 ``ids``                ids are what the contract says; one that comes again h
 I3 ``order``              a portfolio's records come in the order of its bars
 I4 ``ledger``             the account after every bar is what its executions add up to
 I5 ``limits``             no approved order broke a limit at the moment of its approval
-I6 ``flow``               ticks in = ticks in bars + dead letters + drops that are counted
+I6 ``flow``               ticks in = ticks in bars + dead letters + drops that are counted;
+                          venues' reports in = those in the book's log + dead letters
 I7 ``audit``              the rows of SQL are what the topics said
 ========================= ======================================================================
 
@@ -20,7 +21,8 @@ A promise at which nobody has looked does not hold: of each, something must have
 The bars of I1 are made from ``market-ticks`` and its heartbeats, not from ``market-bars``: then a
 bar that the first stage loses is missed. A dead letter is no excuse by itself: what it says of a
 tick must be so of this tick at this place (late, twice, of nobody, of another partition, no price,
-...), and what it says of a record of the book's log must be a reason for that kind of record.
+...), what it says of a venue's report must be so of this report, and what it says of a record of
+the book's log must be a reason for that kind of record.
 
 A target is a wish: the book sizes and checks it, and its decision shows what was wished. A decision
 that was made aside is a fact: it is told once, as it was made, and its order is open from there on.

@@ -12,6 +12,7 @@ from tests.chaos.judge.ids import Ids
 from tests.chaos.judge.letters import Letters
 from tests.chaos.judge.order import Order
 from tests.chaos.judge.record import Record, Source, Unjudgeable
+from tests.chaos.judge.reports import Reports
 from tests.chaos.judge.said import Said
 from tests.chaos.judge.slots import Slots
 from tests.chaos.judge.verdict import Invariant, Verdict
@@ -22,6 +23,7 @@ TOPICS = (
     "executions",
     "trading-decisions",
     "portfolio-events",
+    "venue-executions",
     "strategy-weights",
     "regime-probabilities",
     "market-bars",
@@ -83,6 +85,7 @@ def judge(
     documents, letters = Documents(source), Letters(source, verdict.flow)
     slots = Slots(verdict.slots)
     Flow(source, documents, letters, slots, verdict.flow).check(is_running=is_running)
+    Reports(source, letters, verdict.flow).check(is_running=is_running)
     ids, order = Ids(verdict.ids), Order(verdict.order)
     until_ns: dict[str, int] = {}
     for partition in range(source.topics()["portfolio-events"]):

@@ -134,7 +134,8 @@ class Aside:
         Raises
         ------
         ProblemError
-            503 if the time is over in which nobody else decides, or if nothing can be kept.
+            503 if the time is over in which nobody else decides, or if nothing can be kept; 504 if
+            it was over when the decision was kept.
         """
         self._check_owner()
         copy = self._copies.get(said.portfolio)
@@ -152,7 +153,18 @@ class Aside:
             if isinstance(error, SpillFull):
                 raise not_ready("BUFFER_FULL", str(error), retry_s=5) from error
             raise ProblemError(503, "BUFFER_FAILED", str(error)) from error
+        self._check_kept()
         return value
+
+    def _check_kept(self) -> None:
+        late_s = clock.monotonic_s() - self._alone_until_s()
+        if late_s > 0:
+            raise ProblemError(
+                504,
+                "KEPT_TOO_LATE",
+                f"the decision was kept {late_s:.1f} s after another worker may have taken over "
+                "the portfolio; it may still happen: ask again with the same key",
+            )
 
     def _check_owner(self) -> None:
         late_s = self._late_s()

@@ -1,13 +1,14 @@
 """The one loop that every stage shares: take, fold, send and await, persist, go on.
 
 ``event (batch of one partition) -> outputs, snapshots, progress``. One ordered task per partition;
-partitions do not wait for each other. An error in a task crashes the worker: restart is recovery.
+partitions do not wait for each other until one is behind by a full queue, which no longer lets the
+topic be read. An error in a task crashes the worker: restart is recovery.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +26,10 @@ log = logging.getLogger("tradewind.stage")
 
 # Batches that may wait in front of one partition's task before the topic is no longer read.
 _QUEUE_BATCHES = 8
+
+# A step of so many outputs sends them before it folds on: each bad tick is a dead letter, and they
+# come by the thousand in a record.
+_OUTPUTS = 10_000
 
 # A snapshot that is due waits for a pause of this length, so that it does not stand in the way of a
 # bar on its way through the chain; without a pause it is taken after so many steps all the same.
@@ -284,21 +289,34 @@ class _PartitionTask:
         name = self.stage.name
         started = clock.monotonic_s()
         self.stage.reach("after-fetch")
-        outputs = [output for record in records for output in self.fold.apply(record)]
-        folded = clock.monotonic_s()
         if not self.dirty:
             self.dirty, self.dirty_since_s = True, started
-        await self.stage.send(outputs)
-        for listener in self.stage.listeners:
-            listener(outputs)
-        metrics.STEP_SECONDS.labels(name).observe(folded - started)
-        metrics.SEND_SECONDS.labels(name).observe(clock.monotonic_s() - folded)
+        n_sent, sending_s = 0, 0.0
+        for outputs in self._portions(records):
+            folded = clock.monotonic_s()
+            await self.stage.send(outputs)
+            for listener in self.stage.listeners:
+                listener(outputs)
+            n_sent += len(outputs)
+            sending_s += clock.monotonic_s() - folded
+        metrics.STEP_SECONDS.labels(name).observe(clock.monotonic_s() - started - sending_s)
+        metrics.SEND_SECONDS.labels(name).observe(sending_s)
         delay_s = clock.wall_ns() / 1e9 - records[0].timestamp_ms / 1e3
         metrics.DELAY_SECONDS.labels(name).observe(max(delay_s, 0.0))
         self.next_offset = records[-1].offset + 1
         self.tell_lag(self.next_offset)
         metrics.RECORDS.labels(name, "taken").inc(len(records))
-        metrics.RECORDS.labels(name, "sent").inc(len(outputs))
+        metrics.RECORDS.labels(name, "sent").inc(n_sent)
+
+    def _portions(self, records: Iterable[Record]) -> Iterator[list[Output | DeadLetter]]:
+        """Fold records and yield what they cause, all at once unless it is very much."""
+        outputs: list[Output | DeadLetter] = []
+        for record in records:
+            outputs.extend(self.fold.apply(record))
+            if len(outputs) >= _OUTPUTS:
+                yield outputs
+                outputs = []
+        yield outputs
 
     async def _persist(self) -> None:
         name = self.stage.name

@@ -6,6 +6,10 @@ from streams.errors import RecordError
 
 Headers = list[tuple[str, bytes]]
 
+# More of a record is not kept: the topic takes it with its headers, whatever the record's own topic
+# takes. A longer one was compressed on its way.
+MAX_RAW_BYTES = 1 << 20
+
 
 class Origin(NamedTuple):
     """Where a record stands; ``place`` is its index in a list of ticks, 0 otherwise.
@@ -40,8 +44,12 @@ class DeadLetter(NamedTuple):
 
     @classmethod
     def of(cls, error: RecordError, origin: Origin, stage: str, raw: bytes) -> "DeadLetter":
-        """Return the dead letter of a refused record."""
-        return cls(origin, stage, error.reason, error.detail, raw, getattr(error, "field", ""))
+        """Return the dead letter of a refused record, of a very long one with its beginning."""
+        detail = error.detail
+        if len(raw) > MAX_RAW_BYTES:
+            detail = f"{detail} (the first {MAX_RAW_BYTES:,} of {len(raw):,} bytes)"
+            raw = raw[:MAX_RAW_BYTES]
+        return cls(origin, stage, error.reason, detail, raw, getattr(error, "field", ""))
 
     def headers(self) -> Headers:
         """Return the Kafka headers; a detail is short, see :class:`~streams.errors.RecordError`."""

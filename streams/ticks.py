@@ -14,8 +14,9 @@ from streams.errors import RecordError
 from streams.partitions import partition_of
 from streams.records import Tick, read_json
 
-# A list longer than this is a file, not a record; it would hold up its partition.
-MAX_LIST = 100_000
+# A list longer than this is a file, not a record: it would hold up its partition, and if none of it
+# can be used, each tick is a dead letter.
+MAX_LIST = 1_000
 
 _DECODE_ONE = msgspec.json.Decoder(Tick)
 _DECODE_LIST = msgspec.json.Decoder(list[Tick])
@@ -63,7 +64,7 @@ def tick_bytes(value: bytes, place: int) -> bytes:
     if not _is_list(value):
         return value
     try:
-        return _cut(value)[place]
+        return bytes(_cut(value)[place])
     except RecordError:
         return value
 
@@ -74,8 +75,9 @@ def _is_list(value: bytes) -> bool:
 
 # The bad ticks of one record ask one after another.
 @lru_cache(maxsize=1)
-def _cut(value: bytes) -> tuple[bytes, ...]:
-    return tuple(bytes(raw) for raw in read_json(_DECODE_RAW_LIST, value))
+def _cut(value: bytes) -> tuple[msgspec.Raw, ...]:
+    raws = read_json(_DECODE_RAW_LIST, value)
+    return tuple(raws)
 
 
 def _read_list(value: bytes, placement: Placement) -> Iterator[tuple[int, Tick] | BadTick]:
@@ -102,7 +104,7 @@ def _read_one_by_one(value: bytes, placement: Placement) -> Iterator[tuple[int, 
         yield _too_long(value, len(raws))
         return
     for index, raw in enumerate(raws):
-        yield _read_one(index, raw, placement)
+        yield _read_one(index, bytes(raw), placement)
 
 
 def _too_long(value: bytes, n_ticks: int) -> BadTick:

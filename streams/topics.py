@@ -84,6 +84,10 @@ class TopicSpec:
         }
 
 
+# What strangers write by the thousand is bounded as it is read, not as it is sent: a batch of 10 kB
+# can hold 100 MB of ticks, and the broker looks at the size of what it keeps.
+_BOUNDED = {"compression.type": "uncompressed"}
+
 # Written by the broker, so that no step waits for it; what is measured stands in docs/adr/0004.
 _COMPRESSED = {"compression.type": "lz4"}
 
@@ -93,6 +97,7 @@ MARKET_TICKS = TopicSpec(
     "JSON tick, list of ticks, or bar; heartbeats of the one clock",
     _DAY_MS,
     {"tick": "user", "heartbeat": "clock", "epoch": "clock"},
+    _BOUNDED,
 )
 MARKET_BARS = TopicSpec("market-bars", "partition", "slice", 6 * _HOUR_MS, {"slice": "bars"})
 FEATURE_SLICES = TopicSpec(

@@ -15,6 +15,7 @@ from models.model_set import ModelSet
 from models.regime.posterior import REGIMES
 from models.specialists.window import ATTENDED, LENGTH_BARS
 from streams.codec import pack_state, unpack_state
+from streams.errors import RecordError
 from streams.explanation import Counterfactual, Explanation, RefusedBy, SpecialistShare
 from streams.records import Decision, Rejection, read_json
 from streams.timestamps import parse_ns
@@ -269,9 +270,13 @@ def explanation_rows(of: RunKey, value: bytes) -> list[Rows]:
         If the bytes are none.
     """
     said = read_explanation(value)
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:  # in a field that nobody reads
+        raise RecordError("NOT_JSON", str(error)) from error
     row = (
         *(*of, said.decision_id, time_of(parse_ns(said.timestamp))),
         *(said.portfolio, said.symbol, said.why, said.explained),
-        *(said.residual, said.is_additive, value.decode()),
+        *(said.residual, said.is_additive, text),
     )
     return [Rows(EXPLANATIONS, [row])]

@@ -7,6 +7,7 @@ takes longer to import than the rest of a worker.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from streams import metrics
+from streams import clock, metrics
 from tables.stores.cached_row import CachedRow, CacheKey, Whose
 
 log = logging.getLogger("tradewind.feature_cache")
@@ -31,6 +32,10 @@ _BROKEN_S = 5.0
 _PER_PIPELINE = 100
 
 Answer = TypeVar("Answer")
+
+
+def _breakers() -> AsyncCircuitBreakerFactory:
+    return AsyncCircuitBreakerFactory(_BREAK_AFTER, _BROKEN_S)
 
 
 class SharedFeatures:
@@ -48,7 +53,8 @@ class SharedFeatures:
         self.trouble = ""
         self._prefix = whose.prefix
         self._mark = whose.mark()
-        self._breakers = AsyncCircuitBreakerFactory(_BREAK_AFTER, _BROKEN_S)
+        self._breakers = _breakers()
+        self._failed_s = -math.inf
         self._redis = Redis.from_url(
             url,
             socket_timeout=_PATIENCE_S,
@@ -92,10 +98,14 @@ class SharedFeatures:
             async with await self._breakers.get_breaker("redis"), asyncio.timeout(_PATIENCE_S):
                 answer = await ask()
         except OpenedState:
+            if clock.monotonic_s() - self._failed_s > _BROKEN_S:
+                # It counts on the wall clock, which was set back: by so much it would stay open.
+                self._breakers = _breakers()
             metrics.CACHE_ERRORS.labels("open").inc()
             metrics.BREAKER_OPEN.labels("redis").set(1)
             return None
         except (RedisError, TimeoutError, OSError) as error:
+            self._failed_s = clock.monotonic_s()
             metrics.CACHE_ERRORS.labels("away").inc()
             if not self.trouble:
                 log.warning("Redis does not answer: %r; features are made anew meanwhile", error)

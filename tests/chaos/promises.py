@@ -11,6 +11,7 @@ from streams.topics import EXECUTIONS
 from tests.chaos.asking import ask_and_die, ask_through_outages
 from tests.chaos.cache_faults import read_through_faults
 from tests.chaos.campaign import Played, begin_together, die, flood, play
+from tests.chaos.explain_faults import die_in_explain
 from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
 from tests.chaos.load_faults import double_load, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
@@ -161,7 +162,7 @@ PROMISES = (
     ),
     Promise(
         "double",
-        "1,000 bars of a second at two a second, 500 s a run",
+        "1,000 bars of a second at two a second, 64 ticks/s for 500 s a run",
         f"{_SAME}, at most 12 bars behind, memory grows by at most 200 MB",
         2,
         double_load,
@@ -179,6 +180,13 @@ PROMISES = (
         "every report is booked once",
         18,
         _die_in_execution,
+    ),
+    Promise(
+        "explain",
+        "a death at each failpoint of the worker that explains decisions",
+        "the same explanations to the byte as of the same decisions in one go",
+        21,
+        die_in_explain,
     ),
     Promise(
         "damaged",

@@ -124,6 +124,24 @@ async def test_decide_when_others_may_own_the_portfolio_then_is_refused(tmp_path
         assert (spill.n_records, world.aside.copy_of("main")) == (0, None)
 
 
+async def test_decide_when_the_disk_takes_too_long_then_nobody_is_told_that_it_is_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is durable another worker may own the portfolio, and have decided on it."""
+    async with Spill(tmp_path / "spill") as spill:
+        world = World(tmp_path, spill, monotonic_s() + 1.5)
+        put = spill.put
+
+        async def slow(outgoing: Outgoing) -> None:
+            await put(outgoing)
+            world.alone_until_s = monotonic_s() - 2.0
+
+        monkeypatch.setattr(spill, "put", slow)
+        with pytest.raises(ProblemError, match=r"504 KEPT_TOO_LATE.*2\.0 s.* may still happen"):
+            await world.decide(1)
+        assert spill.n_records == 1
+
+
 async def test_settle_when_the_fold_does_not_come_to_it_then_nobody_waits_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,15 @@ def test_dead_letter_when_made_of_an_error_then_has_all_its_headers() -> None:
     }
 
 
+def test_dead_letter_when_the_record_is_longer_than_a_topic_takes_then_has_its_beginning() -> None:
+    """What was compressed on its way is refused, and the refusal is not refused in turn."""
+    raw = bytes(range(256)) * 4096
+    whole = DeadLetter.of(RecordError("X", "why"), Origin("t", 0, 0), "bars", raw)
+    assert (whole.raw, whole.detail) == (raw, "why")
+    cut = DeadLetter.of(RecordError("X", "why"), Origin("t", 0, 0), "bars", raw + b"more")
+    assert (cut.raw, cut.detail) == (raw, "why (the first 1,048,576 of 1,048,580 bytes)")
+
+
 def test_headers_when_the_detail_is_long_or_no_unicode_then_stay_short_and_readable() -> None:
     """A cut never leaves half a character behind, and a lone surrogate is replaced."""
     long = DeadLetter.of(RecordError("X", "é" * 9_999), Origin("t", 0, 0), "bars", b"")

@@ -167,6 +167,19 @@ def test_read_when_a_list_is_a_file_then_refuses_it_whole(monkeypatch: pytest.Mo
         assert len(list(read_ticks(b"[" + tick + b"," + tick + b"]", HERE))) == 2
 
 
+@pytest.mark.parametrize("bad", [b"{}", text(price=-1)])
+def test_read_when_no_tick_of_a_list_can_be_used_then_refuses_so_many_at_most(bad: bytes) -> None:
+    """Each is a dead letter of its own, so a small record must not be the cause of very many."""
+    longest = b"[" + b",".join([bad] * 1_000) + b"]"
+    assert [item.raw for item in read_ticks(longest, HERE) if isinstance(item, BadTick)] == (
+        [bad] * 1_000
+    )
+    longer = b"[" + b",".join([bad] * 300_000) + b"]"
+    (refused,) = read_ticks(longer, HERE)
+    assert isinstance(refused, BadTick)
+    assert (refused.error.reason, refused.raw) == ("LIST_TOO_LONG", longer)
+
+
 def test_read_when_the_partition_is_wrong_then_names_home_and_setting() -> None:
     """The advice tells the producer where the symbol lives and what to set."""
     symbol = next(s for s in map(str, range(100)) if partition_of(s, 4) == 3)

@@ -115,7 +115,7 @@ def test_catalogue_when_listed_then_keeps_the_contracts_retention() -> None:
     assert decisions["compression.type"] in {"lz4", "zstd"}
     assert int(specs["dead-letters"].settings()["max.message.bytes"]) > 1 << 20
     assert int(specs["portfolio-snapshots"].settings()["max.message.bytes"]) >= 10_000 * 300
-    assert specs["market-ticks"].settings()["compression.type"] == "producer"
+    assert specs["market-ticks"].settings()["compression.type"] == "uncompressed"
     assert topics.CHANGELOG_BYTES >= 8 << 20
 
 

@@ -172,5 +172,7 @@ def test_rows_when_made_then_have_key_flags_and_the_document() -> None:
     assert row[8:] == (said.residual, True, raw.decode())
     with pytest.raises(RecordError):
         explanation_rows(RunKey("s-1", "live"), b"poison")
+    with pytest.raises(RecordError, match="NOT_JSON"):
+        explanation_rows(RunKey("s-1", "live"), raw.replace(b"{", b'{"unknown":"\xff",', 1))
     with pytest.raises(RecordError):
         read_decision(b"{}")

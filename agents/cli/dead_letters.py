@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections import Counter
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from agents.cli.admin_act import admin_act
 from agents.cli.book_access import Run, Stack, servers_of
-from agents.cli.letter_log import Letter, LetterLog, Sent
+from agents.cli.letter_log import Found, Letter, LetterLog, Sent, checked_run, find
 from agents.cli.spoken import spoken_errors
 from streams.brokers import stack_home
 from streams.errors import SettingsError
@@ -45,8 +45,7 @@ def list_letters(
 ) -> None:
     """List the newest dead letters, the latest last, and how many there are by reason."""
     with spoken_errors():
-        found = _found(_log_of(stack, run), reason)
-    shown = found[-limit:]
+        shown, by_reason = _found(_log_of(stack, run), reason, limit)
     if as_json:
         for letter in shown:
             typer.echo(json.dumps(_plain(letter)))
@@ -59,9 +58,9 @@ def list_letters(
         table.add_row(time, letter.reason, letter.stage, letter.id, letter.detail)
     if shown:
         Console().print(table)
-    by_reason = Counter(letter.reason for letter in found).most_common()
-    said = ", ".join(f"{name} {n:,}" for name, n in by_reason) or "none"
-    typer.echo(f"{len(shown)} of {len(found):,} dead letters shown; by reason: {said}")
+    n = by_reason[reason] if reason else by_reason.total()
+    said = ", ".join(f"{name} {n:,}" for name, n in by_reason.most_common()) or "none"
+    typer.echo(f"{len(shown)} of {n:,} dead letters shown; by reason: {said}")
 
 
 @commands.command()
@@ -95,11 +94,10 @@ def replay(
     """
     sent: list[Sent] = []
     with spoken_errors():
-        if bool(ids) == bool(reason):
-            raise SettingsError("replay was given neither ids nor --reason, or both; expected one")
+        _check_asked(ids, reason)
         home, log = stack_home(stack), _log_of(stack, run)
         known = ReplayedLetters(home, run)
-        found = _named(log, ids) if ids else _found(log, reason)
+        found = _named(log, ids) if ids else _of_reason(log, reason)
         before = set() if again else known.ids()
         letters = [one for one in found if one.id not in before]
 
@@ -124,22 +122,47 @@ def replay(
 
 
 def _log_of(stack: str, run: str) -> LetterLog:
-    return LetterLog(servers_of(stack), run)
+    # The name first: it is wrong whether or not the broker runs.
+    name = checked_run(run)
+    return LetterLog(servers_of(stack), name)
 
 
-def _found(log: LetterLog, reason: str) -> list[Letter]:
-    return [one for one in asyncio.run(log.read()) if reason in {"", one.reason}]
+def _check_asked(ids: list[str] | None, reason: str) -> None:
+    if ids and reason:
+        raise SettingsError(
+            f"replay was given ids and --reason {reason}; expected only one of the two"
+        )
+    if not ids and not reason:
+        raise SettingsError(
+            "replay was given neither ids nor --reason; expected ids as `tradewind dead-letters "
+            "list` prints them, or a reason as LATE"
+        )
+
+
+def _found(log: LetterLog, reason: str, most: int = sys.maxsize) -> Found:
+    return asyncio.run(find(log.letters(), lambda one: reason in {"", one.reason}, most))
+
+
+def _of_reason(log: LetterLog, reason: str) -> list[Letter]:
+    letters, by_reason = _found(log, reason)
+    if not letters:
+        raise SettingsError(
+            f"no dead letter has the reason {reason!r}; reasons that there are: "
+            f"{', '.join(sorted(by_reason)) or 'none, as there is no dead letter'}"
+        )
+    return letters
 
 
 def _named(log: LetterLog, ids: list[str]) -> list[Letter]:
+    letters, by_reason = asyncio.run(find(log.letters(), lambda one: one.id in ids))
     # Of a record that a role beside the stage refused too, the stage's own letter is meant.
-    found = sorted(asyncio.run(log.read()), key=Letter.is_beside, reverse=True)
-    known = {letter.id: letter for letter in found}
+    letters.sort(key=Letter.is_beside, reverse=True)
+    known = {letter.id: letter for letter in letters}
     for one in ids:
         if one not in known:
             raise SettingsError(
-                f"there is no dead letter {one!r} among {len(known):,}; `tradewind dead-letters "
-                "list` has the ids, and letters are kept for 7 days"
+                f"there is no dead letter {one!r} among {by_reason.total():,}; `tradewind "
+                "dead-letters list` has the ids, and letters are kept for 7 days"
             )
     return [known[one] for one in ids]
 

@@ -1,6 +1,10 @@
 """The dead letters of a run as a person uses them: looked through, looked at, sent again."""
 
-from collections.abc import Callable, Iterable
+import heapq
+import re
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +12,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
-from streams.errors import RecordError
+from streams.errors import RecordError, SettingsError
 from streams.kafka_access import kafka
 from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS, VENUE_EXECUTIONS
 
@@ -18,6 +22,10 @@ _SENDABLE = (MARKET_TICKS.name, PORTFOLIO_EVENTS.name, VENUE_EXECUTIONS.name)
 
 # Roles that read what stages read as well.
 _BESIDE = ("archive", "forensics", "explain")
+
+# As the topics of runs begin.
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_MOST_NAMED = 20
 
 
 class Letter(NamedTuple):
@@ -38,6 +46,13 @@ class Letter(NamedTuple):
         return self.stage in _BESIDE
 
 
+class Found(NamedTuple):
+    """Letters that were looked for, in order of time, and how many of each reason there are."""
+
+    letters: list[Letter]
+    by_reason: Counter[str]
+
+
 class Sent(NamedTuple):
     """Where a letter's bytes stand now."""
 
@@ -54,21 +69,28 @@ class LetterLog:
     servers: str
     run: str
 
-    async def read(self) -> list[Letter]:
-        """Return all letters that the topic holds, in order of time, each of a stage once.
+    async def letters(self) -> AsyncGenerator[Letter, None]:
+        """Yield all letters that the topic holds, each of a stage once.
 
         A record that the book and a role beside it both refuse has two letters of one id.
+
+        Raises
+        ------
+        SettingsError
+            If the run has no such topic, with the runs that have one.
         """
-        found: dict[tuple[str, str], Letter] = {}
-        places = await partitions(self.servers, prefix_of(self.run) + DEAD_LETTERS.name)
+        topic = prefix_of(self.run) + DEAD_LETTERS.name
+        places = await partitions(self.servers, topic)
+        seen: set[tuple[str, str]] = set()
         async with reading(self.servers) as consumer:
+            if not places:
+                raise _no_topic(topic, await consumer.topics())
             for place in places:
                 async for said in records(consumer, place):
                     letter = _letter(said)
-                    found.setdefault((letter.id, letter.stage), letter)
-        return sorted(
-            found.values(), key=lambda letter: (letter.timestamp_ms, letter.id, letter.stage)
-        )
+                    if (letter.id, letter.stage) not in seen:
+                        seen.add((letter.id, letter.stage))
+                        yield letter
 
     async def replay(self, letters: Iterable[Letter], sent: Callable[[Sent], None]) -> None:
         """Append the bytes of letters to the topics they came from, each under its own key.
@@ -91,6 +113,50 @@ class LetterLog:
                 sent(await _send(producer, letter))
         finally:
             await producer.stop()
+
+
+def checked_run(run: str) -> str:
+    """Return the name of a run if one can be called that; empty is the live one.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+    """
+    if run and not _RUN.fullmatch(run):
+        raise SettingsError(
+            f"--run was {run!r}; expected letters, digits, - and _, or nothing for the live run"
+        )
+    return run
+
+
+async def find(
+    letters: AsyncIterator[Letter], is_wanted: Callable[[Letter], bool], most: int = sys.maxsize
+) -> Found:
+    """Return the newest letters that are wanted; of all others only their reason is kept."""
+    by_reason: Counter[str] = Counter()
+    newest: list[tuple[tuple[int, str, str], Letter]] = []
+    async for letter in letters:
+        by_reason[letter.reason] += 1
+        if is_wanted(letter):
+            heapq.heappush(newest, ((letter.timestamp_ms, letter.id, letter.stage), letter))
+            if len(newest) > most:
+                heapq.heappop(newest)
+    return Found([letter for _, letter in sorted(newest)], by_reason)
+
+
+def _no_topic(topic: str, names: Iterable[str]) -> SettingsError:
+    """Return the error that says which runs have dead letters."""
+    ends = f".{DEAD_LETTERS.name}"
+    runs = sorted(name.removesuffix(ends) for name in names if name.endswith(ends))
+    named = ", ".join(runs[:_MOST_NAMED])
+    if len(runs) > _MOST_NAMED:
+        named += f" and {len(runs) - _MOST_NAMED:,} more"
+    live = "; without --run it is the live one" if DEAD_LETTERS.name in names else ""
+    return SettingsError(
+        f"there is no topic {topic}; runs that have one: {named or 'none'}{live}. Give one of them "
+        "as --run, or its stack as --name; topics are made when a run starts"
+    )
 
 
 async def _send(producer: AIOKafkaProducer, letter: Letter) -> Sent:

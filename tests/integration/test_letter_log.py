@@ -3,11 +3,11 @@
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from agents.cli.letter_log import LetterLog, Sent
+from agents.cli.letter_log import Letter, LetterLog, Sent, find
 from agents.run.topic_log import reading, records
 from agents.topology import prefix_of
 from streams.dead_letters import DeadLetter, Origin
-from streams.errors import RecordError
+from streams.errors import RecordError, SettingsError
 from streams.partitions import partition_of
 from streams.topics import DEAD_LETTERS, MARKET_TICKS, PORTFOLIO_EVENTS
 from tests.integration.test_book_log import declare
@@ -34,6 +34,11 @@ async def bury(broker: str, *letters: DeadLetter, run: str = RUN) -> None:
         await producer.stop()
 
 
+async def read(log: LetterLog) -> list[Letter]:
+    """Read all letters of a run."""
+    return (await find(log.letters(), lambda _: True)).letters
+
+
 def never(_sent: Sent) -> None:
     """Expect that nothing is sent."""
     raise AssertionError("a letter was sent beside one that cannot be")
@@ -50,7 +55,7 @@ async def test_letters_when_a_role_beside_the_book_refused_it_too_then_that_one_
     of_archive = DeadLetter.of(RecordError("REFUSED_BY_SQL", "x"), origin, "archive", b"{}")
     await bury(broker, of_book, of_archive, run=run)
     log = LetterLog(broker, run)
-    first, second = sorted(await log.read(), key=lambda letter: letter.stage)
+    first, second = sorted(await read(log), key=lambda letter: letter.stage)
     assert (first.stage, second.stage, first.id) == ("archive", "risk", second.id)
     with pytest.raises(RecordError, match="the role archive, which only reads along"):
         await log.replay([first], never)
@@ -67,7 +72,7 @@ async def test_letters_when_read_and_sent_again_then_stand_where_they_belong(bro
     )  # fmt: skip
     await bury(broker, late, made, late)
     log = LetterLog(broker, RUN)
-    found = await log.read()
+    found = await read(log)
     assert [letter.reason for letter in found] == ["LATE", "BAD_COLUMN"]
     assert (found[0].raw, found[0].key, found[0].topic) == (TICK, b"AAA", ticks)
     with pytest.raises(RecordError, match="NOT_SENDABLE"):
@@ -83,8 +88,35 @@ async def test_letters_when_read_and_sent_again_then_stand_where_they_belong(bro
     assert dict(record.headers) == {"replayed": late.origin.id().encode()}
 
 
-async def test_letters_when_a_run_has_none_then_says_so(broker: str) -> None:
-    """An empty topic, and a run that is not there: nothing waits."""
+async def test_letters_when_a_run_has_none_then_there_are_none(broker: str) -> None:
+    """An empty topic is an answer."""
     await declare(broker, "no-letters")
-    for run in ("no-letters", "no-such-run"):
-        assert await LetterLog(broker, run).read() == []
+    assert await read(LetterLog(broker, "no-letters")) == []
+
+
+async def test_letters_when_there_is_no_such_run_then_says_which_there_are(broker: str) -> None:
+    """Nothing is known of it: that is not the word of a run in which all is well."""
+    await declare(broker, "0-first")  # by its name: only some are named
+    with pytest.raises(SettingsError) as told:
+        await read(LetterLog(broker, "no-such-run"))
+    assert "there is no topic no-such-run.dead-letters; runs that have one: 0-first" in str(
+        told.value
+    )
+
+
+async def test_find_when_few_are_wanted_then_keeps_the_newest_and_counts_all(broker: str) -> None:
+    """Of letters that are not shown nothing is kept but their reason."""
+    run = "letter-newest"
+    await declare(broker, run)
+    ticks = prefix_of(run) + MARKET_TICKS.name
+    origins = [Origin(ticks, 0, offset, 0, b"AAA") for offset in range(5)]
+    reasons = ["LATE", "LATE", "NOT_JSON", "LATE", "NOT_JSON"]
+    told = [
+        DeadLetter.of(RecordError(reason, "x"), origin, "bars", TICK)
+        for reason, origin in zip(reasons, origins, strict=True)
+    ]
+    await bury(broker, *told, told[0], run=run)
+    letters = LetterLog(broker, run).letters()
+    found = await find(letters, lambda one: one.reason == "LATE", most=2)
+    assert [letter.id for letter in found.letters] == [origins[1].id(), origins[3].id()]
+    assert found.by_reason == {"LATE": 3, "NOT_JSON": 2}

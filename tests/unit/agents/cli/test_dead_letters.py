@@ -1,7 +1,7 @@
 """The commands about dead letters, on letters that are played."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -23,13 +23,14 @@ class PlayedLog:
     """Letters, and what was sent again."""
 
     def __init__(self, *letters: Letter) -> None:
-        self.letters = list(letters)
+        self.kept = list(letters)
         self.replayed: list[str] = []
         self.breaks_at = -1
 
-    async def read(self) -> list[Letter]:
-        """Return all."""
-        return self.letters
+    async def letters(self) -> AsyncIterator[Letter]:
+        """Yield all, as a log of several partitions does: in no order of time."""
+        for one in reversed(self.kept):
+            yield one
 
     async def replay(self, letters: Iterable[Letter], sent: Callable[[Sent], None]) -> None:
         """Note them, as far as the broker goes."""
@@ -65,6 +66,9 @@ def test_list_when_asked_then_shows_the_newest_and_counts_all() -> None:
     assert [line["id"] for line in lines] == ["market-ticks:0:2:0", "market-ticks:0:3:0"]
     only = say("list", "--reason", "LATE", "--json").stdout.splitlines()
     assert [json.loads(line)["reason"] for line in only] == ["LATE", "LATE"]
+    mistyped = say("list", "--reason", "LATEE")
+    assert mistyped.exit_code == 0
+    assert "0 of 0 dead letters shown; by reason: LATE 2, NOT_JSON 1" in mistyped.stdout
 
 
 @pytest.mark.usefixtures("log")
@@ -105,10 +109,38 @@ def test_replay_when_it_was_sent_before_then_is_left_out_unless_asked_for(log: P
     assert log.replayed[2:] == ["market-ticks:0:2:0"]
 
 
-@pytest.mark.parametrize("words", [(), ("market-ticks:0:1:0", "--reason", "LATE"), ("x",)])
-def test_replay_when_it_is_not_clear_what_then_sends_nothing(
-    log: PlayedLog, words: tuple[str, ...]
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "given neither ids nor --reason; expected ids as"),
+        (("market-ticks:0:1:0", "--reason", "LATE"), "given ids and --reason LATE; expected only"),
+        (("x",), "no dead letter 'x' among 3"),
+        (("--reason", "LATEE"), "the reason 'LATEE'; reasons that there are: LATE, NOT_JSON"),
+    ],
+)
+def test_replay_when_it_is_not_clear_what_then_sends_nothing_and_says_why(
+    log: PlayedLog, words: tuple[str, ...], said: str
 ) -> None:
-    """Neither all by accident nor a guess."""
-    assert say("replay", *words).exit_code == 1
-    assert log.replayed == []
+    """Neither all by accident nor a guess, and no success that was none."""
+    result = say("replay", *words)
+    assert (result.exit_code, log.replayed) == (1, [])
+    assert said in result.stderr
+
+
+def test_replay_when_there_is_no_letter_then_its_reason_is_none(log: PlayedLog) -> None:
+    """A reason is named that is there, or that none is."""
+    log.kept.clear()
+    result = say("replay", "--reason", "LATE")
+    assert result.exit_code == 1
+    assert "none, as there is no dead letter" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", "x"), ("replay", "x")])
+@pytest.mark.parametrize("run", ["a b", "a.b", "../x", "-x"])
+def test_commands_when_no_run_can_be_called_that_then_say_what_is_expected(
+    words: tuple[str, ...], run: str
+) -> None:
+    """Also while no broker runs."""
+    result = say(*words, f"--run={run}")
+    assert result.exit_code == 1
+    assert f"--run was {run!r}; expected letters, digits, - and _" in result.stderr

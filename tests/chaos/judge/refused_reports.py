@@ -67,10 +67,11 @@ def complete(said: Said) -> Said:
 
     Others read decimals as floats, so that is what a copy can say; an integer stays as it is.
     """
-    report = {name: said.get(name, default) for name, default in FIELDS.items()}
+    report: Said = {name: said.get(name, default) for name, default in FIELDS.items()}
     for name in _NUMBERS:
-        if isinstance(report[name], Decimal):
-            report[name] = Decimal(repr(float(report[name])))
+        number = report[name]
+        if isinstance(number, Decimal):
+            report[name] = Decimal(repr(float(number)))
     return report
 
 

@@ -29,7 +29,7 @@ _PRICES_OF = {
 }
 _SIZES_OF = {"trade": ("size",), "quote": ("bid_size", "ask_size"), "bar": ("volume",)}
 _NUMBERS = {name for names in (*_PRICES_OF.values(), *_SIZES_OF.values()) for name in names}
-_MOST_TICKS = 100_000
+_MOST_TICKS = 1_000
 
 
 class Place(NamedTuple):

@@ -17,16 +17,18 @@ from typing import Any
 
 SLOWEST_MS, MOST_MB = 10.0, 64.0
 _SEED = 1
-_INSTRUMENTED = ("streams", "tables.bars", "tables.book", "tables.stamped", "agents.bars")
+_INSTRUMENTED = (
+    *("streams", "agents.bars", "agents.slice_stage", "tables.bars", "tables.book"),
+    *("tables.account_rows", "tables.explanations", "tables.rollout"),
+    *("tables.stores.cached_row", "tables.views.account_history"),
+)
 
 
 def _fuzz(name: str, runs: int, said: Path) -> None:
     """Drive one decoder; this process ends with it."""
     import atheris  # noqa: PLC0415  only this process has it
 
-    with atheris.instrument_imports(
-        include=["streams", "tables.bars", "tables.book", "agents.bars"]
-    ):
+    with atheris.instrument_imports(include=list(_INSTRUMENTED)):
         from tests.fuzz.decoders import DECODERS  # noqa: PLC0415  instrumented as it is imported
 
     decoder = next(one for one in DECODERS if one.name == name)

@@ -5,8 +5,6 @@ other exception would end a worker, and it would end again at the same record.
 """
 
 import json
-from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,20 +27,13 @@ from tables.stores.errors import SegmentDamaged
 from tables.stores.spill import read_record
 from tables.views.decision_row import decode_decision
 from tests.builders import MIDNIGHT, bars, meta, proposal
+from tests.fuzz.decoder import Decoder
+from tests.fuzz.told_decoders import OTHERS
 from tests.oracles import rules_of
 from tests.unit.tables.views.played import decision
 
 SYMBOLS = ("AAA", "BBB", "CCC")
 _HERE = Placement(0, 2, frozenset(SYMBOLS), frozenset(symbols_of(0, SYMBOLS, 2)))
-
-
-class Decoder(NamedTuple):
-    """A decoder: what it is called with, how it may refuse, and bytes that it takes."""
-
-    name: str
-    read: Callable[[bytes], object]
-    refusals: tuple[type[Exception], ...]
-    examples: tuple[bytes, ...]
 
 
 def _read_ticks(value: bytes) -> object:
@@ -166,4 +157,5 @@ DECODERS = (
     Decoder("outage buffer", read_record, (SegmentDamaged,), (_waiting(),)),
     Decoder("segments", _read_blocks, (), (_blocks(),)),
     Decoder("stamps", Stamped.decode, (), (Stamped(7, b"state").encode(),)),
+    *OTHERS,
 )

@@ -5,9 +5,9 @@ import msgspec
 from streams.model_updates import DataWindow, ModelUpdate, PerformanceMetrics, StabilityCheck
 
 
-def test_model_update_when_encoded_then_has_the_promised_fields() -> None:
-    """model_id, update_type, data_window, performance_metrics and stability_check, as named."""
-    update = ModelUpdate(
+def refused_update() -> ModelUpdate:
+    """Return an update that its gate has refused, with everything that can be said."""
+    return ModelUpdate(
         timestamp="2026-01-01T00:00:00Z",
         job_id="j",
         model_id="m",
@@ -36,6 +36,11 @@ def test_model_update_when_encoded_then_has_the_promised_fields() -> None:
             passed=False, reasons=["LOSS_WORSE"], n_bars=21, lower=0.001, upper=0.02
         ),
     )
+
+
+def test_model_update_when_encoded_then_has_the_promised_fields() -> None:
+    """model_id, update_type, data_window, performance_metrics and stability_check, as named."""
+    update = refused_update()
     raw = msgspec.json.encode(update)
     said = msgspec.json.decode(raw)
     promised = {"model_id", "update_type", "data_window", "performance_metrics", "stability_check"}

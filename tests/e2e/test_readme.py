@@ -15,11 +15,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from typer.main import get_command
 
 from agents import cli
+from streams.clock import wall_ns
 from streams.epochs import Costs, Instrument, Limits, Portfolio
 from streams.partitions import partition_of
 from streams.records import Decision, Tick
 from streams.settings import Settings, instruments_of, portfolios_of
 from streams.ticks import Placement, read_ticks
+from streams.timestamps import format_ns
 from tests.builders import epoch
 from tests.unit.tables.views.played import decision, refused
 
@@ -111,14 +113,18 @@ async def test_producer_of_the_readme_when_run_then_every_tick_can_be_used(broke
 async def test_consumer_of_the_readme_when_a_decision_repeats_then_orders_once(
     broker: str,
 ) -> None:
-    """Two copies give one order; refusals and HOLD give none; other bytes are an error."""
+    """Two copies give one order; refusals, HOLD and others' books give none; old ones are told."""
     topic = "readme.trading-decisions"
     await made(broker, topic)
     hold = decision(3, symbol="KO", action="HOLD", quantity=0)
     bought = decision(1, symbol="AAPL", quantity=12)
+    fresh = msgspec.structs.replace(
+        decision(4, symbol="MSFT", quantity=5), timestamp=format_ns(wall_ns())
+    )
+    other_book = decision(5, symbol="GS", quantity=7, portfolio="paper")
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all")
     await producer.start()
-    for event in (bought, bought, refused(2, symbol="XOM"), hold):
+    for event in (bought, bought, other_book, refused(2, symbol="XOM"), fresh, hold):
         await producer.send_and_wait(topic, msgspec.json.encode(event), key=b"main")
     await producer.stop()
     consuming = program("consume")
@@ -126,14 +132,15 @@ async def test_consumer_of_the_readme_when_a_decision_repeats_then_orders_once(
     following = asyncio.create_task(consuming.consume(broker, database, topic))
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while not following.done() and n_taken(database) < 3:  # noqa: ASYNC110  rows raise no event
+            while not following.done() and n_taken(database) < 4:  # noqa: ASYNC110  rows raise no event
                 await asyncio.sleep(0.05)
     finally:
         following.cancel()
         await asyncio.wait([following])
     assert following.cancelled()
-    orders = database.execute("SELECT symbol, side, quantity FROM orders").fetchall()
-    assert orders == [("AAPL", bought.action, 12)]
+    orders = database.execute("SELECT symbol, side, quantity, state FROM orders").fetchall()
+    assert orders == [("AAPL", bought.action, 12, "stale"), ("MSFT", fresh.action, 5, "new")]
+    assert n_taken(database) == 4
     other = msgspec.structs.replace(bought, quantity=13)
     with pytest.raises(RuntimeError, match="other bytes"):
         consuming.take(database, msgspec.json.encode(other))

@@ -1,6 +1,7 @@
 """Faults beside kills, outages and rebalances: what is promised, and how often each is played."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from streams.failpoints import STEP
 from streams.topics import EXECUTIONS
 from tests.chaos.asking import ask_and_die, ask_through_outages
 from tests.chaos.cache_faults import read_through_faults
-from tests.chaos.campaign import Played, begin_together, die, flood, play
+from tests.chaos.campaign import Played, begin_together, die, flood, follow, play
 from tests.chaos.explain_faults import die_in_explain
 from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
 from tests.chaos.load_faults import double_load, slow_consumer
@@ -19,6 +20,11 @@ from tests.chaos.row_faults import DIE_IN_ARCHIVE, ROWS
 from tests.chaos.tick_faults import damaged, disordered
 from tests.chaos.worker_faults import JUMP, REFUSE, ROLL, SLEEP
 from tests.runs import TAPE, Moment, Trial
+
+# A stage that has kept its state at the strike keeps it again 64 bars later, if the tape goes on:
+# it does so up to the strike behind the next one.
+_REFUSALS = range(30, 930, 60)
+_JITTER_BARS = 10
 
 # The stage keeps its progress and no state, so it writes no table.
 _POINTS = tuple(point for point in STEP if point != "after-table")
@@ -79,6 +85,14 @@ async def _die_in_execution(place: Place, seed: int) -> Played:
     return await die(place, deaths, seed, how, reports, all_booked)
 
 
+async def _refused(place: Place, seed: int) -> Played:
+    """Let changelogs refuse, far enough from each other for every stage to have met it."""
+    draw = random.Random(seed)  # noqa: S311  a seeded experiment
+    drawn = draw.sample(_REFUSALS, REFUSE.per_run)
+    plan = {bar + draw.randrange(_JITTER_BARS): REFUSE.strike for bar in sorted(drawn)}
+    return await follow(place, f"{REFUSE.name}-{seed}", plan, draw, REFUSE.how)
+
+
 async def _damaged(place: Place, seed: int) -> Played:
     return await play(place, damaged((1, 10, 100)[seed % 3], seed), seed)
 
@@ -109,7 +123,7 @@ PROMISES = (
         "a changelog topic that refuses every record",
         f"the worker ends at once; mended, {_SAME}",
         50,
-        _of(REFUSE),
+        _refused,
     ),
     Promise(
         "jump",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 
 import asyncpg
 import psutil
@@ -54,13 +55,15 @@ async def _frozen(struck: Struck, name: str) -> None:
     process = psutil.Process(struck.trial.children.running[name].pid)
     all_of_it = [process, *process.children(recursive=True)]
     for one in all_of_it:
-        one.suspend()
+        with suppress(psutil.NoSuchProcess):  # a server's helpers come and go
+            one.suspend()
     try:
         await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
         await _held_up(struck, f"{name} was frozen")
     finally:
         for one in all_of_it:
-            one.resume()
+            with suppress(psutil.NoSuchProcess):
+                one.resume()
 
 
 async def _table_locked(struck: Struck) -> None:

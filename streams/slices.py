@@ -217,7 +217,11 @@ class Slice:
         """
         try:
             messages = pa.ipc.MessageReader.open_stream(data)
-            schema = pa.ipc.read_schema(messages.read_next_message())
+            message = messages.read_next_message()
+            # Of any other message Arrow reads past its end, and the process is gone.
+            if message.type != "schema":
+                raise ValueError(f"the first message was {message.type}; expected a schema")
+            schema = pa.ipc.read_schema(message)
             meta = msgspec.json.decode((schema.metadata or {})[_META], type=SliceMeta)
             message = messages.read_next_message()
             _check_size(message)

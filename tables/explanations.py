@@ -14,7 +14,7 @@ from models.forensics.explanation import FAMILIES, INPUTS, Explained, explain, o
 from models.model_set import ModelSet
 from models.regime.posterior import REGIMES
 from models.specialists.window import ATTENDED, LENGTH_BARS
-from streams.codec import pack_state, unpack_state
+from streams.codec import StateError, pack_state, unpack_state
 from streams.errors import RecordError
 from streams.explanation import Counterfactual, Explanation, RefusedBy, SpecialistShare
 from streams.records import Decision, Rejection, read_json
@@ -92,6 +92,12 @@ def unpack_bars(data: bytes) -> dict[str, PastBars]:
         If it is none.
     """
     kept = unpack_state(KeptBars, data)
+    found = (len(kept.closes_ns), *kept.bars.shape)
+    expected = (len(kept.symbols), len(kept.symbols), LENGTH_BARS, len(ATTENDED))
+    if found != expected:
+        raise StateError(
+            f"closes and bars of {found} for {expected[0]} symbols; expected {expected}"
+        )
     each = zip(kept.symbols, kept.closes_ns, kept.bars, strict=True)
     return {symbol: PastBars(close_ns, bars) for symbol, close_ns, bars in each}
 

@@ -317,3 +317,16 @@ def test_replaced_when_symbols_are_named_then_only_their_rows_change() -> None:
     assert found.batch.schema.names == fresh.batch.schema.names
     assert found.only(["symbol", "open"]).batch.schema.names == ["symbol", "open"]
     assert fresh.matrix("weights").tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_decode_when_its_first_message_is_of_no_known_kind_then_refuses() -> None:
+    """Arrow reads past the end of such a one: a poison record would end the worker each time.
+
+    The field that says the kind of the first message is looked for 256 bytes behind its place.
+    """
+    data = small().encode()
+    fields = b"\x0a\x00\x0e\x00\x06\x00\x05\x00"  # Message.fbs: sizes, version, kind of header
+    assert fields in data[:64]
+    moved = data.replace(fields, fields[:-1] + b"\x01", 1)
+    with pytest.raises(RecordError, match=r"NOT_A_SLICE.*expected a schema"):
+        Slice.decode(moved)

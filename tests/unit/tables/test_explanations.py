@@ -6,12 +6,14 @@ import pytest
 
 from models.features.catalogue import NAMES
 from models.specialists.window import ATTENDED
+from streams.codec import StateError, pack_state
 from streams.errors import RecordError
 from streams.records import Decision, StrategyWeights
 from streams.timestamps import format_ns, parse_ns
 from tables.archive import RunKey
 from tables.explanations import (
     NO_BARS,
+    KeptBars,
     PastBars,
     explanation,
     explanation_rows,
@@ -74,6 +76,20 @@ def test_bars_when_packed_and_unpacked_then_are_the_same() -> None:
         assert np.array_equal(back[symbol].bars, past.bars, equal_nan=True)
     assert place_of("1min", "KO") != place_of("1day", "KO")
     assert len({place_of("1min", f"S{n}") for n in range(500)}) == 16
+
+
+def test_unpack_when_lists_and_bars_do_not_fit_then_is_no_state() -> None:
+    """A damaged snapshot ends the worker by name and not by whatever breaks first."""
+    kept = KeptBars(["KO"], [1], np.zeros((1, 16, len(ATTENDED))))
+    assert unpack_bars(pack_state(kept))["KO"].close_ns == 1
+    for changed in (
+        {"symbols": ["KO", "PEP"]},
+        {"closes_ns": []},
+        {"bars": np.zeros((1, 15, len(ATTENDED)))},
+        {"bars": np.array(0.0)},
+    ):
+        with pytest.raises(StateError, match="expected"):
+            unpack_bars(pack_state(kept._replace(**changed)))
 
 
 @pytest.mark.parametrize(

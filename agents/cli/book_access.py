@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import re
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -19,6 +20,9 @@ from tables.stores.artifacts import Artifacts
 
 Stack = Annotated[str, typer.Option("--name", help="The stack.")]
 Run = Annotated[str, typer.Option("--run", help="A run of the stack; empty: the live one.")]
+
+# What a run can be called: its topics begin with it.
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 class By(NamedTuple):

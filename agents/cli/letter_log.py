@@ -1,7 +1,6 @@
 """The dead letters of a run as a person uses them: looked through, looked at, sent again."""
 
 import heapq
-import re
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
+from agents.cli.book_access import RUN_NAME
 from agents.run.topic_log import partitions, reading, records
 from agents.topology import prefix_of
 from streams.errors import RecordError, SettingsError
@@ -23,8 +23,6 @@ _SENDABLE = (MARKET_TICKS.name, PORTFOLIO_EVENTS.name, VENUE_EXECUTIONS.name)
 # Roles that read what stages read as well.
 _BESIDE = ("archive", "forensics", "explain")
 
-# As the topics of runs begin.
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MOST_NAMED = 20
 
 
@@ -123,7 +121,7 @@ def checked_run(run: str) -> str:
     SettingsError
         If it is none.
     """
-    if run and not _RUN.fullmatch(run):
+    if run and not RUN_NAME.fullmatch(run):
         raise SettingsError(
             f"--run was {run!r}; expected letters, digits, - and _, or nothing for the live run"
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -10,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agents.cli.book_access import RUN_NAME, servers_of
 from agents.cli.book_access import Run as RunName
-from agents.cli.book_access import servers_of
 from agents.cli.in_order import in_order
 from agents.cli.times import asked_ns, asked_place
 from agents.run.certify import certificate, verify
@@ -37,7 +36,6 @@ from tables.identity import Identity
 from tables.stores.signing_key import SigningKey
 
 _MAX = "max"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 _File = Annotated[Path | None, typer.Option("--file", help="CSV or Parquet of ticks or bars.")]
 _Topic = Annotated[str | None, typer.Option(help="market-ticks of a run, instead of a file.")]
@@ -108,7 +106,7 @@ def replay(  # noqa: PLR0913  one parameter an option
                 _check_writable(certified)
                 SigningKey.of(home)
             where, changes = (home, servers_of(name), run), Changes(n_partitions=partitions)
-            if into is not None and not _NAME.fullmatch(into):
+            if into is not None and not RUN_NAME.fullmatch(into):
                 raise SettingsError(f"--into was {into!r}; expected letters, digits, - and _")
             asked = asked_place("--from", begin), asked_place("--to", end)
             source = _source(where, asked, changes, fresh_book=fresh_book)

@@ -107,6 +107,8 @@ class Trial:
 
         ``serving`` are the options of its API, by default those of the worker before it.
         """
+        before = self.started.get(instance)
+        assert before is None or not before.alive(), f"worker {instance} runs already"
         self.stats_port = free_port("127.0.0.1")
         if serving is not None:
             self.serving[instance] = tuple(serving)

@@ -18,13 +18,11 @@ from tests.chaos.load_faults import double_load, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
 from tests.chaos.row_faults import DIE_IN_ARCHIVE, ROWS
 from tests.chaos.tick_faults import damaged, disordered
-from tests.chaos.worker_faults import JUMP, REFUSE, ROLL, SLEEP
+from tests.chaos.worker_faults import JUMP, REFUSE, REFUSED_BARS, ROLL, SLEEP
 from tests.runs import TAPE, Moment, Trial
 
-# A stage that has kept its state at the strike keeps it again 64 bars later, if the tape goes on:
-# it does so up to the strike behind the next one.
-_REFUSALS = range(30, 930, 60)
 _JITTER_BARS = 10
+_REFUSALS = range(30, 930, REFUSED_BARS + _JITTER_BARS)
 
 # The stage keeps its progress and no state, so it writes no table.
 _POINTS = tuple(point for point in STEP if point != "after-table")

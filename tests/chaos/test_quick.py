@@ -14,7 +14,7 @@ from streams.sources.synthetic import SyntheticTape
 from tests.chaos.campaign import follow, play
 from tests.chaos.faults import Fault, How, Place, kill
 from tests.chaos.tick_faults import DamagedTape, DisorderedTape
-from tests.chaos.worker_faults import ROLL, jump, refuse, sleep
+from tests.chaos.worker_faults import REFUSED_BARS, ROLL, jump, refuse, sleep
 from tests.runs import Outcome
 
 pytestmark = pytest.mark.broker
@@ -47,7 +47,9 @@ async def test_worker_when_refused_misled_frozen_and_killed_then_decisions_are_t
     place: Place,
 ) -> None:
     """A changelog that refuses, a clock that jumps, a sleeper that wakes up, a SIGKILL: no byte."""
-    plan = {50: refuse, 110: jump, 170: partial(sleep, asleep_s=_ASLEEP_S), 255: kill, 280: kill}
+    behind = 50 + REFUSED_BARS
+    asleep = partial(sleep, asleep_s=_ASLEEP_S)
+    plan = {50: refuse, behind: jump, 180: asleep, 255: kill, 280: kill}
     draw = random.Random(_SEED)  # noqa: S311  a seeded experiment
     played = await follow(place, "rough", plan, draw)
     assert played.violations == []

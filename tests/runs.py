@@ -57,7 +57,7 @@ Moment = Callable[["Trial"], Awaitable[None]]
 
 
 class Outcome(NamedTuple):
-    """What a run has said, by id or by time, and how many decisions it said again."""
+    """What a run has said, by id or by book and time, and how many decisions it said again."""
 
     decisions: dict[str, bytes]
     executions: dict[str, bytes]
@@ -254,16 +254,12 @@ class Trial:
 
     async def outcome(self) -> "Outcome":
         """Return what the run has said, once each; the same id with other bytes is a failure."""
-        said = (topics.TRADING_DECISIONS, topics.EXECUTIONS, topics.PORTFOLIO_SNAPSHOTS)
-        read = [await self.records(spec.name) for spec in said]
-        once = [
-            _once(records, field)
-            for records, field in zip(
-                read, ("decision_id", "execution_id", "timestamp"), strict=True
-            )
-        ]
-        n_repeats = len(read[0]) - len(once[0])
-        return Outcome(*once, n_repeats)
+        said = await self.records(topics.TRADING_DECISIONS.name)
+        decisions = _once(said, "decision_id")
+        executions = _once(await self.records(topics.EXECUTIONS.name), "execution_id")
+        accounts = await self.records(topics.PORTFOLIO_SNAPSHOTS.name)
+        of_accounts = _once(accounts, "portfolio", "timestamp")
+        return Outcome(decisions, executions, of_accounts, len(said) - len(decisions))
 
     def findings(self) -> dict[str, Findings]:
         """Verify every portfolio from what was seen."""
@@ -333,13 +329,14 @@ def people(action: Literal["halt", "reduce", "resume"]) -> Moment:
     return speak
 
 
-def _once(records: list[ConsumerRecord], field: str) -> dict[str, bytes]:
-    """Return values by a field of theirs; repeated records must be equal to the byte."""
+def _once(records: list[ConsumerRecord], *fields: str) -> dict[str, bytes]:
+    """Return values by fields of theirs; repeated records must be equal to the byte."""
     found: dict[str, bytes] = {}
     for record in records:
         said: dict[str, Any] = msgspec.json.decode(record.value)
-        known = found.setdefault(said[field], record.value)
-        assert known == record.value, f"{record.topic}: {said[field]} came with other bytes"
+        name = " ".join(said[field] for field in fields)
+        known = found.setdefault(name, record.value)
+        assert known == record.value, f"{record.topic}: {name} came with other bytes"
     return found
 
 

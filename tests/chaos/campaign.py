@@ -21,7 +21,7 @@ from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
 from tables.stores.servers.postgres import PostgresServer
 from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
-from tests.runs import PATIENCE_S, TAPE, Moment, Outcome, Trial, trial
+from tests.runs import PATIENCE_S, TAPE, Moment, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
 _BEFORE, _BEHIND = 30, 40
@@ -230,9 +230,7 @@ async def judged(
         finally:
             for task in struck.keeping:
                 task.cancel()
-        # Accounts are told apart by their time alone, so a run with several books is judged only.
-        several = len(how.portfolios) > 1
-        outcome = Outcome({}, {}, {}, 0) if several else await alone.outcome()
+        outcome = await alone.outcome()
         if how.equal and (differs := outcome.differs(place.undisturbed)):
             struck.violations.append(f"{name}: {differs}")
         if server is not None:

@@ -1,11 +1,15 @@
-"""Faults of load: a consumer that hardly reads, and ticks twice as fast as their own clock."""
+"""Faults of load: a slow consumer, twice the ticks, kills while many symbols are decided."""
 
 import asyncio
+from dataclasses import replace
 
+from models.features.catalogue import WARMUP_BARS
 from streams import topics
 from streams.clock import monotonic_s
-from tests.chaos.campaign import Played, watched
-from tests.chaos.faults import Place, Struck
+from streams.sources.synthetic import SyntheticTape
+from tests.chaos.campaign import Played, play, watched
+from tests.chaos.faults import KILL, Place, Struck
+from tests.runs import trial
 
 # A consumer of one record a second holds what it has fetched; the broker and the worker do not.
 _READ_EVERY_S = 1.0
@@ -14,6 +18,21 @@ _READ_EVERY_S = 1.0
 _BAR_EVERY_S = 0.5
 # Behind by so many bars when the last one was sent, the chain would not keep up for ever.
 _MOST_BEHIND_BARS = 12
+
+# Fifty times the symbols of the other campaigns: a worker never waits for a tick.
+_WIDE = SyntheticTape(symbols=400, bars=WARMUP_BARS + 147, ticks_per_bar=4, seed=5)
+_KILLED_WIDE = KILL._replace(name="kill-wide", per_run=10)
+
+
+async def kill_wide(place: Place, seed: int) -> Played:
+    """Kill the worker at random moments while it decides on hundreds of symbols."""
+    parts = (place.servers, place.home, place.models, f"wide-undisturbed-{seed}")
+    async with trial(*parts, tape=_WIDE) as alone:
+        alone.start()
+        await alone.feed()
+        undisturbed = await alone.outcome()
+    wide = replace(place, tape=_WIDE, undisturbed=undisturbed)
+    return await play(wide, _KILLED_WIDE, seed)
 
 
 async def slow_consumer(place: Place, seed: int) -> Played:

@@ -14,9 +14,15 @@ from tests.chaos.cache_faults import read_through_faults
 from tests.chaos.campaign import Played, begin_together, die, flood, follow, play
 from tests.chaos.explain_faults import die_in_explain
 from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
-from tests.chaos.load_faults import double_load, slow_consumer
+from tests.chaos.load_faults import double_load, kill_wide, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
-from tests.chaos.row_faults import DIE_IN_ARCHIVE, ROWS
+from tests.chaos.row_faults import (
+    AWAY_FROM_BAR,
+    DIE_IN_ARCHIVE,
+    ROWS,
+    freeze_until_the_end,
+    kill_until_the_end,
+)
 from tests.chaos.tick_faults import damaged, disordered
 from tests.chaos.worker_faults import JUMP, REFUSE, REFUSED_BARS, ROLL, SLEEP
 from tests.runs import TAPE, Moment, Trial
@@ -91,6 +97,13 @@ async def _refused(place: Place, seed: int) -> Played:
     return await follow(place, f"{REFUSE.name}-{seed}", plan, draw, REFUSE.how)
 
 
+async def _rows_away(place: Place, seed: int) -> Played:
+    """Take the database away for nearly a whole tape, killed and frozen in turn."""
+    strike = (kill_until_the_end, freeze_until_the_end)[seed % 2]
+    draw = random.Random(seed)  # noqa: S311  a seeded experiment
+    return await follow(place, f"rows-away-{seed}", {AWAY_FROM_BAR: strike}, draw, ROWS.how)
+
+
 async def _damaged(place: Place, seed: int) -> Played:
     return await play(place, damaged((1, 10, 100)[seed % 3], seed), seed)
 
@@ -138,6 +151,13 @@ PROMISES = (
         _of(ROWS),
     ),
     Promise(
+        "rows-away",
+        "PostgreSQL killed or frozen for nearly a whole tape, back shortly before its end",
+        f"{_SAME} meanwhile; every row once in the end",
+        4,
+        _rows_away,
+    ),
+    Promise(
         "archive",
         "a death at each failpoint of the archive: rows half copied, offsets not yet committed",
         f"{_SAME}; every row once in the end",
@@ -164,6 +184,13 @@ PROMISES = (
         _SAME,
         6,
         _of(OUTAGE_OF_TWO),
+    ),
+    Promise(
+        "kill-wide",
+        "kill -9 at random moments while 400 symbols are decided, twelve bars on their way",
+        _SAME,
+        30,
+        kill_wide,
     ),
     Promise(
         "slow",

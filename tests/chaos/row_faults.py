@@ -14,9 +14,14 @@ from agents.run.drive import start_archive
 from agents.run.stores import database
 from streams.failpoints import ARCHIVE, VARIABLE
 from tables.stores.servers.postgres import server_of
-from tests.chaos.faults import Fault, How, Struck
+from tests.chaos.faults import Fault, How, Strike, Struck
 
 _AWAY_S = (1.0, 8.0)
+
+# The long way: what a tape says but for its first and last bars waits on the archive's disk.
+AWAY_FROM_BAR = 60
+_BACK_BEFORE_END = 40
+_TAPE_S = 600.0
 
 # What the archive says once the database does not answer.
 _NOTICED = "the database is away"
@@ -32,11 +37,31 @@ async def strike_rows(struck: Struck) -> None:
     struck.watching.append(asyncio.create_task(act(struck)))
 
 
-async def _database_killed(struck: Struck) -> None:
+async def kill_until_the_end(struck: Struck) -> None:
+    """Kill the database, and start it again shortly before the tape's end."""
+    await _database_killed(struck, _near_the_end)
+
+
+async def freeze_until_the_end(struck: Struck) -> None:
+    """Freeze the database until shortly before the tape's end."""
+    await _frozen(struck, "postgres", _near_the_end)
+
+
+async def _near_the_end(struck: Struck) -> None:
+    trial = struck.trial
+    n_bars = len(trial.tape.closes_ns()) - _BACK_BEFORE_END
+    await trial.until(lambda: trial.n_fed >= n_bars, f"bar {n_bars} was sent", timeout_s=_TAPE_S)
+
+
+async def _a_while(struck: Struck) -> None:
+    await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+
+
+async def _database_killed(struck: Struck, away: Strike = _a_while) -> None:
     process = struck.trial.children.running.pop("postgres")
     os.kill(process.pid, signal.SIGKILL)
     await struck.trial.until(lambda: not process.alive(), "database gone")
-    await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+    await away(struck)
     said = struck.trial.children.log_of("archive").read_text(errors="replace")
     if _NOTICED not in said:
         struck.violations.append(f"the archive never said {_NOTICED!r}: nothing was tried")
@@ -51,14 +76,14 @@ async def _archive_frozen(struck: Struck) -> None:
     await _frozen(struck, "archive")
 
 
-async def _frozen(struck: Struck, name: str) -> None:
+async def _frozen(struck: Struck, name: str, away: Strike = _a_while) -> None:
     process = psutil.Process(struck.trial.children.running[name].pid)
     all_of_it = [process, *process.children(recursive=True)]
     for one in all_of_it:
         with suppress(psutil.NoSuchProcess):  # a server's helpers come and go
             one.suspend()
     try:
-        await asyncio.sleep(struck.draw.uniform(*_AWAY_S))
+        await away(struck)
         await _held_up(struck, f"{name} was frozen")
     finally:
         for one in all_of_it:

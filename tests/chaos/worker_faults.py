@@ -16,9 +16,10 @@ from tests.chaos.groups import settled
 _SESSION_S = 10.0
 ASLEEP_S = 2 * _SESSION_S
 
-# A stage keeps its state 64 bars after the last time. The tape stands before the next strike until
-# the one before is over, so a refusal needs as many bars to be met in, and the odd one.
-REFUSED_BARS = 66
+# A stage keeps its state 64 bars after the last time, which may be while the broker still takes up
+# the new limit. The tape stands before the next strike until the one before is over, so a refusal
+# needs as many bars to be met in, and some more.
+REFUSED_BARS = 80
 
 _ANSWER_S = 30.0
 _HOUR_NS = 3_600_000_000_000

@@ -41,13 +41,14 @@ _LIMITS = """\
 - Brokers with several nodes, and machines whose power fails: processes are killed, disks are not.
 - Networks that lose or delay packets between worker and broker.
 - Rows (I7) in every run: archive and forensics run along in every fourth one of kills, outages
-  and rebalances, and in all of `rows` and `archive`; in failpoints they do not.
+  and rebalances, and in all of `rows`, `rows-away` and `archive`; in failpoints they do not.
 - Deaths of the stages that take executions, explain and archive, and of the outage buffer, in
   simulation: they are played on the real broker alone, each point at least three times.
-- Long outages of stores: PostgreSQL is away for 1 to 8 s at a time and Redis for 3 s. How long
-  they may be is bounded by the segments on disk, see the README.
-- High load beside a fault: the campaigns' tape has 8 symbols. Load without faults is `tick-rate`
-  and `chain-latency-loaded`.
+- Hours without a store: PostgreSQL is away for 1 to 8 s at a time or for nearly a tape, which
+  leaves some 7,200 decisions on the archive's disk, and Redis for 3 s. How long they may be is
+  bounded by the segments on disk, see the README.
+- Other faults under high load: `kill-wide` has 400 symbols, the other campaigns' tapes have 8.
+  Load without faults is `tick-rate` and `chain-latency-loaded`.
 - What the judge leaves out, see `tests/chaos/judge/__init__.py`."""
 
 

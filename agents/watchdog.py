@@ -20,7 +20,6 @@ from agents import waits
 from agents.loop_watch import loop_watched
 from agents.stage import Stage
 from streams.away import n_waiting
-from streams.late_end import end_late
 from streams.transport import Consumer, consumer_of, producer_of
 
 log = logging.getLogger("tradewind.watchdog")
@@ -30,8 +29,6 @@ log = logging.getLogger("tradewind.watchdog")
 LOOKS = 12
 EVERY_S = 10.0
 
-# What the end in order may take: each partition's step is waited for, and then cancelled.
-_END_S = 90.0
 _ASK_S = 5.0
 # Markers of transactions are at a topic's end and are never handed on.
 _MARKERS_MOST = 16
@@ -169,7 +166,6 @@ class Watchdog(Service):
         )
         where = waits.of_worker(self._app)
         log.critical("the group is stuck, this process ends: %s\n%s", text, where)
-        end_late(_END_S)
         await self._app.crash(GroupStuck(text))
 
     async def _standings(self) -> dict[TP, Standing]:
@@ -201,7 +197,6 @@ class Watchdog(Service):
         name = next(each.stage.name for each in self._watched if each.topic == tp.topic)
         where = waits.of_task(f"{name}-{tp.partition}")
         log.critical("stage %s is stuck, this process ends: %s\n%s", name, text, where)
-        end_late(_END_S)
         await self._app.crash(StageStuck(f"stage {name}: {text}"))
 
 

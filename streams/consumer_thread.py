@@ -28,14 +28,23 @@ FETCH_MAX_WAIT_MS = 10
 # How long a fetch is put off while the group rebalances.
 _REGROUPING_S = 0.02
 
-# What the end in order may take when the client has failed: a restart takes less.
-_END_S = 15.0
+# What the end in order may take in a crash: nothing is lost without it, and a restart takes less.
+END_S = 15.0
 
 
 class App(faust.App):
-    """An app that says how long the broker may hold its fetches while nothing comes."""
+    """An app that says how long the broker may hold its fetches while nothing comes.
+
+    When it crashes, its end in order has some seconds: a step that hangs or a client that failed
+    may never let it come to its end, and nobody starts a process again that is still there.
+    """
 
     fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+
+    def _crash(self, reason: BaseException) -> None:
+        if not self.crashed:
+            end_late(END_S)
+        super()._crash(reason)
 
 
 def crash_without_metadata(app: AppT, client: AIOKafkaClient) -> None:
@@ -57,9 +66,9 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
 
 
 def crash(app: AppT, error: BaseException) -> None:
-    """End the worker, by its own means or without: whatever waits for the client may never end."""
+    """End the worker, by its own means or without: its loop may be what hangs."""
     log.critical("the client of the broker failed, this process ends: %r", error)
-    end_late(_END_S)
+    end_late(END_S)
     asyncio.run_coroutine_threadsafe(app.crash(error), app.loop)
 
 
@@ -109,6 +118,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if tp in assigned:
                 consumer.seek(tp, records[0].offset)
         return {}
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, unless this thread has ended: a crash may end it first, and nobody answers."""
+        asked = asyncio.ensure_future(super().commit(offsets))
+        ended = asyncio.ensure_future(self._shutdown.wait())
+        try:
+            await asyncio.wait({asked, ended}, return_when=asyncio.FIRST_COMPLETED)
+            return asked.done() and bool(asked.result())
+        finally:
+            asked.cancel()
+            ended.cancel()
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         # Between two assignments there is nobody to commit for, and Faust takes that for a crash.

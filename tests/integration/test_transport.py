@@ -270,6 +270,25 @@ async def test_consumer_when_it_is_a_member_then_says_when_it_was_one_last(
         assert consumer.member_at_s() <= monotonic_s()
 
 
+async def test_commit_when_its_thread_has_ended_then_is_not_waited_for(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash may end the thread before the end in order commits; behind that nobody answers it."""
+    await created(broker, "tr-ended")
+    async with taking(broker, "tr-ended", tmp_path) as taken:
+        await producer_of(taken.app).send_all(outgoing("tr-ended", 4))
+        await until(lambda: len(taken.records(0)) == 2)
+        consumer = consumer_of(taken.app)
+        consumer.advance(TP("tr-ended", 0), 2)
+        with monkeypatch.context() as ended:
+            ended.setattr(consumer._thread.method_queue, "_queue_put", lambda _: None)
+            consumer._thread._shutdown.set()
+            async with asyncio.timeout(_END_S):
+                await consumer.commit()
+            consumer._thread._shutdown.clear()
+        assert await committed(broker, taken.app, "tr-ended") == [None, None]
+
+
 async def test_membership_when_its_task_fails_then_the_worker_ends(
     broker: str, tmp_path: Path
 ) -> None:

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from agents import watchdog
 from agents.stage import Output, Snapshot, Stage
 from agents.watchdog import GroupStuck, StageStuck, Watchdog, Watched
 from streams.dead_letters import DeadLetter
@@ -41,7 +40,6 @@ async def test_stage_when_its_table_never_answers_then_the_app_ends_and_says_so(
     broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While it folds and keeps nothing ends; three records behind a write that hangs do it."""
-    monkeypatch.setattr(watchdog, "end_late", lambda _: None)
     topic, name = "watched-in", "watched"
     await created(broker, topic, f"{name}-states-changelog")
     app = small_app(broker, name, tmp_path)
@@ -91,7 +89,6 @@ async def test_group_when_its_join_is_never_answered_then_the_app_ends_and_says_
     broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The members go on without it, and offsets say nothing: it has none meanwhile."""
-    monkeypatch.setattr(watchdog, "end_late", lambda _: None)
     topic, name = "regrouped-in", "regrouped"
     await created(broker, topic)
     app = small_app(broker, name, tmp_path)

@@ -4,10 +4,13 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
+from mode import Service
 
-from streams.consumer_thread import ConsumerThread
+from streams import consumer_thread
+from streams.consumer_thread import App, ConsumerThread
 
 STAYS, GOES = TP("a", 0), TP("a", 1)
 NEW, TABLE = TP("b", 0), TP("a-changelog", 0)
@@ -103,3 +106,18 @@ async def test_seek_to_committed_when_a_table_recovers_then_its_changelog_is_lef
     """Recovery says itself from where on it reads."""
     consumer = _Rebalancing({STAYS, TABLE})
     assert await _thread(consumer)._seek_to_committed() == {STAYS: 5}
+
+
+@pytest.mark.parametrize("who", ["app", "service"])
+async def test_app_when_it_crashes_then_its_end_in_order_has_its_time(
+    who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, whoever of it crashes and how often: what waits for a thread that is gone hangs."""
+    late: list[float] = []
+    monkeypatch.setattr(consumer_thread, "end_late", late.append)
+    app = App("unit", broker="tradewind://nowhere", autodiscover=False, store="memory://")
+    part = Service(beacon=app.beacon)
+    for _ in range(2):
+        await (app if who == "app" else part).crash(RuntimeError("no"))
+    assert isinstance(app.crash_reason, RuntimeError)
+    assert late == [15.0]

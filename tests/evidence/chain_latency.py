@@ -23,6 +23,7 @@ from streams import topics
 from streams.clock import run_stamp, wall_ns
 from streams.partitions import partition_of
 from streams.sources.synthetic import SyntheticTape
+from streams.ticks import MAX_LIST
 from tests.evidence import bench, peers
 from tests.evidence.feed import Feed, feeding
 from tests.evidence.measurement import Measurement, Result, p95_at_most, quantile
@@ -217,10 +218,12 @@ async def _ticks(running: bench.Chain, ticks: dict[str, list[object]]) -> None:
         by_partition[partition_of(symbol, bench.N_PARTITIONS)].extend(events)
     sent = [
         await running.producer.send(
-            running.clock.topic, msgspec.json.encode(events), partition=partition
+            running.clock.topic,
+            msgspec.json.encode(events[at : at + MAX_LIST]),
+            partition=partition,
         )
         for partition, events in enumerate(by_partition)
-        if events
+        for at in range(0, len(events), MAX_LIST)
     ]
     await asyncio.gather(*sent)
 

@@ -29,7 +29,7 @@ FETCH_MAX_WAIT_MS = 10
 _REGROUPING_S = 0.02
 
 # What the end in order may take in a crash: nothing is lost without it, and a restart takes less.
-END_S = 15.0
+_END_S = 15.0
 
 
 class App(faust.App):
@@ -43,7 +43,7 @@ class App(faust.App):
 
     def _crash(self, reason: BaseException) -> None:
         if not self.crashed:
-            end_late(END_S)
+            end_late(_END_S)
         super()._crash(reason)
 
 
@@ -68,7 +68,7 @@ def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
 def crash(app: AppT, error: BaseException) -> None:
     """End the worker, by its own means or without: its loop may be what hangs."""
     log.critical("the client of the broker failed, this process ends: %r", error)
-    end_late(END_S)
+    end_late(_END_S)
     asyncio.run_coroutine_threadsafe(app.crash(error), app.loop)
 
 

@@ -19,9 +19,10 @@ import psutil
 from agents.run.archived import archived, audited
 from agents.run.drive import start_archive, start_forensics
 from agents.run.stores import database
+from streams.clock import run_stamp
 from tables.stores.servers.postgres import PostgresServer
 from tests.chaos.faults import Fault, How, Place, Strike, Struck, die_at
-from tests.runs import PATIENCE_S, TAPE, Moment, Trial, trial
+from tests.runs import PATIENCE_S, TAPE, Moment, Outcome, Trial, trial
 
 # Bars at the ends of a tape at which nothing is done: a run shall begin, and be able to end.
 _BEFORE, _BEHIND = 30, 40
@@ -67,6 +68,15 @@ class Played:
         self.n_asked += other.n_asked
         self.n_aside += other.n_aside
         self.violations += other.violations
+
+
+async def undisturbed_of(place: Place) -> Outcome:
+    """Return what one worker says about a place's tape when nothing happens to it."""
+    run = f"undisturbed-{run_stamp()}"
+    async with trial(place.servers, place.home, place.models, run, tape=place.tape) as alone:
+        alone.start()
+        await alone.feed()
+        return await alone.outcome()
 
 
 async def play(place: Place, fault: Fault, seed: int, n: int = 0) -> Played:

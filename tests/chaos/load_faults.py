@@ -7,9 +7,8 @@ from models.features.catalogue import WARMUP_BARS
 from streams import topics
 from streams.clock import monotonic_s
 from streams.sources.synthetic import SyntheticTape
-from tests.chaos.campaign import Played, play, watched
+from tests.chaos.campaign import Played, play, undisturbed_of, watched
 from tests.chaos.faults import KILL, Place, Struck
-from tests.runs import trial
 
 # A consumer of one record a second holds what it has fetched; the broker and the worker do not.
 _READ_EVERY_S = 1.0
@@ -26,12 +25,8 @@ _KILLED_WIDE = KILL._replace(name="kill-wide", per_run=10)
 
 async def kill_wide(place: Place, seed: int) -> Played:
     """Kill the worker at random moments while it decides on hundreds of symbols."""
-    parts = (place.servers, place.home, place.models, f"wide-undisturbed-{seed}")
-    async with trial(*parts, tape=_WIDE) as alone:
-        alone.start()
-        await alone.feed()
-        undisturbed = await alone.outcome()
-    wide = replace(place, tape=_WIDE, undisturbed=undisturbed)
+    wide = replace(place, tape=_WIDE)
+    wide.undisturbed = await undisturbed_of(wide)
     return await play(wide, _KILLED_WIDE, seed)
 
 

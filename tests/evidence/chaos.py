@@ -19,15 +19,14 @@ import msgspec
 
 from models.features.catalogue import WARMUP_BARS
 from streams.brokers.embedded import open_embedded
-from streams.clock import run_stamp
 from streams.failpoints import STEP
 from streams.sources.synthetic import SyntheticTape
-from tests.chaos.campaign import Played, die, play
+from tests.chaos.campaign import Played, die, play, undisturbed_of
 from tests.chaos.faults import KILL, OUTAGE, REBALANCE, STAGES, Fault, Place
 from tests.chaos.promises import PROMISES
 from tests.evidence.kept import chain_sources, kept_path
 from tests.evidence.measurement import Measurement, Result, quantile
-from tests.runs import Outcome, fit, trial
+from tests.runs import Outcome, fit
 from tests.simulation.chain import Simulation
 
 TERM_S_P95 = 3.0
@@ -57,14 +56,6 @@ _ROWS_EVERY = 4
 LEAST_BUSY_SHARE = 0.9
 
 Run = Callable[[Place, int], Awaitable[Played]]
-
-
-async def _undisturbed(place: Place) -> Outcome:
-    run = f"undisturbed-{run_stamp()}"
-    async with trial(place.servers, place.home, place.models, run, tape=place.tape) as alone:
-        alone.start()
-        await alone.feed()
-        return await alone.outcome()
 
 
 @contextmanager
@@ -97,7 +88,7 @@ def campaign(name: str, n: int, run: Run) -> Played:
         while played.n_strikes < n and not played.violations:
             fit(fitted)
             with own_place(fitted) as place:
-                undisturbed = undisturbed or asyncio.run(_undisturbed(place))
+                undisturbed = undisturbed or asyncio.run(undisturbed_of(place))
                 place.undisturbed = undisturbed
                 played.add(asyncio.run(run(place, FIRST_SEED + played.n_runs)))
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,10 +39,17 @@ def axe_source() -> str:
         return script.read().decode()
 
 
+# A button that fades in has the contrast of the moment: a page is looked at when it is at rest.
+_AT_REST = """Promise.all(document.getAnimations()
+    .filter((each) => Number.isFinite(each.effect.getComputedTiming().endTime))
+    .map((each) => each.finished.catch(() => null)))"""
+
+
 def violations(checks: str) -> str:
-    """Return the expression that tells which checks a page fails, and where."""
-    return f"""axe.run(document, {{runOnly: {checks}}}).then((found) => found.violations.map(
-        (each) => each.id + ": " + each.nodes.map((node) => node.failureSummary).join(" | ")))"""
+    """Return the expression that tells which checks a page fails at rest, and where."""
+    return f"""{_AT_REST}.then(() => axe.run(document, {{runOnly: {checks}}})).then(
+        (found) => found.violations.map((each) =>
+            each.id + ": " + each.nodes.map((node) => node.failureSummary).join(" | ")))"""
 
 
 def _fetch(package: Path) -> None:

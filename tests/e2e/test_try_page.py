@@ -82,3 +82,22 @@ async def test_try_page_when_checked_by_axe_then_has_no_violation(tmp_path: Path
         assert await page.evaluate(violations(ALL)) == []
         await ask(page)
         assert await page.evaluate(violations(ALL)) == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH: apt-get install it")
+async def test_violations_when_a_button_fades_in_then_looks_at_it_when_it_is_there(
+    tmp_path: Path,
+) -> None:
+    """The library fades a button that was pressed back in over 0.3 s: half of it is no contrast."""
+    source = axe_source()
+    async with TestServer(application(tmp_path)) as server, opened(tmp_path / "profile") as page:
+        await page.goto(str(server.make_url(try_page.PATH)))
+        await page.until("document.querySelectorAll('.opblock').length > 10")
+        await page.evaluate(source)
+        await page.evaluate(f"{_HEALTH}.querySelector('.opblock-summary-control').click()")
+        await page.until(f"{_HEALTH}.querySelector('.execute')")
+        await page.evaluate(f"{_HEALTH}.querySelector('.execute').disabled = true")
+        await page.until(f"getComputedStyle({_HEALTH}.querySelector('.execute')).opacity == '0.3'")
+        await page.evaluate(f"{_HEALTH}.querySelector('.execute').disabled = false")
+        assert await page.evaluate(violations(ALL)) == []

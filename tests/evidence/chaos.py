@@ -5,7 +5,6 @@ A campaign keeps its runs by seed, so an interrupted one goes on and n adds up.
 """
 
 import asyncio
-import math
 import random
 import shutil
 import statistics
@@ -217,7 +216,7 @@ def simulated() -> tuple[int, list[str]]:
 
 def measure_faults() -> Result:
     """Play every other fault as often as its promise says; one row each."""
-    rows, ready_s_p95 = {}, math.inf
+    rows: dict[str, dict[str, Any]] = {}
     for promise in PROMISES:
         played = campaign(f"chaos-{promise.name}", promise.n, promise.run)
         rows[promise.name] = {
@@ -233,10 +232,11 @@ def measure_faults() -> Result:
             ready_s_p95 = quantile(sorted(played.recoveries_s), 0.95)
             rows[promise.name]["ready_s_p95"] = round(ready_s_p95, 2)
     n_bad = sum(len(row["violations"]) for row in rows.values())
-    n_bad += rows["roll"]["said_again"]
+    ended = rows["roll"]  # the others that note when they are ready end by SIGKILL
+    n_bad += ended["said_again"]
     n = sum(row["strikes"] for row in rows.values())
     is_all = all(row["strikes"] >= row["expected"] for row in rows.values())
-    return Result(n_bad, is_all and not n_bad and ready_s_p95 <= TERM_S_P95, n, rows)
+    return Result(n_bad, is_all and not n_bad and ended["ready_s_p95"] <= TERM_S_P95, n, rows)
 
 
 _NOTHING = "0: the same bytes as undisturbed, and I1 to I6 hold"

@@ -201,7 +201,7 @@ PROMISES = (
     ),
     Promise(
         "double",
-        "1,000 bars of a second at two a second, 64 ticks/s for 500 s a run",
+        "200 symbols, 20,000 ticks and 400 decisions a second for twelve minutes, ten of them warm",
         f"{_SAME}, at most 12 bars behind, memory grows by at most 200 MB",
         2,
         double_load,

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import faust
 from faust.types import TP, EventT
@@ -200,6 +200,7 @@ class _PartitionTask:
         self.queue: asyncio.Queue[EventT[Any] | None] = asyncio.Queue(_QUEUE_BATCHES)
         self.event = event
         self.dirty = False
+        self.is_ending = False
         self.steps_due = 0
         self.dirty_since_s = 0.0
         self.next_offset: int | None = None
@@ -229,6 +230,7 @@ class _PartitionTask:
 
     async def stop(self) -> None:
         """Let the current step end, write the state, end the task; waiting batches are dropped."""
+        self.is_ending = True
         while not self.queue.empty():
             self.queue.get_nowait()
         self.queue.put_nowait(None)
@@ -277,12 +279,10 @@ class _PartitionTask:
 
     def _take(self, event: EventT[Any]) -> list[Record]:
         records = list(event.value)
-        while len(records) < MAX_BATCH_RECORDS and not self.queue.empty():
-            waiting = self.queue.get_nowait()
-            if waiting is None:
-                self.queue.put_nowait(None)
-                break
-            records.extend(waiting.value)
+        # Behind a stop the queue has its end, and perhaps a batch that waited for room: it does not
+        # join this one, because what was between them was dropped.
+        while len(records) < MAX_BATCH_RECORDS and not self.is_ending and not self.queue.empty():
+            records.extend(cast(EventT[Any], self.queue.get_nowait()).value)
         return records
 
     async def _step(self, records: list[Record]) -> None:
@@ -329,6 +329,7 @@ class _PartitionTask:
         self.stage.reach("before-commit")
         consumer_of(self.stage.app).advance(self.tp, snapshot.next_offset)
         self.dirty = False
+        self.is_ending = False
         self.steps_due = 0
         metrics.SNAPSHOT_SECONDS.labels(name).observe(clock.monotonic_s() - started)
         metrics.PROGRESS_OFFSET.labels(name, self.tp.partition).set(snapshot.next_offset)

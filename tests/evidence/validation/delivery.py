@@ -48,7 +48,7 @@ _LIMITS = """\
   leaves some 7,200 decisions on the archive's disk, and Redis for 3 s. How long they may be is
   bounded by the segments on disk, see the README.
 - Other faults under high load: `kill-wide` has 400 symbols, the other campaigns' tapes have 8.
-  Load without faults is `tick-rate` and `chain-latency-loaded`.
+  Load without faults is `double`, `tick-rate` and `chain-latency-loaded`.
 - What the judge leaves out, see `tests/chaos/judge/__init__.py`."""
 
 

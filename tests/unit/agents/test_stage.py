@@ -319,6 +319,21 @@ async def test_run_when_others_are_revoked_then_stays(world: World) -> None:
     assert list(world.stage._tasks) == [TP(TOPIC, 0)]
 
 
+async def test_stop_when_a_stage_lingers_then_takes_nothing_past_what_was_dropped(
+    world: World,
+) -> None:
+    """Eight batches fill the queue and one waits for room: behind the stop it has it at once."""
+    world.stage.linger_s = 0.3
+    world.feed(0, b"0")
+    await world.settle()
+    for offset in range(1, 10):
+        world.feed(offset, b"%d" % offset)
+    await world.settle()
+    await world.revoke(0)
+    assert world.sent() == [[b"0"]]
+    assert [entry for entry in world.log if entry[0] == "progress"] == [("progress", 0, 1)]
+
+
 async def test_run_when_nothing_was_folded_then_revoking_keeps_nothing(world: World) -> None:
     """A clean task writes no snapshot."""
     world.feed(0, b"one")

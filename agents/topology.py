@@ -144,7 +144,7 @@ def explain_app(place: Place) -> faust.App:
     only = _add(app, place, EXPLAIN, topics.TRADING_DECISIONS, explain)
     only.stage.linger_s = MOMENT_S
     _add_metrics(app)
-    add_service(app, Watchdog(app, [only]))
+    app.add_dependency(Watchdog(app, [only]))
     return app
 
 
@@ -178,7 +178,8 @@ def trading_app(place: Place) -> faust.App:
     added = [_add(app, place, *stage) for stage in trading_stages(epochs)]
     _, symbols, book, _ = added
     _add_metrics(app)
-    add_service(app, Watchdog(app, added))
+    # Services are started behind the recovery; this one is to see that it ends.
+    app.add_dependency(Watchdog(app, added))
     if place.serving is not None:
         serve(app, place.serving, Stages(book.stage, symbols.stage), epochs)
     if place.disk is not None and not place.run:

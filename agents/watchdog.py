@@ -1,17 +1,19 @@
 """The watchdog of a worker: what has work and makes no progress ends the process.
 
 Restart is the recovery, so the rest is done by whoever started it. An await that never ends is seen
-by offsets that stand still, a group that never agrees by a rebalance that stays the same one; a
-step that never gives the loop back by the thread of `loop_watched`.
+by offsets that stand still, a group that never agrees by a rebalance that stays the same one, a
+send to a topic that was deleted by a broker that answers and does not have it; a step that never
+gives the loop back by the thread of `loop_watched`.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar, cast
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.exceptions import NotReady
 from faust.tables import TableManager
 from faust.types import TP
 from mode import Service
@@ -20,9 +22,11 @@ from agents import waits
 from agents.loop_watch import loop_watched
 from agents.stage import Stage
 from streams.away import n_waiting
-from streams.transport import Consumer, consumer_of, producer_of
+from streams.transport import Consumer, Producer, consumer_of, producer_of
 
 log = logging.getLogger("tradewind.watchdog")
+
+Answer = TypeVar("Answer")
 
 # Two minutes: a step takes milliseconds, and a broker that is away is no trouble of ours. Looks are
 # counted and no seconds, because a process that was frozen has had no time.
@@ -47,6 +51,14 @@ class GroupStuck(Exception):  # noqa: N818  says what is the case
 
     Operator action: none at first, the process starts again; if it comes back, the log says where
     every task of the process waits: see docker/runbooks/StageLag.md.
+    """
+
+
+class TopicGone(Exception):  # noqa: N818  says what is the case
+    """A send waits for a topic that the broker, which answers, does not have.
+
+    Operator action: a topic is deleted by people alone. `tradewind down`, restore the run from its
+    archive into a new one, and take from whoever did it the right to delete topics.
     """
 
 
@@ -81,6 +93,20 @@ class Regrouping(NamedTuple):
     to_recover: int
 
 
+class _Looks:
+    """How many looks in a row have found the same as the first of them."""
+
+    def __init__(self) -> None:
+        self._found: object = None
+        self._n = 0
+
+    def of(self, found: object) -> int:
+        """Count one more; nothing found is nothing that stands still."""
+        self._n = self._n + 1 if found is not None and found == self._found else 0
+        self._found = found
+        return self._n
+
+
 class Watchdog(Service):
     """Looks at every partition of a worker's stages, and at its group.
 
@@ -107,7 +133,8 @@ class Watchdog(Service):
         self._looks = looks
         self._every_s = every_s
         self._stood: dict[TP, tuple[Standing, int]] = {}
-        self._regrouping: tuple[Regrouping | None, int] = None, 0
+        self._regrouping = _Looks()
+        self._gone = _Looks()
 
     async def on_start(self) -> None:
         """Begin to look."""
@@ -120,13 +147,14 @@ class Watchdog(Service):
                 await self.look()
 
     async def look(self) -> None:
-        """Look once, and end the worker if its group or a partition stood still for too long."""
+        """Look once; end the worker if its group, a send or a partition stood still too long."""
         regrouping = await self._regroups()
-        before, n = self._regrouping
-        n = n + 1 if regrouping is not None and regrouping == before else 0
-        self._regrouping = regrouping, n
-        if regrouping is not None and n >= self._looks:
-            await self._end_group(regrouping)
+        if self._regrouping.of(regrouping) >= self._looks:
+            await self._end_group(cast(Regrouping, regrouping))
+            return
+        gone = await self._waits_for_what_is_gone()
+        if self._gone.of(gone) >= self._looks:
+            await self._end_waits(cast("list[str]", gone))
             return
         standings = await self._standings()
         self._stood = {tp: self._counted(tp, found) for tp, found in standings.items()}
@@ -148,16 +176,32 @@ class Watchdog(Service):
         app = self._app
         if not (app.rebalancing or app.in_recovery) or n_waiting():
             return None
-        try:
-            async with asyncio.timeout(_ASK_S):
-                is_there = await producer_of(app).answers()
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.info("the broker does not answer while the group agrees: %r", error)
-            return None
-        if not is_there:
+        if not await self._asked(lambda producer: producer.answers()):
             return None
         recovery = cast(TableManager, app.tables).recovery
         return Regrouping(app.rebalancing_count, recovery.active_remaining_total())
+
+    async def _waits_for_what_is_gone(self) -> list[str] | None:
+        """Return the topics that a broker does not have while something waits for it, or None."""
+        gone = await self._asked(lambda producer: producer.gone()) if n_waiting() else None
+        return sorted(gone) if gone else None
+
+    async def _asked(self, ask: Callable[[Producer], Awaitable[Answer]]) -> Answer | None:
+        """Return what the broker says in time; None if it says nothing."""
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await ask(producer_of(self._app))
+        except (KafkaError, NotReady, OSError, TimeoutError) as error:
+            log.info("the broker does not answer: %r", error)
+            return None
+
+    async def _end_waits(self, gone: Sequence[str]) -> None:
+        text = (
+            f"the broker answers and does not have {', '.join(gone)}, to which this worker sends, "
+            f"{self._looks} looks of {self._every_s:g} s long: somebody has deleted it"
+        )
+        log.critical("a topic is gone, this process ends: %s", text)
+        await self._app.crash(TopicGone(text))
 
     async def _end_group(self, regrouping: Regrouping) -> None:
         text = (

@@ -39,3 +39,16 @@ async def told_of(client: Any, topic: str) -> None:  # noqa: ANN401  the driver 
             elif monotonic_s() - asked_s > _UNKNOWN_S:
                 raise UnknownTopicOrPartitionError(f"the broker has no topic {topic}")
             await asyncio.sleep(_ASK_AGAIN_S)
+
+
+async def gone(producer: Any) -> set[str]:  # noqa: ANN401  the driver is not annotated
+    """Return the topics of what waits to be sent that a broker, which answers, does not have.
+
+    aiokafka offers their batches again without end: to it they are trouble that passes.
+    """
+    client, waiting = producer.client, producer._message_accumulator  # noqa: SLF001  no public name
+    if not await client.force_metadata_update():
+        return set()
+    places = {place for place, batches in waiting._batches.items() if batches}  # noqa: SLF001
+    places |= {batch.tp for batch in waiting._pending_batches}  # noqa: SLF001
+    return {place.topic for place in places} - set(client.cluster.topics())

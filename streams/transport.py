@@ -1,8 +1,7 @@
 """Our Faust transport: batches instead of messages, and progress instead of acknowledgements.
 
 Registered under the entry point group ``faust.transports`` as ``tradewind``, a subclass of Faust's
-aiokafka driver. What differs, and why (numbers: docs/architecture.md, "What the transport
-changes"):
+aiokafka driver. What differs, and why (numbers: "What the transport changes", architecture.md):
 
 1. *Fetch wait 10 ms.* The driver hard-codes 1.5 s. aiokafka's next fetch leaves out partitions with
    unread records and long-polls on the idle ones, so their successors wait that long.
@@ -49,7 +48,7 @@ from streams.closed_connections import ask_again_when_closed
 from streams.consumer_thread import ConsumerThread, crash_without_metadata
 from streams.dead_letters import Headers
 from streams.partitions import partition_of
-from streams.topic_metadata import told_of
+from streams.topic_metadata import gone, told_of
 
 # The most that one group commit takes together; a batch larger than this is cut.
 MAX_BATCH_RECORDS = 512
@@ -271,10 +270,6 @@ def _built(producer: AIOKafkaProducer, records: Iterable[Outgoing]) -> Iterator[
     yield builder
 
 
-def _nothing() -> None:
-    """Do nothing."""
-
-
 class Producer(driver.Producer):
     """A producer that neither duplicates nor reorders when it retries, and sends in batches."""
 
@@ -298,13 +293,17 @@ class Producer(driver.Producer):
         """Ask a broker something, and say whether one has answered."""
         return bool(await self._ensure_producer().client.force_metadata_update())
 
+    async def gone(self) -> set[str]:
+        """Return the topics of what waits to be sent that the broker does not have."""
+        return await gone(self._ensure_producer())
+
     async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  base
         """Send one record, to a topic that the broker has told of."""
         await told_of(self._ensure_producer().client, topic)
         return await super().send(topic, *args, **kwargs)
 
     async def send_all(
-        self, records: Iterable[Outgoing], handed_over: Callable[[], None] = _nothing
+        self, records: Iterable[Outgoing], handed_over: Callable[[], None] | None = None
     ) -> None:
         """Send records and return when the broker has acknowledged all of them.
 
@@ -325,7 +324,8 @@ class Producer(driver.Producer):
             await told_of(self._ensure_producer().client, topic)
             for builder in _built(producer, batch):
                 await until_back(partial(hand_over, builder, topic, partition))
-        handed_over()
+        if handed_over is not None:
+            handed_over()
         if pending:
             with noticed():
                 await asyncio.gather(*pending)

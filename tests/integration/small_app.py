@@ -35,6 +35,7 @@ def small_app(servers: str, name: str, data: Path) -> faust.App:
         store="rocksdb://",
         datadir=str(data),
         Table="tables.stamped:StampedTable",
+        TableManager="tables.recovery:ReadyTables",
         autodiscover=False,
         cython_optimizations=True,
         key_serializer="raw",

@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from agents.stage import Output, Snapshot, Stage
-from agents.watchdog import GroupStuck, StageStuck, Watchdog, Watched
+from agents.watchdog import GroupStuck, StageStuck, TopicGone, Watchdog, Watched
+from streams import away
 from streams.dead_letters import DeadLetter
 from streams.transport import Outgoing, Record, consumer_of, producer_of
 from tables.stamped import Stamped, StampedTable
-from tests.integration.small_app import batches, created, running, small_app, until
+from tests.integration.small_app import (
+    batches,
+    created,
+    outgoing,
+    running,
+    small_app,
+    taking,
+    until,
+)
 
 pytestmark = pytest.mark.broker
 
@@ -126,3 +136,38 @@ async def test_group_when_its_join_is_never_answered_then_the_app_ends_and_says_
     (error,) = crashes
     assert isinstance(error, GroupStuck)
     assert "joins_never" in caplog.text
+
+
+async def test_send_when_its_topic_is_deleted_then_the_app_ends_and_names_it(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker answers and refuses; aiokafka takes that for trouble that passes, for ever."""
+    here, gone = "watched-here", "watched-gone"
+    await created(broker, here, gone)
+    async with taking(broker, here, tmp_path) as taken:
+        app, producer = taken.app, producer_of(taken.app)
+        await producer.send_all(outgoing(gone, 2))
+        crashes: list[BaseException] = []
+
+        async def crash(error: BaseException) -> None:
+            crashes.append(error)
+
+        monkeypatch.setattr(app, "crash", crash)
+        monkeypatch.setattr(away, "NOTICED_S", 0.1)
+        dog = Watchdog(app, [], looks=2)
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+        await admin.start()
+        await admin.delete_topics([gone])
+        await admin.close()
+        sending = asyncio.create_task(producer.send_all(outgoing(gone, 2)))
+        async with asyncio.timeout(60.0):
+            while not crashes:
+                await dog.look()
+                await asyncio.sleep(0.2)
+        assert not sending.done()
+        producer._ensure_producer()._message_accumulator.fail_all(crashes[0])
+        await asyncio.wait([sending])
+    (error,) = crashes
+    assert isinstance(error, TopicGone)
+    assert gone in str(error)
+    assert here not in str(error)

@@ -11,7 +11,7 @@ from faust.types import TP
 
 from agents import watchdog
 from agents.stage import Stage
-from agents.watchdog import GroupStuck, StageStuck, Standing, Watchdog, Watched
+from agents.watchdog import GroupStuck, StageStuck, Standing, TopicGone, Watchdog, Watched
 from streams.transport import Consumer, Producer
 
 TOPIC = "r1.market-ticks"
@@ -48,12 +48,17 @@ class FakeProducer(Producer):
 
     def __init__(self) -> None:
         self.is_there, self.fails = True, False
+        self.deleted: set[str] = set()
 
     async def answers(self) -> bool:
         """Return what the test wants."""
         if self.fails:
             raise KafkaError("no broker")
         return self.is_there
+
+    async def gone(self) -> set[str]:
+        """Return what the test has deleted, if the broker answers."""
+        return self.deleted if await self.answers() else set()
 
 
 class World:
@@ -217,6 +222,23 @@ async def test_look_when_a_rebalance_goes_on_or_the_broker_is_away_then_the_look
                 patched.setattr(world.producer, "fails", what == "fails")
                 await world.look(1)
     assert await world.look(4) == 1
+
+
+async def test_look_when_a_send_waits_for_a_topic_that_is_gone_then_the_worker_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To aiokafka it is trouble that passes, and a worker that waits is nobody's fault."""
+    world.producer.deleted = {"r1.b", "r1.a"}
+    assert await world.look(5) == 0  # nothing waits for it
+    monkeypatch.setattr(watchdog, "n_waiting", lambda: 1)
+    assert await world.look(3) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(world.producer, "is_there", False)
+        assert await world.look(1) == 0  # whoever is away may have it
+    assert await world.look(3) == 0
+    assert await world.look(1) == 1
+    assert isinstance(world.crashes[0], TopicGone)
+    assert "does not have r1.a, r1.b, to which this worker sends" in caplog.text
 
 
 async def test_look_when_nothing_came_since_the_start_then_there_is_no_work(world: World) -> None:

@@ -7,6 +7,7 @@ owns the portfolio may do so, and no longer than nobody else can have taken it o
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -45,10 +46,14 @@ _JSON = msgspec.json.Encoder()
 
 @dataclass(slots=True)
 class _Copy:
-    """A book as it stood when the log went away, with what was decided since, by key."""
+    """A book as it stood when the log went away, with what was decided since, by key.
+
+    ``told_s`` is since when the log has all of it, without an end while it does not.
+    """
 
     book: KeptBook
     decided: set[str] = field(default_factory=set)
+    told_s: float = math.inf
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def undo(self, key: str, order_id: str) -> None:
@@ -95,7 +100,6 @@ class Aside:
         self._epochs = epochs
         self._alone_until_s = alone_until_s
         self._copies: dict[str, _Copy] = {}
-        self._told_s: float | None = None
         self._late: set[object] = set()
 
     @property
@@ -143,6 +147,8 @@ class Aside:
             copy = self._copies[said.portfolio] = _Copy(self._copied(book))
         record, value = _judged(copy.book, said)
         copy.decided.add(said.id)
+        # An append can be late for less than a look, so `settle` may never see the broker away.
+        copy.told_s = math.inf
         kept = [(name, text.encode()) for name, text in headers.items()]
         outgoing = Outgoing(self._topic, said.portfolio.encode(), _JSON.encode(record), kept, None)
         try:
@@ -195,11 +201,11 @@ class Aside:
         """
         while True:
             if self.is_away:
-                self._told_s = None
+                for copy in self._copies.values():
+                    copy.told_s = math.inf
             else:
                 await self.tell()
-                self._told_s = self._told_s or clock.monotonic_s()
-                self._forget(live, clock.monotonic_s() - self._told_s)
+                self._forget(live)
             await asyncio.sleep(_LOOK_S)
 
     async def tell(self) -> None:
@@ -208,24 +214,26 @@ class Aside:
             n = await self._spill.drain(lambda records: self._producer().send_all(records))
             log.warning("%d decisions that were made aside are in the log", n)
 
-    def _forget(self, live: Callable[[str], KeptBook | None], told_s: float) -> None:
+    def _forget(self, live: Callable[[str], KeptBook | None]) -> None:
         """Let go the copies whose decisions the fold has taken over.
 
         All stand in the log before whatever is appended from now on, so a copy that the fold does
         not come to, because it refused a record or because the portfolio has moved away, is let go
         as well when that has taken long.
         """
+        now_s = clock.monotonic_s()
         for portfolio, copy in list(self._copies.items()):
             book = live(portfolio)
+            copy.told_s = min(copy.told_s, now_s)
             if book is None or not all(map(book.account.kept.memory.is_known, copy.decided)):
-                if told_s < _TAKEN_OVER_S:
+                if now_s - copy.told_s < _TAKEN_OVER_S:
                     continue
                 log.warning(
                     "portfolio %s: not all of %d decisions aside are in its book %.0f s after they "
                     "were told; see its dead letters",
                     portfolio,
                     len(copy.decided),
-                    told_s,
+                    now_s - copy.told_s,
                 )
             del self._copies[portfolio]
             copy.gone.set()

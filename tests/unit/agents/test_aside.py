@@ -156,6 +156,21 @@ async def test_settle_when_the_fold_does_not_come_to_it_then_nobody_waits_for_ev
     assert "not all of 1 decisions aside are in its book" in caplog.text
 
 
+async def test_settle_when_the_broker_is_away_between_two_looks_then_the_copy_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts from the telling, not from the start: the next wish sees the 500 lots of this."""
+    monkeypatch.setattr(asides, "_TAKEN_OVER_S", 0.5)
+    settling = asyncio.create_task(world.aside.settle(lambda _: world.book))
+    await asyncio.sleep(0.7)
+    first = await world.decide(1)
+    await asyncio.sleep(0.25)
+    assert (len(world.broker.sent), caplog.text.count("not all of")) == (1, 0)
+    second = await world.decide(2)
+    settling.cancel()
+    assert [(d["action"], d["quantity"]) for d in (first, second)] == [("BUY", 500), ("HOLD", 0)]
+
+
 async def test_decided_when_it_is_told_days_later_then_it_is_in_the_book_all_the_same(
     world: World,
 ) -> None:

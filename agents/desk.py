@@ -98,6 +98,7 @@ class WorkerDesk:
         self._n_sent_on = 0
         self._warmed: dict[tuple[int, str], tuple[int, ...]] = {}
         self._risk.listeners.append(self._hear)
+        self._risk.on_quiet.append(self._give_up)
         self._signals.listeners.append(self._hear_features)
 
     def owner(self, portfolio: str) -> str:
@@ -258,6 +259,13 @@ class WorkerDesk:
         waiting = self._waiting.get(asked)
         if waiting is not None and not waiting.done():
             waiting.set_result(value)
+
+    def _give_up(self) -> None:
+        """Let nobody wait for what another worker may fold: this one would never hear of it."""
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                text = "it may still be decided, by another worker: ask again with the same key"
+                waiting.set_exception(ProblemError(504, "MOVED_AWAY", text))
 
     def _remember(self, asked: _Asked, value: bytes) -> None:
         self._decided[asked] = value

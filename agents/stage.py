@@ -116,6 +116,8 @@ class Stage:
         self.table = table
         self.new_fold = new_fold
         self.listeners: list[Listener] = []
+        # Called when partitions have gone: nobody is told of what their records cause any more.
+        self.on_quiet: list[Callable[[], None]] = []
         self._dead_letters = prefix + DEAD_LETTERS.name
         self._tasks: dict[TP, _PartitionTask] = {}
 
@@ -145,6 +147,8 @@ class Stage:
         await asyncio.gather(*(task.stop() for task in leaving))
         for task in leaving:
             forget(self.name, task.tp.partition)
+        for tell in self.on_quiet:
+            tell()
 
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:
         """Send all and await the broker once; a refused record is an error."""

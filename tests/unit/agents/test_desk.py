@@ -27,6 +27,7 @@ class Log:
     def __init__(self, world: World) -> None:
         self._world = world
         self.listeners: list[Any] = []
+        self.on_quiet: list[Any] = []
         self.appended: list[Outgoing] = []
         self.prefix = ""
 
@@ -99,6 +100,26 @@ async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_o
     assert [json.loads(record.value or b"")["intent_id"] for record in log.appended] == ["k1"]
 
 
+async def test_decide_when_the_portfolio_moved_away_and_came_back_then_the_key_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker folds the wish, so nobody here hears of it: who waits is told to ask again."""
+    log = Log(world)
+    desk = desk_of(world, log, monkeypatch)
+    log.listeners.clear()
+    asking = asyncio.create_task(desk.decide(world.wish(1), {}))
+    await asyncio.sleep(0.05)
+    assert (len(log.appended), asking.done()) == (1, False)
+    for tell in log.on_quiet:
+        tell()
+    async with asyncio.timeout(5):
+        with pytest.raises(ProblemError, match=r"504 MOVED_AWAY.* ask again with the same key"):
+            await asking
+        with pytest.raises(ProblemError, match="409 DECIDED_BEFORE"):
+            await desk.decide(world.wish(1), {})
+    assert len(log.appended) == 1
+
+
 @pytest.mark.parametrize(
     ("others", "expected"),
     [((), []), (("http://b", "http://c"), ["http://c", "http://b", "http://c"])],
@@ -110,7 +131,7 @@ def test_informed_when_no_bar_has_come_then_the_others_are_asked_in_turn(
     urls = {"http://a": {"t": [0]}, "http://idle": {"t": []}} | {url: {"t": [1]} for url in others}
     router = SimpleNamespace(tables_metadata=lambda: urls)
     app = SimpleNamespace(conf=SimpleNamespace(canonical_url="http://a"), router=router)
-    stage = cast("Stage", SimpleNamespace(listeners=[], folds=list))
+    stage = cast("Stage", SimpleNamespace(listeners=[], on_quiet=[], folds=list))
     none = cast("Any", None)
     desk = WorkerDesk(cast("Any", app), Stages(stage, stage), none, none, none)
     if not others:
@@ -137,7 +158,7 @@ def test_parts_when_the_broker_is_silent_then_it_is_said_and_needed_unless_decid
     monkeypatch.setattr(desks, "n_waiting", lambda: waits)
     consumer = SimpleNamespace(assignment=lambda: {1}, member_at_s=lambda: 100.0 - silent_s)
     monkeypatch.setattr(desks, "consumer_of", lambda _app: consumer)
-    stage = cast("Stage", SimpleNamespace(listeners=[], folds=list))
+    stage = cast("Stage", SimpleNamespace(listeners=[], on_quiet=[], folds=list))
     app = cast("Any", SimpleNamespace(router=SimpleNamespace(tables_metadata=dict)))
     aside, none = cast("Any", SimpleNamespace(can_decide=can_decide)), cast("Any", None)
     desk = WorkerDesk(app, Stages(stage, stage), none, FeatureCache(""), aside)

@@ -276,12 +276,16 @@ async def test_send_when_a_record_is_bad_then_goes_to_the_dead_letters(
 async def test_run_when_partitions_are_revoked_then_keeps_state_before_progress(
     world: World,
 ) -> None:
-    """The step in flight ends, its state is kept, then progress is told, then the task is gone."""
+    """The step in flight ends, its state is kept, then progress is told, then the task is gone.
+
+    Only then is it said that nothing more will come of it.
+    """
+    world.stage.on_quiet.append(lambda: world.log.append(("quiet",)))
     world.feed(0, b"one")
     await world.settle()
     await world.revoke(0)
-    assert [entry[0] for entry in world.log] == ["sent", "kept", "progress"]
-    assert world.log[-1] == ("progress", 0, 1)
+    assert [entry[0] for entry in world.log] == ["sent", "kept", "progress", "quiet"]
+    assert world.log[2] == ("progress", 0, 1)
     assert world.stage._tasks == {}
 
 

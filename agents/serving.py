@@ -1,5 +1,6 @@
 """The API of a worker: it listens beside the stages, in their loop, and answers from the desk."""
 
+import asyncio
 import math
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Serving(Service):
         )
         await aside.tell()
         desk = WorkerDesk(self._app, self._stages, self._epochs, self._cache, aside)
-        self.add_future(aside.settle(desk.live))
+        self._opened.push_async_callback(_end, self.add_future(aside.settle(desk.live)))
         runner = web.AppRunner(
             api(self._endpoints(desk), self._answering()),
             access_log=None,
@@ -151,6 +152,12 @@ class Serving(Service):
     async def on_stop(self) -> None:
         """Let who waits have his answer, and close."""
         await self._opened.aclose()
+
+
+async def _end(task: "asyncio.Future[Any]") -> None:
+    """End what works with something that closes next; mode ends it only after all is closed."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def serve(app: faust.App, place: ServingPlace, stages: Stages, epochs: Epochs) -> None:

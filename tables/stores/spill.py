@@ -90,8 +90,10 @@ class Spill:
     async def __aexit__(self, *_: object) -> None:
         if self._writing is not None:
             await self._writing
-        await self._on_disk(self._segments.close)
-        self._disk.shutdown()
+        closed = asyncio.get_running_loop().run_in_executor(self._disk, self._segments.close)
+        # Whoever still drains is refused: behind the close the folder may be another process's.
+        self._disk.shutdown(wait=False)
+        await closed
 
     @property
     def n_records(self) -> int:

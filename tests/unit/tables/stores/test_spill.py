@@ -177,6 +177,34 @@ async def test_drain_when_records_come_meanwhile_then_sends_them_too(tmp_path: P
     assert sent == [record(n) for n in range(4)]
 
 
+async def test_close_when_somebody_drains_then_nothing_is_done_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is let go by then: its records stay for whoever opens it next."""
+    sending, answered, let_go = asyncio.Event(), asyncio.Event(), threading.Event()
+    close = Segments.close
+
+    def lingers(self: Segments) -> None:
+        close(self)
+        let_go.wait(5)
+
+    async def send(_: Sequence[Outgoing]) -> None:
+        sending.set()
+        await answered.wait()
+
+    async with Spill(tmp_path) as spill:
+        await spill.put(record(0))
+        draining = asyncio.create_task(spill.drain(send))
+        await sending.wait()
+        monkeypatch.setattr(Segments, "close", lingers)
+        asyncio.get_running_loop().call_later(0.1, answered.set)
+        asyncio.get_running_loop().call_later(0.3, let_go.set)
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        await draining
+    async with Spill(tmp_path) as spill:
+        assert spill.n_records == 1
+
+
 async def test_put_when_the_disk_fails_then_every_caller_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

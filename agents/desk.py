@@ -93,12 +93,14 @@ class WorkerDesk:
         self._cache = cache
         self._aside = aside
         self._waiting: dict[_Asked, asyncio.Future[bytes]] = {}
+        # Those that waited when partitions went away last.
+        self._moved: set[_Asked] = set()
         self._decided: OrderedDict[_Asked, bytes] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._n_sent_on = 0
         self._warmed: dict[tuple[int, str], tuple[int, ...]] = {}
         self._risk.listeners.append(self._hear)
-        self._risk.on_quiet.append(self._give_up)
+        self._risk.on_revoked.append(self._mark_moved)
         self._signals.listeners.append(self._hear_features)
 
     def owner(self, portfolio: str) -> str:
@@ -153,7 +155,7 @@ class WorkerDesk:
 
     def portfolios(self) -> list[str]:
         """Return all portfolios of the epoch, as far as a book of this worker has seen one."""
-        return sorted({name for loaded in self._seen() for name in _names(loaded)})
+        return sorted({each.id for loaded in self._seen() for each in loaded.epoch.portfolios})
 
     def running(self) -> LoadedEpoch:
         """Return the epoch of a bar that came here; all change theirs at the same bar."""
@@ -193,6 +195,8 @@ class WorkerDesk:
         if asked in self._decided:
             return self._decided[asked]
         waiting = self._waiting.get(asked)
+        if asked in self._moved:
+            refuse_decided(self.book(said.portfolio)[0], said.id)
         if waiting is None:
             if self._aside.is_away:
                 return await self._decide_aside(said, headers)
@@ -260,12 +264,14 @@ class WorkerDesk:
         if waiting is not None and not waiting.done():
             waiting.set_result(value)
 
-    def _give_up(self) -> None:
-        """Let nobody wait for what another worker may fold: this one would never hear of it."""
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                text = "it may still be decided, by another worker: ask again with the same key"
+    def _mark_moved(self) -> None:
+        """Mark what waits while partitions go away: another worker may decide it, unheard here."""
+        for asked in self._moved & self._waiting.keys():
+            if not (waiting := self._waiting[asked]).done():
+                text = "its portfolio has moved twice meanwhile: ask again with the same key"
                 waiting.set_exception(ProblemError(504, "MOVED_AWAY", text))
+                waiting.exception()  # whoever asked may have given up long ago
+        self._moved = set(self._waiting)
 
     def _remember(self, asked: _Asked, value: bytes) -> None:
         self._decided[asked] = value
@@ -365,12 +371,8 @@ class WorkerDesk:
         trouble = self._cache.trouble
         return Part("redis", not trouble, trouble or "answers", is_needed=False)
 
-    @property
-    def _n_partitions(self) -> int:
-        return int(self._app.conf.topic_partitions)
-
     def _partition(self, portfolio: str) -> int:
-        return partition_of(portfolio, self._n_partitions)
+        return partition_of(portfolio, int(self._app.conf.topic_partitions))
 
     def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -386,10 +388,6 @@ class WorkerDesk:
 def _longer(fold: FeatureFold, timeframe: str, symbol: str) -> CachedRow | None:
     row = fold.row(timeframe, symbol)
     return None if row is None else CachedRow(row.close_ns, tuple(row.features.tolist()))
-
-
-def _names(loaded: LoadedEpoch) -> list[str]:
-    return [portfolio.id for portfolio in loaded.epoch.portfolios]
 
 
 def _refused(letter: DeadLetter) -> ProblemError:

@@ -116,8 +116,8 @@ class Stage:
         self.table = table
         self.new_fold = new_fold
         self.listeners: list[Listener] = []
-        # Called when partitions have gone: nobody is told of what their records cause any more.
-        self.on_quiet: list[Callable[[], None]] = []
+        # Called when partitions have gone: what their records cause may not be heard of here.
+        self.on_revoked: list[Callable[[], None]] = []
         self._dead_letters = prefix + DEAD_LETTERS.name
         self._tasks: dict[TP, _PartitionTask] = {}
 
@@ -147,7 +147,7 @@ class Stage:
         await asyncio.gather(*(task.stop() for task in leaving))
         for task in leaving:
             forget(self.name, task.tp.partition)
-        for tell in self.on_quiet:
+        for tell in self.on_revoked:
             tell()
 
     async def send(self, outputs: Iterable[Output | DeadLetter]) -> None:

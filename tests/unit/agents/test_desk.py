@@ -27,7 +27,7 @@ class Log:
     def __init__(self, world: World) -> None:
         self._world = world
         self.listeners: list[Any] = []
-        self.on_quiet: list[Any] = []
+        self.on_revoked: list[Any] = []
         self.appended: list[Outgoing] = []
         self.prefix = ""
 
@@ -103,20 +103,47 @@ async def test_decide_when_one_key_waits_twice_for_the_log_then_it_is_appended_o
 async def test_decide_when_the_portfolio_moved_away_and_came_back_then_the_key_is_known(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker folds the wish, so nobody here hears of it: who waits is told to ask again."""
+    """Another worker folds the wish, so nobody here hears of it: who asks again is told so."""
     log = Log(world)
     desk = desk_of(world, log, monkeypatch)
     log.listeners.clear()
     asking = asyncio.create_task(desk.decide(world.wish(1), {}))
     await asyncio.sleep(0.05)
     assert (len(log.appended), asking.done()) == (1, False)
-    for tell in log.on_quiet:
-        tell()
+    (moved,) = log.on_revoked
+    moved()
     async with asyncio.timeout(5):
-        with pytest.raises(ProblemError, match=r"504 MOVED_AWAY.* ask again with the same key"):
-            await asking
         with pytest.raises(ProblemError, match="409 DECIDED_BEFORE"):
             await desk.decide(world.wish(1), {})
+        assert not asking.done()
+        moved()
+        with pytest.raises(ProblemError, match=r"504 MOVED_AWAY.* ask again with the same key"):
+            await asking
+    assert (len(log.appended), desk._waiting) == (1, {})
+
+
+async def test_decide_when_the_portfolio_stays_in_a_rebalance_then_all_who_ask_are_answered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partition goes away and comes back, and the wish is folded here all the same."""
+    log = Log(world)
+    desk = desk_of(world, log, monkeypatch)
+    gate, fold = asyncio.Event(), log.append
+
+    async def append(record: Outgoing) -> None:
+        await gate.wait()
+        await fold(record)
+
+    monkeypatch.setattr(log, "append", append)
+    first = asyncio.create_task(desk.decide(world.wish(1), {}))
+    await asyncio.sleep(0.05)
+    (moved,) = log.on_revoked
+    moved()
+    again = asyncio.create_task(desk.decide(world.wish(1), {}))
+    await asyncio.sleep(0.05)
+    gate.set()
+    async with asyncio.timeout(5):
+        assert await first == await again
     assert len(log.appended) == 1
 
 
@@ -131,7 +158,7 @@ def test_informed_when_no_bar_has_come_then_the_others_are_asked_in_turn(
     urls = {"http://a": {"t": [0]}, "http://idle": {"t": []}} | {url: {"t": [1]} for url in others}
     router = SimpleNamespace(tables_metadata=lambda: urls)
     app = SimpleNamespace(conf=SimpleNamespace(canonical_url="http://a"), router=router)
-    stage = cast("Stage", SimpleNamespace(listeners=[], on_quiet=[], folds=list))
+    stage = cast("Stage", SimpleNamespace(listeners=[], on_revoked=[], folds=list))
     none = cast("Any", None)
     desk = WorkerDesk(cast("Any", app), Stages(stage, stage), none, none, none)
     if not others:
@@ -158,7 +185,7 @@ def test_parts_when_the_broker_is_silent_then_it_is_said_and_needed_unless_decid
     monkeypatch.setattr(desks, "n_waiting", lambda: waits)
     consumer = SimpleNamespace(assignment=lambda: {1}, member_at_s=lambda: 100.0 - silent_s)
     monkeypatch.setattr(desks, "consumer_of", lambda _app: consumer)
-    stage = cast("Stage", SimpleNamespace(listeners=[], on_quiet=[], folds=list))
+    stage = cast("Stage", SimpleNamespace(listeners=[], on_revoked=[], folds=list))
     app = cast("Any", SimpleNamespace(router=SimpleNamespace(tables_metadata=dict)))
     aside, none = cast("Any", SimpleNamespace(can_decide=can_decide)), cast("Any", None)
     desk = WorkerDesk(app, Stages(stage, stage), none, FeatureCache(""), aside)

@@ -34,7 +34,7 @@ async def test_stop_when_decisions_are_being_told_then_that_ends_before_their_fo
 
     monkeypatch.setattr(serving.Aside, "settle", settle)
     monkeypatch.setattr(Segments, "close", closes)
-    stage = cast("Stage", SimpleNamespace(listeners=[], on_quiet=[], prefix="r1."))
+    stage = cast("Stage", SimpleNamespace(listeners=[], on_revoked=[], prefix="r1."))
     place = ServingPlace("127.0.0.1", 0, "", tmp_path / "auth", "live", tmp_path / "spill")
     none = cast("Any", None)
     service = Serving(place, none, Stages(stage, stage), none)

@@ -280,7 +280,7 @@ async def test_run_when_partitions_are_revoked_then_keeps_state_before_progress(
 
     Only then is it said that nothing more will come of it.
     """
-    world.stage.on_quiet.append(lambda: world.log.append(("quiet",)))
+    world.stage.on_revoked.append(lambda: world.log.append(("quiet",)))
     world.feed(0, b"one")
     await world.settle()
     await world.revoke(0)

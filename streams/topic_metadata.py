@@ -49,6 +49,6 @@ async def gone(producer: Any) -> set[str]:  # noqa: ANN401  the driver is not an
     client, waiting = producer.client, producer._message_accumulator  # noqa: SLF001  no public name
     if not await client.force_metadata_update():
         return set()
-    places = {place for place, batches in waiting._batches.items() if batches}  # noqa: SLF001
-    places |= {batch.tp for batch in waiting._pending_batches}  # noqa: SLF001
+    places = {place for place, batches in waiting._batches.items() if batches}  # noqa: SLF001  as above
+    places |= {batch.tp for batch in waiting._pending_batches}  # noqa: SLF001  as above
     return {place.topic for place in places} - set(client.cluster.topics())

@@ -52,7 +52,6 @@ WITHOUT_TEST = {
     "tables/stores/tracking/revisions.py": "tests/integration/test_mlflow_migration.py",
     "tables/stores/tracking/retirement.py": "tests/integration/test_mlflow_retention.py",
     "tables/stores/tracking/run_facts.py": "tests/integration/test_mlflow_retention.py",
-    "agents/serving.py": "tests/e2e/test_serving.py",
     "agents/topology.py": "tests/contract/test_topology.py",
 }
 # Folders whose modules are tested together, and where.

@@ -16,9 +16,11 @@ from agents.topology import (
     Place,
     app_id,
     changelogs,
+    explain_app,
     prefix_of,
     trading_app,
 )
+from agents.watchdog import Watchdog
 from streams.shown import _SHOWN
 from streams.topics import CATALOGUE, MARKET_BARS, MARKET_TICKS, PORTFOLIO_EVENTS, TopicSpec
 from tables.stamped import StampedTable
@@ -64,6 +66,15 @@ def source_of(app: faust.App, stage: str) -> str:
 def written_by(role: str) -> list[TopicSpec]:
     """Return the topics that a role writes."""
     return [spec for spec in CATALOGUE if role in spec.writers.values()]
+
+
+def test_app_when_built_then_its_watchdog_starts_before_the_recovery(
+    app: faust.App, tmp_path: Path
+) -> None:
+    """Services start behind it: nobody would see a first recovery that never ends."""
+    place = Place("localhost:1", "r1", 2, tmp_path, tmp_path, "127.0.0.1", 6066, "w0")
+    for each in (app, explain_app(place)):
+        assert any(isinstance(child, Watchdog) for child in each._children)
 
 
 def test_catalogue_when_read_then_each_kind_of_record_has_one_writer() -> None:

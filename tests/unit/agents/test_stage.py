@@ -208,16 +208,6 @@ async def test_run_when_more_waits_then_takes_it_together(world: World) -> None:
     assert world.sent() == [[b"0"], [b"1", b"2", b"3"]]
 
 
-async def test_run_when_a_stage_lingers_then_takes_what_comes_meanwhile(world: World) -> None:
-    """For a moment; what waits already is taken at once."""
-    world.stage.linger_s = 0.3
-    world.feed(0, b"a")
-    await world.settle()
-    world.feed(1, b"b")
-    await asyncio.sleep(0.6)
-    assert world.sent() == [[b"a", b"b"]]
-
-
 def lag() -> list[tuple[dict[str, str], float]]:
     """Return the lag of each partition of the stage that has one."""
     (found,) = metrics.LAG_RECORDS.collect()
@@ -321,21 +311,6 @@ async def test_run_when_others_are_revoked_then_stays(world: World) -> None:
     await world.settle()
     await world.revoke(1)
     assert list(world.stage._tasks) == [TP(TOPIC, 0)]
-
-
-async def test_stop_when_a_stage_lingers_then_takes_nothing_past_what_was_dropped(
-    world: World,
-) -> None:
-    """Eight batches fill the queue and one waits for room: behind the stop it has it at once."""
-    world.stage.linger_s = 0.3
-    world.feed(0, b"0")
-    await world.settle()
-    for offset in range(1, 10):
-        world.feed(offset, b"%d" % offset)
-    await world.settle()
-    await world.revoke(0)
-    assert world.sent() == [[b"0"]]
-    assert [entry for entry in world.log if entry[0] == "progress"] == [("progress", 0, 1)]
 
 
 async def test_run_when_nothing_was_folded_then_revoking_keeps_nothing(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Partitions of a stage beside each other: one waits, and what that means for the others."""
+"""Partitions of a stage: beside each other while one waits, and when a stage lingers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -54,3 +54,28 @@ async def test_run_when_a_waiting_partition_has_eight_more_batches_then_reading_
         *(b"%d" % offset for offset in range(1, 10)),
         *(b"a", b"b", b"c"),
     ]
+
+
+async def test_run_when_a_stage_lingers_then_takes_what_comes_meanwhile(world: World) -> None:
+    """For a moment; what waits already is taken at once."""
+    world.stage.linger_s = 0.3
+    world.feed(0, b"a")
+    await world.settle()
+    world.feed(1, b"b")
+    await asyncio.sleep(0.6)
+    assert world.sent() == [[b"a", b"b"]]
+
+
+async def test_stop_when_a_stage_lingers_then_takes_nothing_past_what_was_dropped(
+    world: World,
+) -> None:
+    """Eight batches fill the queue and one waits for room: behind the stop it has it at once."""
+    world.stage.linger_s = 0.3
+    world.feed(0, b"0")
+    await world.settle()
+    for offset in range(1, 10):
+        world.feed(offset, b"%d" % offset)
+    await world.settle()
+    await world.revoke(0)
+    assert world.sent() == [[b"0"]]
+    assert [entry for entry in world.log if entry[0] == "progress"] == [("progress", 0, 1)]

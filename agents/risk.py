@@ -33,6 +33,7 @@ from streams.slices import Slice
 from streams.topics import EXECUTIONS, PORTFOLIO_SNAPSHOTS, TRADING_DECISIONS
 from streams.transport import Record
 from tables.book import StoredAccount, decode_account, encode_account
+from tables.decided import refuse_otherwise, remember
 from tables.decisions import (
     Reasons,
     Slot,
@@ -233,11 +234,14 @@ class RiskFold:
         account = book.account
         if isinstance(said, TargetIntent) and not account.kept.memory.is_known(said.id):
             _check_origin(book, said)
+        refuse_otherwise(account.kept.memory, said)
         applied = apply_instruction(account, said, book.slot.portfolio.currency)
         slot = slot_at(book.slot, account, max(account.kept.now_ns, 0), book.epoch)
         decisions = [] if applied.decided is None else [applied.decided]
         if applied.judged is not None:
             decisions.append(intent_event(slot, applied.judged))
+        for decision in decisions:
+            remember(account.kept.memory, said.id, decision)
         return Told(slot, account, applied.outcome, decisions, headers)
 
     def _decide(self, book: KeptBook, bar: BarKey, waiting: list[_Waiting]) -> Told:

@@ -30,7 +30,10 @@ class StoredAccount(NamedTuple):
 
 
 class _Stored(NamedTuple):
-    """Snapshot form: money exceeds 64 bits, so it is kept as decimal text."""
+    """Snapshot form: money exceeds 64 bits, so it is kept as decimal text.
+
+    The day of an intent's id has the checksum of its decision beside it.
+    """
 
     close_ns: int
     rank: int
@@ -50,7 +53,7 @@ class _Stored(NamedTuple):
     n_today: int
     switches: dict[str, tuple[SwitchState, str, str, int]]
     day_known: int
-    ids: dict[str, int]
+    ids: dict[str, int | tuple[int, int]]
     executions: dict[str, tuple[int, str, str, int, int, str]]
     changed: dict[str, Any]
     parity: dict[str, float]
@@ -85,7 +88,7 @@ def encode_account(account: StoredAccount, earned: FloatArray) -> bytes:
         kept.flow.n_today,
         {key: (*switch,) for key, switch in kept.switches.thrown.items()},
         kept.memory.day,
-        kept.memory.ids,
+        _with_decided(kept.memory),
         {
             one: (t.day, t.order_id, t.symbol, t.lots, t.price_e8, str(t.fee))
             for one, t in kept.memory.executions.items()
@@ -144,6 +147,13 @@ def _account(stored: _Stored) -> StoredAccount:
     return StoredAccount((stored.close_ns, stored.rank), stored.epoch_digest, stored.epoch, kept)
 
 
+def _with_decided(memory: Memory) -> dict[str, int | tuple[int, int]]:
+    decided = memory.decided
+    return {one: (of, decided[one]) if one in decided else of for one, of in memory.ids.items()}
+
+
 def _memory(stored: _Stored) -> Memory:
     executions = {one: Taken(*taken[:5], int(taken[5])) for one, taken in stored.executions.items()}
-    return Memory(stored.day_known, stored.ids, executions)
+    ids = {one: of if isinstance(of, int) else of[0] for one, of in stored.ids.items()}
+    decided = {one: of[1] for one, of in stored.ids.items() if not isinstance(of, int)}
+    return Memory(stored.day_known, ids, executions, decided)

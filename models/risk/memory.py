@@ -30,11 +30,15 @@ class Taken(msgspec.Struct):
 
 
 class Memory(msgspec.Struct):
-    """Ids of records with their day, and executions by id; ``day`` is the account's day."""
+    """Ids of records with their day, and executions by id; ``day`` is the account's day.
+
+    ``decided`` are checksums of what was decided about intents, by their ids.
+    """
 
     day: int = -1
     ids: dict[str, int] = msgspec.field(default_factory=dict)
     executions: dict[str, Taken] = msgspec.field(default_factory=dict)
+    decided: dict[str, int] = msgspec.field(default_factory=dict)
 
     def is_known(self, record_id: str) -> bool:
         """Tell whether a record was taken before."""
@@ -68,6 +72,7 @@ class Memory(msgspec.Struct):
         """Begin a day: let go what is older than the day before and of no order that is open."""
         self.day = day
         self.ids = {one: of for one, of in self.ids.items() if not self.is_forgotten(of)}
+        self.decided = {one: of for one, of in self.decided.items() if one in self.ids}
         self.executions = {
             one: taken
             for one, taken in self.executions.items()

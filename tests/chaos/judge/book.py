@@ -254,7 +254,7 @@ class Book:
             return
         desk = self._desk(name, self._epoch)
         if letter is not None:
-            refusal = Refusal(name, said, desk.account, len(desk.known))
+            refusal = Refusal(name, said, desk.account, desk.known)
             self._tell(letter, excuse(letter.reason, refusal))
             return
         try:

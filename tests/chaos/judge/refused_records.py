@@ -5,7 +5,7 @@ whether a reason applies, it is looked at. A decision that was made aside is a f
 refuse only what is none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ REASONS: dict[str, frozenset[str]] = {
     "order_intent": _ORDER | {"BAD_PRICE"},
     "target_intent": _ORDER
     | {"OTHER_EPOCH", "BAD_FRACTION", "BAD_FEATURES", "BAD_TARGET", "BAD_CONFIDENCE"},
-    "decided_intent": _SHAPE | {"BAD_DECISION", "UNKNOWN_SYMBOL", "BAD_QUANTITY"},
+    "decided_intent": _SHAPE
+    | {"BAD_DECISION", "UNKNOWN_SYMBOL", "BAD_QUANTITY", "DECIDED_OTHERWISE"},
     "venue_execution": _LATE
     | {
         *("UNKNOWN_SYMBOL", "BAD_QUANTITY", "BAD_PRICE", "BAD_FEE", "BAD_AMOUNT"),
@@ -55,12 +56,12 @@ _LARGEST_SIZE = 10**15 * E8
 
 
 class Refusal(NamedTuple):
-    """A record that was refused, as it stood before its account, and how many ids were known."""
+    """A record that was refused, as it stood before its account, and the ids that were known."""
 
     name: str
     said: Said
     account: Account
-    n_known: int
+    known: Collection[tuple[str, str]]
 
 
 def excuse(reason: str, refusal: Refusal) -> str:
@@ -146,12 +147,13 @@ _APPLIES: dict[str, Callable[[Refusal], bool]] = {
     "BAD_QUANTITY": _is_no_quantity,
     "BAD_PRICE": _is_no_price,
     "BAD_DECISION": _is_no_decision,
+    "DECIDED_OTHERWISE": lambda r: ("intent_id", r.said["intent_id"]) in r.known,
     "FORBIDDEN": lambda r: r.said["role"] != "admin",
     "CURRENCY_MISMATCH": lambda r: r.said["currency"] != r.account.portfolio.currency,
     "OTHER_EPOCH": lambda r: r.said["epoch_digest"] != r.account.portfolio.epoch.digest,
     "ORDERS_OPEN": lambda r: bool(r.account.orders),
     "RECORD_TOO_OLD": lambda r: _day(r) <= r.account.day - _DAYS_KEPT,
     "RECORD_FROM_FUTURE": lambda r: _day(r) > r.account.day + _DAYS_AHEAD,
-    "TOO_MANY_RECORDS": lambda r: r.n_known >= _MOST_IDS,
+    "TOO_MANY_RECORDS": lambda r: len(r.known) >= _MOST_IDS,
     "NO_EPOCH": lambda r: r.account.bar_ns < 0,
 }

@@ -75,6 +75,35 @@ def test_decided_when_repeated_then_says_nothing_twice(
 
 
 @pytest.mark.parametrize(
+    ("of_decision", "reasons"),
+    [
+        ({}, []),
+        ({"price": 99.0, "timestamp": "2026-01-05T14:31:00Z"}, []),
+        ({"quantity": 400}, ["DECIDED_OTHERWISE"]),
+        ({"action": "SELL"}, ["DECIDED_OTHERWISE"]),
+        ({"approved": False}, ["DECIDED_OTHERWISE"]),
+    ],
+)
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_decided_when_another_worker_decided_the_wish_then_is_a_letter_if_somebody_acts_otherwise(
+    book: Told,
+    aside: list[dict[str, Any]],
+    of_decision: dict[str, Any],
+    reasons: list[str],
+    *,
+    is_restarted: bool,
+) -> None:
+    """What was decided first stands, also in the snapshot; the time and the price may differ."""
+    book.give(book.target(1))
+    if is_restarted:
+        book.run.persist()
+        book.run.restart()
+    sent = book.give(book.decided(aside[0] | of_decision))
+    assert ([each.reason for each in letters(sent)], read(sent)) == (reasons, [])
+    assert [o.lots for o in book.run.fold.look("main").account.reservations.orders] == [500]  # type: ignore[attr-defined]  risk's own
+
+
+@pytest.mark.parametrize(
     ("changes", "of_decision", "reason"),
     [
         ({"intent_id": "other"}, {}, "BAD_DECISION"),

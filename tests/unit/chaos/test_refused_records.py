@@ -23,7 +23,7 @@ def refusal(**said: Any) -> Refusal:  # noqa: ANN401  fields of a record
         "side": "BUY",
         "quantity": 2,
     }
-    return Refusal("main", order | said, made, 0)
+    return Refusal("main", order | said, made, {("intent_id", "known")})
 
 
 RIGHT = (
@@ -46,6 +46,7 @@ RIGHT = (
             "decision": {"portfolio": "main", "intent_id": "j", "symbol": "A", "quantity": 2},
         },
     ),
+    ("DECIDED_OTHERWISE", {"record": "decided_intent", "intent_id": "known"}),
 )
 
 
@@ -68,6 +69,7 @@ WRONG = (
     ("BAD_LIMIT", {}),
     ("NO_SUCH_REASON", {}),
     ("UNKNOWN_SYMBOL", {"record": "no_such_kind"}),
+    ("DECIDED_OTHERWISE", {"record": "decided_intent"}),
     # A decision that was answered cannot come too late.
     (
         "RECORD_TOO_OLD",

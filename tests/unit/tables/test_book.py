@@ -40,7 +40,12 @@ def account() -> StoredAccount:
         priced_ns={"AAA": 60},
         flow=OrderFlow((Sent(1, "model", "AAA", 5, 0), Sent(2, "x", "BBB", -1, 9)), 12),
         switches=Switches({"symbol:AAA": Switch("HALTED", "why", "ann", 5)}),
-        memory=Memory(17, {"intent:1": 16}, {"execution:1": Taken(17, "d1", "AAA", 1, 2, 10**25)}),
+        memory=Memory(
+            17,
+            {"intent:1": 16, "change:1": 17},
+            {"execution:1": Taken(17, "d1", "AAA", 1, 2, 10**25)},
+            {"intent:1": 2**32 - 1},
+        ),
         changed={"max_leverage": 0.5, "restricted": ("AAA",), "allow_short": True},
         parity={"AAA": 0.75, "BBB": 0.25},
         feed=Feed(((40, 100, 1), (60, 50, 0))),

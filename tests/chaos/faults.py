@@ -116,9 +116,14 @@ class Struck:
 
 def _is_behind(record: ConsumerRecord, made_ns: int, close_ns: int) -> bool:
     """Tell whether a decision was made after a time, on a bar that closed after another."""
-    (said_ns,) = (int(value) for name, value in record.headers if name == MADE)
     at_ns = parse_ns(msgspec.json.decode(record.value)["timestamp"])
-    return said_ns > made_ns and at_ns > close_ns
+    return made_at_ns(record) > made_ns and at_ns > close_ns
+
+
+def made_at_ns(record: ConsumerRecord) -> int:
+    """Return when a record was made, on the clock of its worker."""
+    (found,) = (int(value) for name, value in record.headers if name == MADE)
+    return found
 
 
 Strike = Callable[[Struck], Awaitable[None]]

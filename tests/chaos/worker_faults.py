@@ -3,14 +3,17 @@
 import asyncio
 import os
 import signal
+from contextlib import aclosing, suppress
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from agents.topology import app_id
 from streams import topics
-from streams.clock import monotonic_s
-from tests.chaos.faults import MADE, Fault, Struck
+from streams.clock import monotonic_s, wall_ns
+from tests.chaos.faults import Fault, Struck, made_at_ns
 from tests.chaos.groups import settled
+from tests.chaos.jumping_clock import NS_PER_S, VARIABLE
+from tests.runs import PATIENCE_S
 
 # Twice the group's session time-out: long gone for the group when it wakes.
 _SESSION_S = 10.0
@@ -22,7 +25,9 @@ ASLEEP_S = 2 * _SESSION_S
 REFUSED_BARS = 80
 
 _ANSWER_S = 30.0
-_HOUR_NS = 3_600_000_000_000
+# Both ways. A decision is seen sooner than the least of them, so it shows one time at most.
+JUMPS_S = (3_600, -3_600, 86_400, -86_400, 5, -5)
+_SEEN_WITHIN_NS = 4 * NS_PER_S
 
 _SNAPSHOTTING = ("bars", "signals", "risk")
 
@@ -76,27 +81,33 @@ async def refuse(struck: Struck) -> None:
 
 
 async def jump(struck: Struck) -> None:
-    """Kill the worker and let the next one live on a clock that jumps."""
-    await struck.trial.end(signal.SIGKILL)
-    n_before = await struck.decided()
-    struck.trial.start(program="tests.chaos.jumping_clock")
-    struck.watching.append(asyncio.create_task(_jumped(struck, n_before)))
+    """Kill the worker and let the next one live on a clock that jumps, each time by another jump.
 
-
-async def _jumped(struck: Struck, n_before: int) -> None:
-    """See in what it says that its clock did jump: else nothing was tried.
-
-    What is decided in one step has one time, so some decisions alone may show no jump.
+    Its decisions must show the right time and the jumped one: else nothing was tried. They are
+    looked at as they come, for those of the worker before it may have been made on such a clock.
     """
+    trial, jump_s = struck.trial, JUMPS_S[struck.n_strikes % len(JUMPS_S)]
+    await trial.end(signal.SIGKILL)
+    trial.children.environment[VARIABLE] = str(jump_s)
+    trial.start(program="tests.chaos.jumping_clock")
+    del trial.children.environment[VARIABLE]
+    missing = {0, jump_s}
+    with suppress(TimeoutError):
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            aclosing(trial.tail(topics.TRADING_DECISIONS.name)) as said,
+        ):
+            async for record in said:
+                late_ns = wall_ns() - made_at_ns(record)
+                missing -= {s for s in missing if shows(s, late_ns)}
+                if not missing:
+                    return
+    struck.violations.append(f"no decision by a clock {sorted(missing)} s off: nothing was tried")
 
-    async def has_jumped() -> bool:
-        if await struck.decided() <= n_before:
-            return False
-        said = await struck.trial.records(topics.TRADING_DECISIONS.name)
-        made_ns = [int(value) for record in said for name, value in record.headers if name == MADE]
-        return max(made_ns) - min(made_ns) >= _HOUR_NS
 
-    await struck.trial.until(has_jumped, "decisions on a clock that jumps")
+def shows(jump_s: int, late_ns: int) -> bool:
+    """Tell whether a clock had jumped, by how long after its time a record of it was seen."""
+    return 0 <= jump_s * NS_PER_S + late_ns <= _SEEN_WITHIN_NS
 
 
 def _limit(servers: str, topic: str, n_bytes: int) -> None:

@@ -6,6 +6,7 @@ and takes some 10 seconds.
 
 import argparse
 import asyncio
+import threading
 from importlib.metadata import version
 
 from mode.threads import QueueServiceThread
@@ -50,9 +51,14 @@ def apply_change() -> None:
 class Part(QueueServiceThread):
     """A service that closes something when its thread stops, as Faust's consumer does."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_closing = threading.Event()
+
     async def on_thread_stop(self) -> None:
         """End the queue of calls, then take a moment, as a client that leaves its group does."""
         await super().on_thread_stop()
+        self.is_closing.set()
         await asyncio.sleep(CLOSING_S)
 
 
@@ -77,7 +83,7 @@ async def play() -> int:
     await part.start()
     working = await asked(part)
     await part.crash(RuntimeError("on purpose"))
-    await asyncio.sleep(CLOSING_S / 4)
+    await asyncio.to_thread(part.is_closing.wait)
     ending = await asked(part)
     ended = await asked(part)
     print(f"\nmode-streaming {version('mode-streaming')}")

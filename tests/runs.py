@@ -99,6 +99,7 @@ class Trial:
     serving: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stats_port: int = 0
     n_fed: int = 0
+    patience_s: float = PATIENCE_S
 
     def start(
         self, instance: str = "0", program: str = "agents", serving: Iterable[str] | None = None
@@ -174,7 +175,7 @@ class Trial:
     async def decided(self, close_ns: int) -> None:
         """Wait until a bar is decided."""
         try:
-            await self.watch.decided(close_ns, patience_s=PATIENCE_S)
+            await self.watch.decided(close_ns, patience_s=self.patience_s)
         except TimeoutError:
             raise AssertionError(f"{close_ns} was not decided\n{self.stands()}") from None
 

@@ -243,6 +243,8 @@ async def judged(
         outcome = await alone.outcome()
         if how.equal and (differs := outcome.differs(place.undisturbed)):
             struck.violations.append(f"{name}: {differs}")
+        if how.once and outcome.n_repeats:
+            struck.violations.append(f"{name}: {outcome.n_repeats} decisions were said twice")
         if server is not None:
             await archived(alone.run, server, patience_s=PATIENCE_S)
             await audited(alone.run, server, patience_s=PATIENCE_S)

@@ -55,9 +55,9 @@ class Struck:
     """A run under faults: what they draw from, and what was noted about them.
 
     ``recoveries_s`` are from a strike to the first decision of the worker that was started after
-    it, ``under_way`` are the bars that were sent and not decided when it was killed, and
-    ``generations`` those of the group before and after a change of its members; ``n_asked`` are
-    requests that were answered, ``n_aside`` of them while the broker was away.
+    it, ``under_way`` are the bars that were sent and not decided when it was killed or the broker
+    was gone, and ``generations`` those of the group before and after a change of its members;
+    ``n_asked`` are requests that were answered, ``n_aside`` of them while the broker was away.
     """
 
     trial: Trial
@@ -146,6 +146,8 @@ class How(NamedTuple):
         The tape goes on while a strike is under way. Not where the tape needs what is struck.
     clean
         Nothing bad is sent, so there must be no dead letter.
+    once
+        No decision is said twice.
     least
         How much of a promise the judge must have checked, as its ``--least`` takes it.
     """
@@ -156,6 +158,7 @@ class How(NamedTuple):
     tape: Tape | None = None
     beside: bool = True
     clean: bool = True
+    once: bool = False
     least: tuple[str, ...] = ()
 
 
@@ -200,8 +203,14 @@ async def join_or_leave(struck: Struck) -> None:
 
 
 async def outage(struck: Struck, away_s: float = AWAY_S) -> None:
-    """Stop or kill the broker, and start it again on its data after a while."""
+    """Stop or kill the broker, and start it again on its data after a while.
+
+    The tape goes on as long as the broker takes it: one that is stopped in order takes a second to
+    go, in which a worker would finish all that was sent.
+    """
+    struck.trial.patience_s = away_s + PATIENCE_S
     await away(struck)
+    struck.under_way.append(struck.trial.undecided())
     await asyncio.sleep(away_s)
     n_workers = len(struck.trial.children.running)
     await back(struck)
@@ -237,12 +246,8 @@ async def back(struck: Struck) -> None:
 
 KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 25)
 REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 25)
-OUTAGE = Fault(
-    "outage", "the same worker goes on, nothing said twice", outage, 10, How(beside=False)
-)
-
-
-OUTAGE_OF_TWO = OUTAGE._replace(name="outage-of-two", strike=outage_of_two, per_run=2)
+OUTAGE = Fault("outage", "the same worker goes on, nothing said twice", outage, 10, How(once=True))
+OUTAGE_OF_TWO = Fault("outage-of-two", "the same workers go on", outage_of_two, 2)
 
 
 async def die_at(struck: Struck, stage: str, point: str, times: int) -> None:

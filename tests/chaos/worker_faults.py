@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from agents.topology import app_id
 from streams import topics
 from streams.clock import monotonic_s, wall_ns
-from tests.chaos.faults import Fault, Struck, made_at_ns
+from tests.chaos.faults import Fault, How, Struck, made_at_ns
 from tests.chaos.groups import settled
 from tests.chaos.jumping_clock import NS_PER_S, VARIABLE
 from tests.runs import PATIENCE_S
@@ -120,7 +120,9 @@ def _limit(servers: str, topic: str, n_bytes: int) -> None:
     answer.result(timeout=_ANSWER_S)
 
 
-ROLL = Fault("roll", "the same decisions, nothing said twice, ready in <= 3 s", roll, 25)
+ROLL = Fault(
+    "roll", "the same decisions, nothing said twice, ready in <= 3 s", roll, 25, How(once=True)
+)
 SLEEP = Fault("sleep", "the same decisions, whatever the sleeper still writes", sleep, 10)
 REFUSE = Fault("refuse", "the worker ends at once, and the same decisions follow", refuse, 10)
 JUMP = Fault("jump", "the same decisions on any clock", jump, 10)

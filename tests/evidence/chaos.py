@@ -120,13 +120,17 @@ def _of(fault: Fault) -> Run:
 
 def measure_kills() -> Result:
     """Kill the worker at random moments."""
-    played = campaign("chaos-kill9", N_KILLS, _of(KILL))
+    return _at_work(campaign("chaos-kill9", N_KILLS, _of(KILL)), N_KILLS)
+
+
+def _at_work(played: Played, n: int) -> Result:
+    """Say how often strikes met work as well: what meets none proves little."""
     busy = sum(n > 0 for n in played.under_way) / max(len(played.under_way), 1)
     parts = {
         "share_with_work_under_way": round(busy, 3),
         "bars_under_way_median": statistics.median(played.under_way or [0]),
     }
-    result = _result(played, N_KILLS, **parts)
+    result = _result(played, n, **parts)
     return result._replace(holds=result.holds and busy >= LEAST_BUSY_SHARE)
 
 
@@ -141,7 +145,7 @@ def measure_recovery() -> Result:
 
 def measure_outages() -> Result:
     """Stop and kill the broker for a minute."""
-    return _result(campaign("chaos-broker", N_OUTAGES, _of(OUTAGE)), N_OUTAGES)
+    return _at_work(campaign("chaos-broker", N_OUTAGES, _of(OUTAGE)), N_OUTAGES)
 
 
 def measure_rebalances() -> Result:
@@ -232,11 +236,10 @@ def measure_faults() -> Result:
             ready_s_p95 = quantile(sorted(played.recoveries_s), 0.95)
             rows[promise.name]["ready_s_p95"] = round(ready_s_p95, 2)
     n_bad = sum(len(row["violations"]) for row in rows.values())
-    ended = rows["roll"]  # the others that note when they are ready end by SIGKILL
-    n_bad += ended["said_again"]
+    ended_s = rows["roll"]["ready_s_p95"]  # the others that note when they are ready: SIGKILL
     n = sum(row["strikes"] for row in rows.values())
     is_all = all(row["strikes"] >= row["expected"] for row in rows.values())
-    return Result(n_bad, is_all and not n_bad and ended["ready_s_p95"] <= TERM_S_P95, n, rows)
+    return Result(n_bad, is_all and not n_bad and ended_s <= TERM_S_P95, n, rows)
 
 
 _NOTHING = "0: the same bytes as undisturbed, and I1 to I6 hold"
@@ -267,8 +270,9 @@ CHAOS_FAILPOINTS = Measurement(
 )
 CHAOS_BROKER = Measurement(
     "chaos-broker",
-    "runs that said anything else, or lost a worker, while the broker was away for 60 s",
-    f"{_NOTHING}, {_ROWS_TOO}; >= {N_OUTAGES} stops and kills",
+    "runs that said anything else or twice, or lost a worker, while the broker was away for 60 s",
+    f"{_NOTHING}, {_ROWS_TOO}; >= {N_OUTAGES} stops and kills, "
+    f"work under way at >= {LEAST_BUSY_SHARE:.0%} of them",
     80,
     measure_outages,
 )

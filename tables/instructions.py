@@ -184,7 +184,14 @@ def _decided(account: Account, said: DecidedIntent) -> Applied:
         placed_ns = max(said.ts_ns(), account.kept.bar_ns + 1)
         order_id, strategy = decision.decision_id, said.strategy
         account.reserve(OpenOrder(decision.symbol, lots, placed_ns, 0, order_id, strategy, 0))
-    return Applied(Outcome(), decided=decision)
+    return Applied(Outcome(), decided=_as_answered(decision))
+
+
+def _as_answered(decision: Decision) -> Decision:
+    """Return a decision whose bytes are the answer's: whole units were read as a float."""
+    read = (decision.quantity, decision.allowed_quantity)
+    quantity, allowed = (int(one) if one.is_integer() else one for one in read)
+    return msgspec.structs.replace(decision, quantity=quantity, allowed_quantity=allowed)
 
 
 def _last_price(account: Account, symbol: str) -> float:

@@ -53,7 +53,6 @@ WITHOUT_TEST = {
     "tables/stores/tracking/retirement.py": "tests/integration/test_mlflow_retention.py",
     "tables/stores/tracking/run_facts.py": "tests/integration/test_mlflow_retention.py",
     "agents/topology.py": "tests/contract/test_topology.py",
-    "tables/decided.py": "tests/unit/agents/test_risk_decided.py",
 }
 # Folders whose modules are tested together, and where.
 TESTED_TOGETHER = {

@@ -1,6 +1,7 @@
 """Runs of the whole chain for tests: a tape through real workers, with hands on their processes."""
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -376,6 +377,8 @@ async def trial(
     children = Children(run.data / "logs", {"TRADEWIND_PARTITIONS": str(N_PARTITIONS)})
     watch = Observer(servers, run.prefix, n_portfolios=len(terms.portfolios))
     producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
+    # The tape waits for a broker that is away; aiokafka gives up what it waits for after 40 s.
+    producer._message_accumulator._batch_ttl = math.inf
     consumer = AIOKafkaConsumer(bootstrap_servers=servers)
     await producer.start()
     await consumer.start()

@@ -44,6 +44,18 @@ async def generation(trial: Trial) -> int:
     return found
 
 
+async def member_ids(trial: Trial) -> set[str]:
+    """Return whom the group has agreed on; a worker that was started again has another id."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=trial.run.bootstrap_servers)
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([app_id(trial.run.name)])
+    finally:
+        await admin.close()
+    _, _, state, _, _, members, *_ = answer.groups[0]
+    return {member[0] for member in members} if state == "Stable" else set()
+
+
 async def settled(trial: Trial, n_members: int) -> None:
     """Wait until the group has so many members and does not change any more."""
     while True:

@@ -16,6 +16,7 @@ from tests.chaos.explain_faults import die_in_explain
 from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
 from tests.chaos.load_faults import double_load, kill_wide, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
+from tests.chaos.recovery_faults import OUTAGE_RECOVERING
 from tests.chaos.row_faults import (
     AWAY_FROM_BAR,
     DIE_IN_ARCHIVE,
@@ -184,6 +185,13 @@ PROMISES = (
         _SAME,
         6,
         _of(OUTAGE_OF_TWO),
+    ),
+    Promise(
+        "outage-recovering",
+        "the broker frozen for 45 s or killed for 20 s while a worker recovers from kill -9",
+        f"{_SAME}, by the same worker or one that is started when it ends",
+        6,
+        _of(OUTAGE_RECOVERING),
     ),
     Promise(
         "kill-wide",

@@ -22,7 +22,7 @@ from streams.failpoints import VARIABLE
 from streams.sources.synthetic import SyntheticTape
 from streams.sources.tape import Tape
 from streams.timestamps import parse_ns
-from tests.chaos.groups import generation, settled
+from tests.chaos.groups import generation
 from tests.runs import PATIENCE_S, TAPE, Outcome, Trial
 
 # Stages that a paper run goes through, in flow order.
@@ -219,14 +219,6 @@ async def outage(struck: Struck, away_s: float = AWAY_S) -> None:
         struck.violations.append(f"{n_workers - alive} workers ended while the broker was away")
 
 
-async def outage_of_two(struck: Struck, away_s: float = AWAY_S) -> None:
-    """Let the broker go while two workers share the partitions."""
-    if "worker-1" not in struck.trial.children.running:
-        struck.trial.start("1")
-        await settled(struck.trial, 2)
-    await outage(struck, away_s)
-
-
 async def away(struck: Struck) -> None:
     """Stop or kill the broker."""
     broker = struck.place.brokers[-1]
@@ -247,7 +239,6 @@ async def back(struck: Struck) -> None:
 KILL = Fault("kill", "the same decisions to the byte, ready in <= 10 s", kill, 25)
 REBALANCE = Fault("rebalance", "the same decisions", join_or_leave, 25)
 OUTAGE = Fault("outage", "the same worker goes on, nothing said twice", outage, 10, How(once=True))
-OUTAGE_OF_TWO = Fault("outage-of-two", "the same workers go on", outage_of_two, 2)
 
 
 async def die_at(struck: Struck, stage: str, point: str, times: int) -> None:

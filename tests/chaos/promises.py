@@ -11,9 +11,10 @@ from streams.failpoints import STEP
 from streams.topics import EXECUTIONS
 from tests.chaos.asking import ask_and_die, ask_through_outages
 from tests.chaos.cache_faults import read_through_faults
-from tests.chaos.campaign import Played, begin_together, die, flood, follow, play
+from tests.chaos.campaign import Played, begin_together, die, feed, flood, follow, judged, play
 from tests.chaos.explain_faults import die_in_explain
-from tests.chaos.faults import OUTAGE_OF_TWO, Fault, How, Place, Struck
+from tests.chaos.faults import Fault, How, Place, Struck, outage
+from tests.chaos.groups import settled
 from tests.chaos.load_faults import double_load, kill_wide, slow_consumer
 from tests.chaos.recorded import PORTFOLIOS, execution
 from tests.chaos.recovery_faults import OUTAGE_RECOVERING
@@ -29,6 +30,8 @@ from tests.chaos.worker_faults import JUMP, REFUSE, REFUSED_BARS, ROLL, SLEEP
 from tests.runs import TAPE, Moment, Trial
 
 _JITTER_BARS = 10
+# The second worker joins, and the tape is long enough for both to be at work when the broker goes.
+_JOINS, _OUTAGES = 40, (300, 600)
 _REFUSALS = range(30, 930, REFUSED_BARS + _JITTER_BARS)
 
 # The stage keeps its progress and no state, so it writes no table.
@@ -96,6 +99,24 @@ async def _refused(place: Place, seed: int) -> Played:
     drawn = draw.sample(_REFUSALS, REFUSE.per_run)
     plan = {bar + draw.randrange(_JITTER_BARS): REFUSE.strike for bar in sorted(drawn)}
     return await follow(place, f"{REFUSE.name}-{seed}", plan, draw, REFUSE.how)
+
+
+async def _outages_of_two(place: Place, seed: int) -> Played:
+    """Let the broker go twice while two workers share the partitions, both at work."""
+    draw = random.Random(seed)  # noqa: S311  a seeded experiment
+
+    async def join(trial: Trial) -> None:
+        trial.start("1")
+        await settled(trial, 2)
+
+    async def run(struck: Struck) -> None:
+        struck.trial.start()
+        plan = {bar + draw.randrange(_JITTER_BARS): outage for bar in _OUTAGES}
+        await feed(struck, plan, How(), {_JOINS: join})
+        if not all(n > 0 for n in struck.under_way):
+            struck.violations.append(f"no work under way: {struck.under_way} bars")
+
+    return await judged(place, f"outage-of-two-{seed}", draw, run, How())
 
 
 async def _rows_away(place: Place, seed: int) -> Played:
@@ -184,7 +205,7 @@ PROMISES = (
         "the broker stopped or killed for 60 s under two workers",
         _SAME,
         6,
-        _of(OUTAGE_OF_TWO),
+        _outages_of_two,
     ),
     Promise(
         "outage-recovering",

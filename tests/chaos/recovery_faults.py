@@ -15,27 +15,44 @@ KILLED_S = 20.0
 # Behind its joining: the recovery takes half a second to two, as laden as the machine is.
 _AFTER_S = (0.0, 0.5)
 
+# Where a worker waits until its tables are recovered.
+_RECOVERING = "_wait_for_table_recovery_completed"
+
 
 async def outage_recovering(struck: Struck) -> None:
     """Take the broker from a worker that recovers from SIGKILL, by freezing or killing it in turn.
 
-    A worker that ends of it is started again.
+    It goes on by itself when the broker is back, or ends and is started again.
     """
-    struck.trial.patience_s = FROZEN_S + PATIENCE_S
+    trial, broker = struck.trial, struck.place.brokers[-1]
+    # Of the tape, which waits meanwhile, also where the first worker is not caught.
+    trial.patience_s = FROZEN_S + 2 * PATIENCE_S
     if not struck.keeping:
         struck.keep("0")
-    while not await _recovers(struck):
-        pass  # it had decided already: once more
-    struck.under_way.append(struck.trial.undecided())
-    await (_frozen, _killed)[struck.n_strikes % 2](struck)
+    while not await _frozen(struck, broker.state.pid):
+        pass  # too late: once more
+    struck.under_way.append(trial.undecided())
+    if struck.n_strikes % 2 == 0:
+        await asyncio.sleep(FROZEN_S)
+        os.kill(broker.state.pid, signal.SIGCONT)
+    else:
+        os.kill(broker.state.pid, signal.SIGKILL)
+        await trial.until(lambda: not broker.alive(), "the broker gone")
+        await asyncio.sleep(KILLED_S)
+        await back(struck)
+    n_before = await struck.decided()
+
+    async def has_decided() -> bool:
+        return await struck.decided() > n_before
+
+    await trial.until(has_decided, "a decision behind the outage")
 
 
-async def _recovers(struck: Struck) -> bool:
-    """Kill the worker, start it again, and tell whether it has joined and not decided yet."""
+async def _frozen(struck: Struck, pid: int) -> bool:
+    """Kill the worker, start it again, freeze the broker; thaw it if nothing recovers any more."""
     trial = struck.trial
     before = await member_ids(trial)
     await trial.end(signal.SIGKILL)
-    n_decided = await struck.decided()
     trial.start()
 
     async def has_joined() -> bool:
@@ -43,24 +60,11 @@ async def _recovers(struck: Struck) -> bool:
 
     await trial.until(has_joined, "the new worker in its group")
     await asyncio.sleep(struck.draw.uniform(*_AFTER_S))
-    return await struck.decided() == n_decided
-
-
-async def _frozen(struck: Struck) -> None:
-    pid = struck.place.brokers[-1].state.pid
     os.kill(pid, signal.SIGSTOP)
-    try:
-        await asyncio.sleep(FROZEN_S)
-    finally:
+    recovers = _RECOVERING in await asyncio.to_thread(trial.children.where, "worker-0")
+    if not recovers:
         os.kill(pid, signal.SIGCONT)
-
-
-async def _killed(struck: Struck) -> None:
-    broker = struck.place.brokers[-1]
-    os.kill(broker.state.pid, signal.SIGKILL)
-    await struck.trial.until(lambda: not broker.alive(), "the broker gone")
-    await asyncio.sleep(KILLED_S)
-    await back(struck)
+    return recovers
 
 
 OUTAGE_RECOVERING = Fault(

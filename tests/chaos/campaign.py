@@ -275,8 +275,23 @@ async def _rows(run: Trial, *, wanted: bool) -> AsyncIterator[PostgresServer | N
     if server is None:
         raise RuntimeError("no PostgreSQL: `make setup` installs the embedded one")
     start_archive(run.run, run.children)
-    start_forensics(run.run, run.children)
-    yield server
+    keeping = asyncio.create_task(_kept(run))
+    try:
+        yield server
+    finally:
+        keeping.cancel()
+
+
+async def _kept(run: Trial) -> None:
+    """Start the audit trail's role, and again when it ends, as a stack's keeper does.
+
+    A head that it could not tell the broker for 40 s ends it.
+    """
+    while True:
+        process = run.children.running.get("forensics")
+        if process is None or not process.alive():
+            start_forensics(run.run, run.children)
+        await asyncio.sleep(_SAMPLE_S)
 
 
 def _judge(place: Place, run: str, server: PostgresServer | None, how: How) -> str:

@@ -36,4 +36,5 @@ async def test_broker_when_it_is_killed_then_the_same_worker_goes_on_and_decides
     finally:
         place.brokers[-1].stop()
     assert played.violations == []
+    assert played.n_repeats == 0
     assert all(n > 0 for n in played.under_way)  # bars were sent that nobody had decided yet

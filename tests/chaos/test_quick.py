@@ -39,6 +39,7 @@ async def test_workers_when_ended_in_order_then_say_the_same_and_nothing_twice(
     """A rolling restart of two workers: SIGTERM ends a step, keeps its state and commits."""
     played = await play(place, ROLL, _SEED, n=3)
     assert played.violations == []
+    assert played.n_repeats == 0
     assert len(played.recoveries_s) == 3
 
 
